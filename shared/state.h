@@ -1,0 +1,147 @@
+/* State slabs: everything the dataplane knows of a session, pointer-free, in one shared mapping that
+ * outlives both processes (a file on tmpfs). The dataplane maps it read-write; the daemon and callstackctl
+ * map it read-only (it holds keys: mode 0600, owned by the dataplane's user).
+ *
+ * Writers. Each entry has a config part, written by the dataplane's control thread only while `state` is not
+ * LIVE or by the rules noted, and a live part, written only by the worker that owns the entry's endpoint
+ * (a track: its publisher's worker; a subscription: its subscriber's). Anyone may read counters, torn or not:
+ * they are single aligned words.
+ *
+ * Life of an entry: FREE → (config written) → LIVE → DEAD (removed from the indexes) → every worker was
+ * quiescent → wiped → FREE. After a crash the next dataplane rebuilds its indexes from the LIVE entries
+ * and wipes the others. */
+#pragma once
+#include <stdbool.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include "shared/addr.h"
+#include "shared/limits.h"
+#include "shared/msg.h"
+#include "shared/secret.h"
+#include "shared/stats.h"
+
+enum sh_slab_state { SH_FREE = 0, SH_LIVE = 1, SH_DEAD = 2 };
+
+/* SRTP receive state of one SSRC (RFC 3711 §3.2.1): index = roc << 16 | seq, newest authenticated one. */
+struct sh_rx_crypto {
+	uint64_t index;                       // highest authenticated packet index
+	uint64_t window[SH_REPLAY_BITS / 64]; // bit (i mod SH_REPLAY_BITS): index i was seen
+	uint8_t started, pad[7];
+};
+
+/* One incoming SSRC: a layer's media or its RTX. Worker: rw. */
+struct sh_rx_stream {
+	uint32_t ssrc; // 0: not seen yet
+	uint32_t clock_hz;
+	uint64_t packets, bytes; // authenticated; bytes of payload
+	/* RFC 3550 A.3/A.8 */
+	uint32_t base_ext_seq, max_ext_seq; // extended sequence numbers
+	uint32_t received, expected_prior, received_prior;
+	uint32_t jitter_q4;                 // RTP units, times 16
+	uint32_t transit;                   // last relative transit, RTP units
+	/* for SR towards subscribers and DLSR towards the publisher (RFC 3550 §6.4.1) */
+	uint64_t sr_ntp;     // NTP time of the publisher's last SR, 32.32
+	uint32_t sr_rtp;     // its RTP timestamp
+	uint32_t sr_pad;
+	uint64_t sr_at_ns;   // when it arrived; 0: none yet
+	uint64_t last_at_ns; // when the last packet arrived
+	uint64_t pli_at_ns;  // when we last asked for a key frame
+	uint64_t key_frames, nacks_sent, plis_sent, recovered; // recovered: by RTX
+	struct sh_rx_crypto crypto;
+};
+
+struct sh_endpoint {
+	/* config — control: rw, workers: ro */
+	_Atomic uint8_t state; // enum sh_slab_state
+	uint8_t pad0[3];
+	struct sh_msg_endpoint_set set;
+	struct sh_msg_endpoint_keys keys; // profile NONE until ENDPOINT_KEYS
+	/* live — owning worker: rw */
+	uint32_t ice;            // enum sh_ice_state
+	struct sh_addr local, remote; // nominated pair
+	uint64_t consent_at_ns;  // last authenticated check from `remote`
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
+	uint32_t srtcp_tx_index; // 31 bits; the next to use (RFC 3711 §3.4)
+	uint32_t twcc_tx_seq;    // next transport-wide sequence number
+	uint64_t srtcp_rx_index; // highest authenticated
+	uint64_t srtcp_rx_window[SH_REPLAY_RTCP_BITS / 64];
+	uint64_t srtcp_rx_started;
+	uint64_t rtcp_at_ns;     // when we last sent a compound report
+};
+
+struct sh_track {
+	_Atomic uint8_t state;
+	uint8_t pad0[3];
+	struct sh_msg_track_set set; // control: rw, workers: ro
+	/* live — publisher's worker: rw */
+	struct sh_rx_stream media[SH_MAX_LAYERS];
+	struct sh_rx_stream rtx[SH_MAX_LAYERS];
+	uint32_t fir_seq; // next command sequence number (RFC 5104 §4.3.1.1)
+	uint32_t pad1;
+};
+
+struct sh_sub {
+	_Atomic uint8_t state;
+	uint8_t pad0[3];
+	struct sh_msg_sub_set set; // control: rw, workers: ro
+	/* live — subscriber's worker: rw. Outgoing index = roc << 16 | seq, always growing, so that no SRTP index
+	 * is used twice with one key; advanced before the packet is encrypted. */
+	uint64_t tx_index;     // newest sent; 0: none yet
+	uint64_t rtx_index;
+	uint64_t seq_offset;   // tx index − publisher's extended index, of the current layer
+	uint32_t ts_offset;    // our RTP timestamp − publisher's
+	uint32_t last_ts;      // newest sent
+	uint64_t last_at_ns;   // when that was
+	uint8_t layer;         // the one being sent; 255: waiting for a key frame
+	uint8_t want_layer;    // switch to it at its next key frame
+	uint8_t pad1[6];
+	uint64_t packets, bytes, rtx_packets, nacks, nack_misses, plis; // nacks: sequence numbers asked for
+	/* the subscriber's view, from its last report block (RFC 3550 §6.4.1) */
+	uint32_t rr_lost, rr_jitter; // cumulative packets; RTP units
+	uint32_t rr_rtt_us;          // 0: not known yet
+	uint8_t rr_fraction, pad2[3];
+	uint64_t sr_at_ns;     // when we last sent an SR for it
+	uint32_t sr_ntp_mid, pad3; // middle 32 bits of its NTP time, to match LSR
+};
+
+/* Counters of one worker, and one more set for the control thread; index = enum sh_stat. */
+struct sh_stats {
+	_Alignas(64) uint64_t v[SH_STAT_COUNT]; // its thread: rw; all others: ro
+	uint64_t lcore, busy_cycles, idle_cycles, bursts, packets;
+};
+
+enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 1 };
+
+/* Head of the mapping; offsets are from its start, in bytes, 4096-aligned. */
+struct sh_state {
+	uint32_t magic, version;
+	uint32_t entry_size[3];  // endpoint, track, sub: refuse a mapping of another build
+	uint32_t count[3];       // entries
+	uint64_t offset[3];
+	uint64_t total;          // bytes of the mapping
+	uint64_t slab_epoch;     // random, when created
+	uint64_t dataplane_epoch; // of the dataplane that last attached
+	uint64_t daemon_epoch;   // of the daemon whose COMMIT was applied last
+	uint64_t tsc_hz;
+	uint32_t workers, base_port;
+	uint64_t heartbeat_ns;   // control thread, CLOCK_MONOTONIC, at least once a second
+	struct sh_stats stats[SH_MAX_WORKERS + 1]; // the last is the control thread's
+};
+
+/* A process's view of the mapping: plain pointers, made at attach. */
+struct sh_slabs {
+	struct sh_state *head;
+	struct sh_endpoint *endpoint;
+	struct sh_track *track;
+	struct sh_sub *sub;
+	uint32_t endpoints, tracks, subs;
+	int fd;
+};
+
+/* Dataplane: open or create the file (0600). An existing one of the same shape is kept, one of another shape
+ * is replaced (*created = true). 0 or -errno. Control thread. */
+int sh_slabs_create(struct sh_slabs *out, const char *path, uint32_t endpoints, uint32_t tracks,
+                    uint32_t subs, bool *created);
+/* Anyone else: read-only. -ENOENT, -EPROTO (another build's), -errno. */
+int sh_slabs_open(struct sh_slabs *out, const char *path);
+void sh_slabs_close(struct sh_slabs *s);
