@@ -1,0 +1,150 @@
+/* What a worker lcore owns, and the per-packet scratch that its graph nodes pass along (DESIGN §3, §4).
+ *
+ * A worker runs its own rte_graph to completion. It owns one RX/TX queue pair of each port, the UDP media port
+ * base + index, and the live state of the endpoints assigned to it. The control thread (main lcore) writes
+ * the tables; workers read them between two quiescent states (liburcu QSBR), one a graph walk. */
+#pragma once
+#include <rte_common.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "shared/state.h"
+
+struct rte_graph;
+struct dp_srtp_session;
+struct dp_srtp_worker;
+
+enum {
+	DP_BURST = 64,      // packets a source node takes in one go
+	DP_VECTOR = 256,    // packets a node sees at most (RTE_GRAPH_BURST_SIZE)
+	DP_HEADROOM = 192,  // bytes before the UDP payload: Ethernet+2 VLAN+IPv6+UDP is 70, RTP header growth the rest
+	DP_TAILROOM = 64,   // bytes behind it: SRTP tag 16, SRTCP index 4
+	DP_PORTS_MAX = 4,
+};
+
+/* One cache line in the mbuf's private area. Which fields hold is said beside the node that sets them. */
+struct dp_pkt {
+	uint32_t endpoint;   // classify: source's index; fanout/rtcp_out: destination's
+	uint32_t track;      // rtp_in: index
+	uint32_t sub;        // fanout: index
+	uint16_t port;       // rx: ethdev it came from; tx: where it goes
+	uint8_t layer;       // rtp_in
+	uint8_t pt_slot;     // rtp_in: position in the track's pt[]
+	uint8_t flags;       // DP_PKT_*
+	uint8_t l2_len;      // classify: Ethernet header with VLAN tags, kept in front of the data for STUN answers
+	uint8_t l3_len;
+	uint8_t srtp_pad;
+	uint16_t hdr_len;    // RTP header with extensions, bytes
+	uint16_t payload_len;// RTP payload without padding
+	uint32_t ts;         // RTP timestamp, publisher's
+	uint64_t index;      // SRTP packet index: extended sequence number (in: publisher's; out: ours)
+	struct rte_mbuf *src;// fanout: the shared plaintext that this egress packet takes its payload from
+	uint32_t exts;       // rtp_in: offset of the parsed extension block (node/'s own use)
+	uint8_t pad[12];
+};
+_Static_assert(sizeof(struct dp_pkt) == RTE_CACHE_LINE_SIZE, "one cache line");
+enum {
+	DP_PKT_KEY = 1,     // starts a key frame (video), or audio
+	DP_PKT_MARKER = 2,
+	DP_PKT_RTX = 4,     // in: restored from RTX; out: to be sent as RTX
+	DP_PKT_RTCP = 8,
+};
+static inline struct dp_pkt *dp_pkt(struct rte_mbuf *m)
+{
+	return (struct dp_pkt *)(m + 1);
+}
+
+/* Who receives a track on one worker: made by the control thread, never changed, replaced under RCU. */
+struct dp_fanout {
+	uint32_t n;
+	uint32_t sub[]; // indexes, grouped by nothing
+};
+
+/* A resolved way to a peer: the whole header to put in front of a payload, made by route.c, replaced under RCU. */
+struct dp_path {
+	uint8_t header[72];  // Ethernet, IP, UDP; lengths and checksums zero, offsets below
+	uint8_t len, l2_len, l3_len;
+	uint8_t family;      // 4 or 6
+	uint16_t port;       // ethdev
+	uint16_t mtu;
+	uint32_t pseudo;     // folded sum of the pseudo header without length, for the UDP checksum
+	bool reachable;      // false: the neighbour is not resolved (yet)
+};
+
+struct dp_worker {
+	unsigned index;      // 0..workers-1
+	unsigned lcore;
+	uint64_t now_ns;     // CLOCK_MONOTONIC, once a walk
+	uint64_t ntp_now;    // wall clock as NTP 32.32, once a walk
+	uint64_t random;     // xorshift state; seeded from getrandom
+	uint64_t *stat;      // own row of sh_stats.v
+	struct rte_graph *graph;
+	struct rte_mempool *pool;
+	struct dp_srtp_worker *srtp;  // multi-buffer manager of this thread
+	uint16_t udp_port;   // host order
+	uint16_t n_ports;
+	uint16_t ports[DP_PORTS_MAX]; // ethdevs; queue id = index on multi-queue ports, else polled by worker 0 only
+	struct rte_ring *handover; // others → me: whole frames for my UDP port (struct rte_mbuf *)
+	struct rte_ring *fanin;    // others → me: plaintext RTP of tracks that I have subscribers of
+	struct rte_ring *inject;   // control → me: payloads to send (dp_pkt.endpoint set, data = UDP payload)
+	struct rte_ring *punt;     // me → control: DTLS payloads (dp_pkt.endpoint set) and struct dp_note
+	bool punted;         // something was put into punt in this walk: the worker loop wakes control after it
+	void *node;          // node/'s own per-worker state (histories, NACK trackers, RTCP schedule, scratch)
+};
+/* RTE_PER_LCORE pointer of the calling worker; NULL on the control thread. */
+extern __thread struct dp_worker *dp_self;
+
+#define DP_COUNT(w, sym, k) ((w)->stat[SH_STAT_##sym] += (k))
+
+/* ---- tables (table/): worker side, inside a graph walk only; indexes, not ids ---- */
+extern struct sh_slabs dp_slabs;                 // the mapping, rw
+/* Endpoint that owns our ufrag, or -1. */
+int dp_endpoint_by_ufrag(const uint8_t *ufrag, uint32_t len);
+/* Endpoint with this nominated remote on this worker, or -1. Worker-private: dp_tuple_set is the owner's. */
+int dp_endpoint_by_tuple(struct dp_worker *w, const struct sh_addr *remote);
+int dp_tuple_set(struct dp_worker *w, uint32_t endpoint, const struct sh_addr *local, const struct sh_addr *remote);
+void dp_tuple_clear(struct dp_worker *w, uint32_t endpoint);
+/* Session keys of an endpoint, NULL before DTLS is done. */
+struct dp_srtp_session *dp_session(uint32_t endpoint);
+/* Path towards an endpoint's nominated remote; NULL until the control thread resolved it. */
+const struct dp_path *dp_path(uint32_t endpoint);
+/* Subscribers of a track on worker w (NULL: none) and the set of workers that have some. */
+const struct dp_fanout *dp_fanout(uint32_t track, unsigned worker);
+uint32_t dp_fanout_workers(uint32_t track); // bit w
+/* Tracks of an endpoint, and subscriptions towards it: RTCP and SSRC demultiplexing walk them. Immutable lists. */
+const struct dp_fanout *dp_endpoint_tracks(uint32_t endpoint);
+const struct dp_fanout *dp_endpoint_subs(uint32_t endpoint);
+/* Subscription by our SSRC or RTX SSRC within an endpoint, or -1 (for RR, NACK, PLI from a subscriber). */
+int dp_sub_by_ssrc(uint32_t endpoint, uint32_t ssrc, bool *rtx);
+/* Endpoints owned by a worker, for its timers (RTCP, consent): immutable list. */
+const struct dp_fanout *dp_worker_endpoints(unsigned worker);
+
+/* ---- notes: worker → control, through the punt ring, for what becomes an event or a table change ---- */
+enum dp_note_type { DP_NOTE_ICE, DP_NOTE_TRACK };
+struct dp_note {       // lives in an mbuf's data; DP_PKT_NOTE distinguishes it from DTLS
+	uint32_t type;     // enum dp_note_type
+	uint32_t index;    // endpoint or track
+};
+enum { DP_PKT_NOTE = 16 };
+/* Tell control that an endpoint's ICE state or 5-tuple (path to resolve), or a track's activity, changed; the
+ * details are read from the slab. Never blocks; a lost one is caught by control's periodic scan. */
+void dp_notify(struct dp_worker *w, enum dp_note_type type, uint32_t index);
+/* A key frame asked for from outside the publisher's worker (subscriber elsewhere, or the daemon): sets a flag that
+ * the publisher's worker sees in its timer node. Any worker or control. */
+void dp_keyframe_request(uint32_t track, unsigned layer);
+/* The same, taken by the publisher's worker: bit l = layer l wanted since the last call. */
+uint32_t dp_keyframe_take(uint32_t track);
+
+/* ---- node/ → worker.c ---- */
+/* Names of the nodes of a worker's graph, in packet order; node/ keeps the list. */
+extern const char *const dp_node_names[];
+extern const unsigned dp_node_count;
+/* Per-worker state of the nodes; control thread, before the lcore starts / after it stopped. */
+int dp_nodes_init(struct dp_worker *w);
+void dp_nodes_free(struct dp_worker *w);
+/* Entry `index` of a slab was removed or (re)configured: owner worker drops what it kept for it (history mbufs, NACK
+ * state). Called on the owner worker between walks, before the entry is wiped. */
+void dp_nodes_forget_endpoint(struct dp_worker *w, uint32_t index);
+void dp_nodes_forget_track(struct dp_worker *w, uint32_t index);
+void dp_nodes_forget_sub(struct dp_worker *w, uint32_t index);
