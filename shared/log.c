@@ -44,21 +44,36 @@ static int parse_rule(struct levels *out, const char *word, size_t len)
 	return parse_level(&out->rule[out->rules++].level, eq + 1, len - name - 1);
 }
 
-int sh_log_levels(const char *spec)
+static int parse_spec(struct levels *out, const char *spec)
 {
-	struct levels next = {.all = SH_LOG_INFO};
-
+	*out = (struct levels){.all = SH_LOG_INFO};
 	for (const char *p = spec;;) {
 		size_t len = strcspn(p, ",");
-		int err = parse_rule(&next, p, len);
+		int err = parse_rule(out, p, len);
 		if (err)
 			return err;
 		if (!p[len])
 			break;
 		p += len + 1;
 	}
-	levels = next;
 	return 0;
+}
+
+int sh_log_check(const char *spec)
+{
+	struct levels next;
+
+	return parse_spec(&next, spec);
+}
+
+int sh_log_levels(const char *spec)
+{
+	struct levels next;
+	int err = parse_spec(&next, spec);
+
+	if (!err)
+		levels = next;
+	return err;
 }
 
 int sh_log_on(enum sh_log_level level, const char *subsys)

@@ -10,6 +10,8 @@ enum { SH_LOG_LINE = 1024 }; // bytes of a line; a longer one is cut and ends in
 /* "info" or "warn,plane=debug,sip=error": the level of all, then of single subsystems (at most 32 of them, names of
  * at most 15 bytes). Replaces what was set before. 0 or -EINVAL (then nothing changes). Start-up, or one thread. */
 int sh_log_levels(const char *spec);
+/* Would sh_log_levels() take it? 0 or -EINVAL. */
+int sh_log_check(const char *spec);
 /* Would a line of this level be written? For work that is only done for the log. */
 int sh_log_on(enum sh_log_level level, const char *subsys);
 /* Control characters in the text become '?', so that a peer cannot write lines of its own. */
