@@ -16,7 +16,7 @@ static uint32_t packet_len(const uint8_t *p)
 
 int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, unsigned flags)
 {
-	if (len < HEAD + 4 && !(flags & DP_RTCP_RSIZE))
+	if (len > UINT16_MAX || (len < HEAD + 4 && !(flags & DP_RTCP_RSIZE)))
 		return -EBADMSG;
 	if (!(flags & DP_RTCP_RSIZE) && buf[1] != DP_RTCP_SR && buf[1] != DP_RTCP_RR)
 		return -EBADMSG;
