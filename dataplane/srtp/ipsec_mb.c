@@ -64,16 +64,19 @@ static void gcm_lines(struct imb_batch *b)
 	}
 }
 
-static void batch_free(struct dp_srtp_batch *batch)
+static void imb_free(struct imb_batch *b)
 {
-	struct imb_batch *b = (struct imb_batch *)batch;
-
 	if (b->wide)
 		free_mb_mgr(b->wide);
 	if (b->narrow)
 		free_mb_mgr(b->narrow);
 	sh_secret_wipe(b, sizeof(*b));
 	free(b);
+}
+
+static void batch_free(struct dp_srtp_batch *batch)
+{
+	imb_free((struct imb_batch *)batch);
 }
 
 static int batch_new(struct dp_srtp_batch **out)
@@ -87,7 +90,7 @@ static int batch_new(struct dp_srtp_batch **out)
 	b->wide = mgr_best();
 	b->narrow = mgr_sha_ni();
 	if (!b->wide) {
-		batch_free(&b->base);
+		imb_free(b);
 		return -ENOMEM;
 	}
 	b->lanes = b->wide->used_arch == IMB_ARCH_AVX512 ? 16 :
@@ -131,20 +134,39 @@ static void cm_expand(struct imb_cm_key *key, const uint8_t *secret, unsigned la
 	sh_secret_wipe(&t, sizeof(t));
 }
 
-static void gcm_expand(struct gcm_key_data *data, uint8_t *salt, const uint8_t *secret,
-                       unsigned key_len, unsigned label)
+void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key, unsigned key_len,
+                 const uint8_t *salt)
 {
-	uint8_t key[32];
+	struct imb_gcm_rtp t = {0};
+
+	if (key_len == 32)
+		IMB_AES256_GCM_PRE(setup_mgr, key, &t.key);
+	else
+		IMB_AES128_GCM_PRE(setup_mgr, key, &t.key);
+	if (rtcp) {
+		memcpy(s->gcm.rtcp[way].round_keys, t.key.expanded_keys, IMB_GCM_KEYS);
+		memcpy(s->gcm.rtcp[way].salt, salt, 12);
+	} else {
+		s->gcm.rtp[way] = t;
+		memcpy(s->gcm_salt[way], salt, 12);
+	}
+	sh_secret_wipe(&t, sizeof(t));
+}
+
+/* RFC 7714 §11: keys and salts come from the PRF as those of RFC 3711 do. */
+static void gcm_expand(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *secret,
+                       unsigned key_len)
+{
+	const unsigned label = rtcp ? DP_SRTP_LABEL_RTCP : 0;
+	uint8_t key[32], salt[12];
 
 	dp_srtp_kdf(setup_mgr, secret, key_len, secret + key_len, 12, label + DP_SRTP_LABEL_KEY, key,
 	            key_len);
 	dp_srtp_kdf(setup_mgr, secret, key_len, secret + key_len, 12, label + DP_SRTP_LABEL_SALT,
 	            salt, 12);
-	if (key_len == 32)
-		IMB_AES256_GCM_PRE(setup_mgr, key, data);
-	else
-		IMB_AES128_GCM_PRE(setup_mgr, key, data);
+	imb_gcm_set(s, way, rtcp, key, key_len, salt);
 	sh_secret_wipe(key, sizeof(key));
+	sh_secret_wipe(salt, sizeof(salt));
 }
 
 static int session_init(struct dp_srtp_session *session, uint16_t profile,
@@ -152,20 +174,17 @@ static int session_init(struct dp_srtp_session *session, uint16_t profile,
 {
 	struct imb_session *s = (struct imb_session *)(void *)session;
 	const struct dp_srtp_profile *p = dp_srtp_profile_find(profile);
-	struct gcm_key_data t;
 
 	for (unsigned way = 0; way < DP_SRTP_WAYS; way++) {
 		const uint8_t *bytes = secret[way]->bytes;
 
-		if (!p->aead) {
+		if (p->aead) {
+			gcm_expand(s, way, false, bytes, p->key_len);
+			gcm_expand(s, way, true, bytes, p->key_len);
+		} else {
 			cm_expand(&s->cm.rtp[way], bytes, 0);
 			cm_expand(&s->cm.rtcp[way], bytes, DP_SRTP_LABEL_RTCP);
-			continue;
 		}
-		gcm_expand(&s->gcm.rtp[way], s->gcm_salt[way], bytes, p->key_len, 0);
-		gcm_expand(&t, s->gcm.rtcp[way].salt, bytes, p->key_len, DP_SRTP_LABEL_RTCP);
-		memcpy(s->gcm.rtcp[way].round_keys, t.expanded_keys, IMB_GCM_KEYS);
-		sh_secret_wipe(&t, sizeof(t));
 	}
 	return 0;
 }

@@ -17,6 +17,11 @@ struct imb_gcm_rtcp {
 	uint8_t salt[16];
 };
 
+/* The library's header forgets the alignment that it was built with. */
+struct imb_gcm_rtp {
+	_Alignas(64) struct gcm_key_data key;
+};
+
 struct imb_cm_key {
 	_Alignas(64) uint8_t round_keys[IMB_AES128_KEYS];
 	uint8_t ipad[20], opad[20]; // SHA-1 state after the first block (RFC 2104 §4)
@@ -33,7 +38,7 @@ struct imb_session {
 	uint8_t gcm_salt[DP_SRTP_WAYS][16]; // 12 used
 	union {
 		struct {
-			struct gcm_key_data rtp[DP_SRTP_WAYS];
+			struct imb_gcm_rtp rtp[DP_SRTP_WAYS];
 			struct imb_gcm_rtcp rtcp[DP_SRTP_WAYS];
 		} gcm;
 		struct {
@@ -62,12 +67,16 @@ struct imb_batch {
 	unsigned queued;
 	unsigned done; // ops of this call with status 0
 	struct gcm_context_data gcm_ctx;
-	struct gcm_key_data gcm_rtcp;
+	struct imb_gcm_rtp gcm_rtcp;
 	struct imb_pending pending[IMB_QUEUE];
 	IMB_JOB hash[IMB_QUEUE];
 };
 
 dp_srtp_run_h imb_protect, imb_unprotect, imb_rtcp_protect, imb_rtcp_unprotect;
+
+/* ipsec_mb.c: session keys of one way, as derived (or as an RFC's vectors give them). salt: 12 bytes. */
+void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key, unsigned key_len,
+                 const uint8_t *salt);
 
 /* ipsec_mb_cm.c: queue a checked op of an AES-CM profile; it is finished when the queue is drained. */
 void imb_cm_put(struct imb_batch *b, struct dp_srtp_op *op, enum dp_srtp_run run);

@@ -68,7 +68,7 @@ static inline void gcm_protect(struct imb_batch *b, struct dp_srtp_op *op)
 	uint8_t iv[16];
 
 	gcm_iv(iv, s->gcm_salt[DP_SRTP_TX], op->dst + 8, op->index);
-	b->gcm_enc[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_TX], &b->gcm_ctx, payload, op->src,
+	b->gcm_enc[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_TX].key, &b->gcm_ctx, payload, op->src,
 	                                    len, iv, op->dst, op->hdr_len, payload + len, GCM_TAG);
 	b->done += dp_srtp_op_done(op, 0, op->len + GCM_TAG);
 }
@@ -82,7 +82,7 @@ static inline void gcm_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 	bool ok;
 
 	gcm_iv(iv, s->gcm_salt[DP_SRTP_RX], op->dst + 8, op->index);
-	b->gcm_dec[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_RX], &b->gcm_ctx, payload, payload,
+	b->gcm_dec[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_RX].key, &b->gcm_ctx, payload, payload,
 	                                    len, iv, op->dst, op->hdr_len, tag, GCM_TAG);
 	ok = sh_secret_equal(tag, payload + len, GCM_TAG);
 	b->done += dp_srtp_op_done(op, ok ? 0 : -EBADMSG, op->len - GCM_TAG);
@@ -92,8 +92,8 @@ static unsigned gcm_rtcp_key(struct imb_batch *b, const struct imb_session *s, u
 {
 	unsigned i = is_256(s->head.profile);
 
-	memcpy(b->gcm_rtcp.expanded_keys, s->gcm.rtcp[way].round_keys, IMB_GCM_KEYS);
-	b->gcm_precomp[i](&b->gcm_rtcp);
+	memcpy(b->gcm_rtcp.key.expanded_keys, s->gcm.rtcp[way].round_keys, IMB_GCM_KEYS);
+	b->gcm_precomp[i](&b->gcm_rtcp.key);
 	return i;
 }
 
@@ -109,7 +109,7 @@ static void gcm_rtcp_protect(struct imb_batch *b, struct dp_srtp_op *op)
 	dp_srtp_put_be32(aad + DP_SRTCP_HDR_MIN, (uint32_t)op->index);
 	aad[DP_SRTCP_HDR_MIN] |= SRTCP_E;
 	gcm_iv(iv, s->gcm.rtcp[DP_SRTP_TX].salt, op->dst + 4, op->index);
-	b->gcm_enc[k](&b->gcm_rtcp, &b->gcm_ctx, payload, op->src, len, iv, aad, sizeof(aad),
+	b->gcm_enc[k](&b->gcm_rtcp.key, &b->gcm_ctx, payload, op->src, len, iv, aad, sizeof(aad),
 	              payload + len, GCM_TAG);
 	memcpy(payload + len + GCM_TAG, aad + DP_SRTCP_HDR_MIN, 4);
 	b->done += dp_srtp_op_done(op, 0, op->len + GCM_TAG + 4);
@@ -130,12 +130,12 @@ static void gcm_rtcp_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 	op->index = dp_srtp_be32(end + GCM_TAG) & DP_SRTCP_INDEX_MAX;
 	gcm_iv(iv, s->gcm.rtcp[DP_SRTP_RX].salt, op->dst + 4, op->index);
 	if (aad[DP_SRTCP_HDR_MIN] & SRTCP_E) {
-		b->gcm_dec[k](&b->gcm_rtcp, &b->gcm_ctx, payload, payload, len, iv, aad, sizeof(aad),
+		b->gcm_dec[k](&b->gcm_rtcp.key, &b->gcm_ctx, payload, payload, len, iv, aad, sizeof(aad),
 		              tag, GCM_TAG);
 	} else {
 		/* RFC 7714 §9.3: nothing is encrypted, AAD = packet | E || index */
 		memcpy(end, aad + DP_SRTCP_HDR_MIN, 4);
-		b->gcm_dec[k](&b->gcm_rtcp, &b->gcm_ctx, payload, payload, 0, iv, op->dst, plain + 4,
+		b->gcm_dec[k](&b->gcm_rtcp.key, &b->gcm_ctx, payload, payload, 0, iv, op->dst, plain + 4,
 		              tag, GCM_TAG);
 	}
 	ok = sh_secret_equal(tag, want, GCM_TAG);
