@@ -117,10 +117,14 @@ static int query(struct xdp_steer_info *out, unsigned ifindex, int *prog_fd)
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
+	char name[IF_NAMESIZE];
 	int fd, map, err;
 
 	memset(out, 0, sizeof(*out));
 	*prog_fd = -1;
+	if (!if_indextoname(ifindex,
+	                    name)) // which the query below takes for an interface without XDP
+		return -ENODEV;
 	err = bpf_xdp_query((int)ifindex, 0, &q);
 	if (err)
 		return err;
