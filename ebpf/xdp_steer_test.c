@@ -121,6 +121,94 @@ static void finds_holds_and_lets_go(void **state)
 	}
 }
 
+/* The same calls by the driver, on an interface that we expect it to attach to. */
+static void carries_out_the_drivers_attach(void **state)
+{
+	const enum xdp_steer_want want[] = {XDP_STEER_WANT_AUTO, XDP_STEER_WANT_NATIVE,
+	                                    XDP_STEER_WANT_GENERIC};
+
+	for (size_t i = 0; i < 6; i++) {
+		const char *name = netdev[i % 2].name;
+		unsigned ifindex = if_nametoindex(name);
+		enum xdp_steer_mode mode = netdev[i % 2].mode;
+		struct xdp_steer *s;
+		struct t_prog p;
+
+		if (want[i / 2] == XDP_STEER_WANT_NATIVE && mode == XDP_STEER_GENERIC)
+			continue; // lo has no driver
+		if (want[i / 2] == XDP_STEER_WANT_GENERIC)
+			mode = XDP_STEER_GENERIC;
+		assert_int_equal(xdp_steer_expect(ifindex, want[i / 2]), 0);
+		attach_like_driver(&p, name, false);
+		assert_true(query(name).held);
+		assert_int_equal(query(name).mode, mode);
+		assert_int_equal(xdp_steer_open(&s, ifindex, true), 0);
+		assert_true(xdp_steer_held(s));
+		assert_int_equal(bpf_xdp_detach((int)ifindex, XDP_FLAGS_UPDATE_IF_NOEXIST, NULL),
+		                 0);
+		assert_true(query(name).held);
+		t_unload(&p);
+		xdp_steer_close(s);
+		assert_int_equal(query(name).mode, XDP_STEER_NONE);
+	}
+}
+
+/* veth's driver takes no program when its peer's packets do not fit a page. */
+static void falls_back_to_generic(void **state)
+{
+	unsigned ifindex = if_nametoindex("t0");
+	struct t_prog p;
+
+	assert_int_equal(system("ip link set t1 mtu 9000"), 0);
+	assert_int_equal(xdp_steer_expect(ifindex, XDP_STEER_WANT_AUTO), 0);
+	attach_like_driver(&p, "t0", false);
+	assert_int_equal(query("t0").mode, XDP_STEER_GENERIC);
+	assert_int_equal(xdp_steer_detach(ifindex), 0);
+	assert_int_equal(xdp_steer_expect(ifindex, XDP_STEER_WANT_NATIVE), 0);
+	assert_true(bpf_xdp_attach((int)ifindex, p.prog_fd, 0, NULL) < 0);
+	assert_int_equal(xdp_steer_detach(ifindex), 0);
+	assert_int_equal(system("ip link set t1 mtu 1500"), 0);
+	t_unload(&p);
+}
+
+static void gives_up_what_was_never_opened(void **state)
+{
+	unsigned ifindex = if_nametoindex("lo");
+	struct t_prog p;
+
+	assert_int_equal(xdp_steer_expect(ifindex, XDP_STEER_WANT_AUTO), 0);
+	attach_like_driver(&p, "lo", false);
+	assert_true(query("lo").held);
+	assert_int_equal(xdp_steer_detach(ifindex), 0);
+	assert_int_equal(query("lo").mode, XDP_STEER_NONE);
+	t_unload(&p);
+}
+
+/* Neither mode may displace a foreign program, and native only means native. */
+static void refuses_where_it_must(void **state)
+{
+	struct xdp_steer_cfg cfg = t_cfg();
+	struct t_prog p;
+
+	t_load(&p, &cfg);
+	for (size_t i = 0; i < 2; i++) {
+		unsigned ifindex = if_nametoindex(netdev[i].name);
+		int fd = attach_foreign(netdev[i].name, "someone_else");
+
+		assert_int_equal(xdp_steer_expect(ifindex, XDP_STEER_WANT_AUTO), 0);
+		assert_true(
+		    bpf_xdp_attach((int)ifindex, p.prog_fd, XDP_FLAGS_UPDATE_IF_NOEXIST, NULL) < 0);
+		assert_false(query(netdev[i].name).ours);
+		assert_int_equal(xdp_steer_detach(ifindex), -EEXIST);
+		assert_int_equal(bpf_xdp_detach((int)ifindex, 0, NULL), 0);
+		close(fd);
+	}
+	assert_int_equal(xdp_steer_expect(if_nametoindex("lo"), XDP_STEER_WANT_NATIVE), 0);
+	assert_true(bpf_xdp_attach((int)if_nametoindex("lo"), p.prog_fd, 0, NULL) < 0);
+	assert_int_equal(xdp_steer_detach(if_nametoindex("lo")), 0);
+	t_unload(&p);
+}
+
 static void counts_what_the_socket_gets(void **state)
 {
 	uint64_t v[STEER_STAT_COUNT];
@@ -238,6 +326,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(finds_holds_and_lets_go),
+	    cmocka_unit_test(carries_out_the_drivers_attach),
+	    cmocka_unit_test(falls_back_to_generic),
+	    cmocka_unit_test(gives_up_what_was_never_opened),
+	    cmocka_unit_test(refuses_where_it_must),
 	    cmocka_unit_test(counts_what_the_socket_gets),
 	    cmocka_unit_test(held_program_dies_with_its_process),
 	    cmocka_unit_test(leftover_is_harmless_and_replaceable),
