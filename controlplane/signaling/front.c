@@ -166,6 +166,8 @@ static int copy_conf(struct cp_front *f, const struct cp_front_conf *conf)
 		f->conf.max_body = 262144;
 	if (!f->conf.max_queue)
 		f->conf.max_queue = 1 << 20;
+	if (!f->conf.ping_s)
+		f->conf.ping_s = FRONT_PING_S;
 	if (!f->conf.max_per_address)
 		f->conf.max_per_address = 256;
 	getrlimit(RLIMIT_NOFILE, &rl);

@@ -76,6 +76,7 @@ struct cp_front_conf {
 	 * /ws too; "*" says nothing about /ws, which otherwise takes only pages of its own host, and clients that
 	 * send no Origin. */
 	const char *cors_origin;
+	uint32_t ping_s;          // silence after which a WebSocket is pinged; twice that: closed. 0: 15
 	uint32_t max_connections; // in all; 0: what descriptors allow
 	uint32_t max_per_address; // connections of one IPv4 address or IPv6 /64; 0: 256
 };

@@ -16,10 +16,9 @@ enum {
 	FRONT_BODY_S = 15,       // header → whole body
 	FRONT_HANDLER_S = 60,    // handler → its reply
 	FRONT_REPLY_S = 30,      // for the peer to take the next bytes of a reply
-	FRONT_PING_S = 15,       // WebSocket: we ping when nothing came for that long …
-	FRONT_DEAD_S = 30,       // … and give up
 	FRONT_CLOSE_S = 5,       // WebSocket: closing handshake
 	FRONT_LINGER_S = 3,      // after an early refusal, for the peer to read it before we hang up
+	FRONT_PING_S = 15,
 	FRONT_ROUTES_MAX = 32,
 	FRONT_PATH_MAX = 1024,
 	FRONT_QUERY_MAX = 4096,

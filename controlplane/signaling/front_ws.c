@@ -231,12 +231,14 @@ void front_ws_sweep(struct front_conn *c, uint64_t now_ns)
 {
 	struct cp_conn *w = c->ws;
 
-	if (now_ns - w->heard_ns > FRONT_DEAD_S * 1000000000ull) {
-		sh_debug(FRONT_SUBSYS, "%s: WebSocket silent for %d s", c->address, FRONT_DEAD_S);
+	uint64_t ping_ns = c->front->conf.ping_s * 1000000000ull;
+
+	if (now_ns - w->heard_ns > 2 * ping_ns) {
+		sh_debug(FRONT_SUBSYS, "%s: WebSocket silent for %u s", c->address, 2 * c->front->conf.ping_s);
 		cp_metric_add(CP_METRIC_ws_dead, 1);
 		w->heard_ns = now_ns;
 		front_conn_kill(c);
-	} else if (now_ns - w->pinged_ns >= FRONT_PING_S * 1000000000ull) {
+	} else if (now_ns - w->pinged_ns >= ping_ns) {
 		w->pinged_ns = now_ns;
 		w->ping_due = true;
 		lws_callback_on_writable(c->wsi);

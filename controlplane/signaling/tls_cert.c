@@ -21,7 +21,10 @@ enum {
 	VALID_DAYS = 397, // what browsers take from anybody
 	RENEW_S = 7 * 24 * 3600,
 	NAMES_MAX = 64,
+	PATH_LEN = 4096,
 };
+#define OUR_ORG  "CallStack"
+#define OUR_NAME "callstackd"
 
 static bool is_address(const char *name)
 {
@@ -56,59 +59,55 @@ static EVP_PKEY *read_key(const char *path)
 	return k;
 }
 
-/* Given files: what is wrong with them, or 0. */
-static int check_given(const char *cert, const char *key, char *err, size_t size)
+/* Did we make it? Then we may make it anew. */
+static bool is_ours(const X509 *x)
 {
-	X509 *x = NULL;
-	EVP_PKEY *k = NULL;
-	int rc = -EINVAL;
+	char org[64] = "", name[64] = "";
+	X509_NAME *subject = X509_get_subject_name(x);
 
-	if (access(cert, R_OK) < 0 || access(key, R_OK) < 0) {
-		rc = -errno;
-		snprintf(err, size, "%s: %s", access(cert, R_OK) < 0 ? cert : key, strerror(-rc));
-		return rc;
-	}
-	x = read_cert(cert);
-	k = read_key(key);
-	if (!x)
-		snprintf(err, size, "%s: no PEM certificate in it", cert);
-	else if (!k)
-		snprintf(err, size, "%s: no PEM private key in it (or it has a pass phrase)", key);
-	else if (!X509_check_private_key(x, k))
-		snprintf(err, size, "%s is not the key of %s", key, cert);
-	else if (X509_cmp_current_time(X509_get0_notAfter(x)) <= 0)
-		snprintf(err, size, "%s: it has expired", cert);
-	else
-		rc = 0;
-	X509_free(x);
-	EVP_PKEY_free(k);
-	return rc;
+	X509_NAME_get_text_by_NID(subject, NID_organizationName, org, sizeof(org));
+	X509_NAME_get_text_by_NID(subject, NID_commonName, name, sizeof(name));
+	return !strcmp(org, OUR_ORG) && !strcmp(name, OUR_NAME) &&
+	       !X509_NAME_cmp(subject, X509_get_issuer_name(x));
 }
 
-/* Ours: still good for all these names? *why says why not. */
-static bool still_good(const char *cert, const char *key, const char *const *names, size_t n, const char **why)
+static bool covers(X509 *x, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_address(names[i]) ? X509_check_ip_asc(x, names[i], 0) != 1
+		                         : X509_check_host(x, names[i], 0, 0, NULL) != 1)
+			return false;
+	return true;
+}
+
+enum verdict { GOOD, BAD, RENEW };
+
+/* What to do with the pair that is there; why[size] says what is wrong with it. */
+static enum verdict judge(const char *cert, const char *key, const char *const *names, size_t n, char *why,
+                          size_t size)
 {
 	X509 *x = read_cert(cert);
 	EVP_PKEY *k = read_key(key);
 	time_t soon = time(NULL) + RENEW_S;
-	bool good = false;
+	enum verdict v = BAD;
 
-	if (!x || !k) {
-		*why = "there is none yet";
-	} else if (!X509_check_private_key(x, k)) {
-		*why = "key and certificate do not belong together";
-	} else if (X509_cmp_time(X509_get0_notAfter(x), &soon) <= 0) {
-		*why = "it runs out";
-	} else {
-		good = true;
-		for (size_t i = 0; i < n && good; i++)
-			good = is_address(names[i]) ? X509_check_ip_asc(x, names[i], 0) == 1
-			                            : X509_check_host(x, names[i], 0, 0, NULL) == 1;
-		*why = "it lacks a name or address";
-	}
+	if (!x)
+		snprintf(why, size, "%s: no PEM certificate that can be read", cert);
+	else if (!k)
+		snprintf(why, size, "%s: no PEM private key that can be read (or it has a pass phrase)", key);
+	else if (!X509_check_private_key(x, k))
+		snprintf(why, size, "%s is not the key of %s", key, cert);
+	else if (is_ours(x) && X509_cmp_time(X509_get0_notAfter(x), &soon) <= 0)
+		v = RENEW, snprintf(why, size, "it runs out");
+	else if (is_ours(x) && !covers(x, names, n))
+		v = RENEW, snprintf(why, size, "a name or address is new");
+	else if (X509_cmp_current_time(X509_get0_notAfter(x)) <= 0)
+		snprintf(why, size, "%s: it has expired", cert);
+	else
+		v = GOOD;
 	X509_free(x);
 	EVP_PKEY_free(k);
-	return good;
+	return v;
 }
 
 static bool add_ext(X509 *x, int nid, const char *value)
@@ -148,8 +147,8 @@ static X509 *make_cert(EVP_PKEY *key, const char *const *names, size_t n)
 	    !ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1 | 1) ||
 	    !X509_gmtime_adj(X509_getm_notBefore(x), -3600) ||
 	    !X509_time_adj_ex(X509_getm_notAfter(x), VALID_DAYS, 0, NULL) ||
-	    !X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const uint8_t *)"CallStack", -1, -1, 0) ||
-	    !X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)"callstackd", -1, -1, 0) ||
+	    !X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const uint8_t *)OUR_ORG, -1, -1, 0) ||
+	    !X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)OUR_NAME, -1, -1, 0) ||
 	    !X509_set_issuer_name(x, subject) || !X509_set_pubkey(x, key) ||
 	    !add_ext(x, NID_basic_constraints, "critical,CA:FALSE") ||
 	    !add_ext(x, NID_key_usage, "critical,digitalSignature") ||
@@ -165,7 +164,7 @@ fail:
 /* Writes through a temporary file, so that a crash leaves the old one or the new one. */
 static int write_pem(const char *path, X509 *x, EVP_PKEY *k)
 {
-	char tmp[CP_TLS_PATH_MAX + 8];
+	char tmp[PATH_LEN + 8];
 	int ok, err = 0;
 	FILE *f;
 	int fd;
@@ -191,26 +190,41 @@ static int write_pem(const char *path, X509 *x, EVP_PKEY *k)
 	return err;
 }
 
-static int make_pair(const struct cp_tls_files *f, const char *const *names, size_t n, char *err, size_t size)
+static int make_folder(const char *file)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *x = key ? make_cert(key, names, n) : NULL;
-	int rc = x ? 0 : -EINVAL;
+	char dir[PATH_LEN];
+	char *slash;
 
-	if (rc)
+	if (snprintf(dir, sizeof(dir), "%s", file) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	slash = strrchr(dir, '/');
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int make_pair(const char *cert, const char *key, const char *const *names, size_t n, char *err, size_t size)
+{
+	EVP_PKEY *k = EVP_EC_gen("P-256");
+	X509 *x = k ? make_cert(k, names, n) : NULL;
+	const char *at = key;
+	int rc = x ? make_folder(key) : -EINVAL;
+
+	if (!rc)
+		rc = write_pem(key, NULL, k);
+	if (!rc) {
+		at = cert;
+		rc = make_folder(cert);
+	}
+	if (!rc)
+		rc = write_pem(cert, x, NULL);
+	if (!x)
 		snprintf(err, size, "cannot make a certificate for these names");
-	if (!rc) {
-		rc = write_pem(f->key, NULL, key);
-		if (rc)
-			snprintf(err, size, "%s: cannot write it: %s", f->key, strerror(-rc));
-	}
-	if (!rc) {
-		rc = write_pem(f->cert, x, NULL);
-		if (rc)
-			snprintf(err, size, "%s: cannot write it: %s", f->cert, strerror(-rc));
-	}
+	else if (rc)
+		snprintf(err, size, "%s: cannot write it: %s", at, strerror(-rc));
 	X509_free(x);
-	EVP_PKEY_free(key);
+	EVP_PKEY_free(k);
 	return rc;
 }
 
@@ -233,27 +247,20 @@ static void add_name(const char **all, size_t *n, const char *name)
 		all[(*n)++] = name;
 }
 
-int cp_tls_ensure_certificate(struct cp_tls_files *out, const char *data_dir, const char *cert, const char *key,
-                              const char *const *names, size_t n, char *err, size_t size)
+int cp_tls_ensure_certificate(const char *cert, const char *key, const char *const *names, size_t n, char *err,
+                              size_t size)
 {
-	const char *all[NAMES_MAX], *why = "";
-	char host[256] = "";
+	bool have_cert = !access(cert, F_OK), have_key = !access(key, F_OK);
+	const char *all[NAMES_MAX];
+	char host[256] = "", why[512] = "there is none yet";
 	size_t count = 0;
-	int rc;
+	enum verdict v = RENEW;
+	int rc = 0;
 
-	if (!cert[0] != !key[0]) {
-		snprintf(err, size, "certificate and key must be given both, or neither");
+	if (have_cert != have_key) {
+		snprintf(err, size, "%s is there, but %s is not", have_cert ? cert : key, have_cert ? key : cert);
 		return -EINVAL;
 	}
-	if (cert[0]) {
-		if (snprintf(out->cert, sizeof(out->cert), "%s", cert) >= (int)sizeof(out->cert) ||
-		    snprintf(out->key, sizeof(out->key), "%s", key) >= (int)sizeof(out->key))
-			return -ENAMETOOLONG;
-		return check_given(cert, key, err, size);
-	}
-	if (snprintf(out->cert, sizeof(out->cert), "%s/callstackd.crt", data_dir) >= (int)sizeof(out->cert) ||
-	    snprintf(out->key, sizeof(out->key), "%s/callstackd.key", data_dir) >= (int)sizeof(out->key))
-		return -ENAMETOOLONG;
 	gethostname(host, sizeof(host) - 1);
 	add_name(all, &count, "localhost");
 	add_name(all, &count, "127.0.0.1");
@@ -261,13 +268,17 @@ int cp_tls_ensure_certificate(struct cp_tls_files *out, const char *data_dir, co
 	add_name(all, &count, host);
 	for (size_t i = 0; i < n; i++)
 		add_name(all, &count, names[i]);
-	if (still_good(out->cert, out->key, all, count, &why))
-		return 0;
-	sh_info(SUBSYS, "making a self-signed certificate %s (%s)", out->cert, why);
-	rc = make_pair(out, all, count, err, size);
-	if (!rc && !still_good(out->cert, out->key, all, count, &why)) {
-		snprintf(err, size, "%s: made, but %s", out->cert, why);
-		rc = -EIO;
+	if (have_cert)
+		v = judge(cert, key, all, count, why, sizeof(why));
+	if (v == RENEW) {
+		sh_info(SUBSYS, "making a self-signed certificate %s: %s", cert, why);
+		rc = make_pair(cert, key, all, count, err, size);
+		if (!rc)
+			v = judge(cert, key, all, count, why, sizeof(why));
+	}
+	if (!rc && v != GOOD) {
+		snprintf(err, size, "%s", why);
+		rc = -EINVAL;
 	}
 	return rc;
 }
