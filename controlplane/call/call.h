@@ -153,6 +153,11 @@ struct cp_limits {
 	unsigned max_rooms, max_participants, max_tracks; // rooms; a room; a participant
 };
 
+/* A random id of our own: prefix, then 16 characters of base32. */
+void cp_make_id(char id[CP_ID_MAX], char prefix);
+/* NULL counts as "". false: too long, dst untouched. */
+bool cp_text_copy(char *dst, size_t size, const char *src);
+
 /* ---- the whole ---- */
 int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls_ctx *dtls,
                    const struct cp_limits *limits);

@@ -26,10 +26,7 @@ struct cp_calls {
 	TAILQ_HEAD(, cp_participant) due; // participants with an offer due at the end of this turn
 };
 
-/* A random id of our own: prefix, then 16 characters of base32. */
-void cp_make_id(char id[CP_ID_MAX], char prefix);
 uint32_t cp_random_ssrc(void);
-bool cp_text_copy(char *dst, size_t size, const char *src); // false: too long
 
 /* Takes the place of a participant in its room's list and counts. */
 int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room);

@@ -97,7 +97,7 @@ fail:
 
 static int track_load(struct cp_participant *p, json_t *o)
 {
-	const struct cp_endpoint *e = p->endpoint[CP_PUBLISH];
+	struct cp_endpoint *e = p->endpoint[CP_PUBLISH];
 	json_int_t plane, media;
 	const char *id, *mid;
 	int kind, source, muted;
