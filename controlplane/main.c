@@ -11,13 +11,11 @@
  *   listen     the front binds its ports
  *   user       privileges go; what the daemon writes from here on belongs to the configured user already
  *   store      users
- *   plane      the link to the dataplane                        (controlplane/plane/)
- *   calls      rooms, participants, calls; signaling, WHIP/WHEP  (controlplane/call/, signaling/protocol.c)
+ *   core       the link to the dataplane (plane/), calls (call/), callstack.v1, WHIP and WHEP (signaling/): core.c
  *   service    /healthz, /metrics, status
  *
  * What lives longest is struct daemon below; stages keep their own in it. The front is created before the user
- * changes, so its WebSocket handlers are given to it then but only act once `calls` has started: until then
- * connections wait in the listen queue, as the loop does not run yet. */
+ * changes; until all has started connections wait in the listen queue, as the loop does not run yet. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -30,6 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "controlplane/conf.h"
+#include "controlplane/core.h"
 #include "controlplane/loop.h"
 #include "controlplane/ops/admin.h"
 #include "controlplane/ops/health.h"
@@ -49,6 +48,7 @@ struct daemon {
 	struct cp_admin *admin;
 	struct cp_front *front;
 	struct cp_store *store;
+	struct cp_core *core;
 	struct cp_token_key key;
 	struct cp_service service;
 	char cert[512], tls_key[512], cors[CORS_TEXT];
@@ -166,23 +166,10 @@ static void stop_secrets(struct daemon *d)
 	cp_token_key_wipe(&d->key);
 }
 
-/* The call domain's signaling (signaling/protocol.c) takes these over. */
-static void ws_open(struct cp_conn *c, void *arg, void **user)
-{
-	cp_conn_close(c, 1013, "not ready");
-}
-
-static void ws_message(struct cp_conn *c, void *user, const char *text, size_t len)
-{
-}
-
-static void ws_close(struct cp_conn *c, void *user)
-{
-}
-
 static int start_listen(struct daemon *d)
 {
-	const struct cp_front_ws ws = {.open = ws_open, .message = ws_message, .close = ws_close, .arg = d};
+	struct cp_front_ws ws;
+	int err = cp_core_alloc(&d->core, &ws);
 	const struct cp_front_conf conf = {
 	    .address = d->conf.listen_address,
 	    .https_port = (uint16_t)d->conf.https_port,
@@ -205,12 +192,13 @@ static int start_listen(struct daemon *d)
 
 		snprintf(d->cors + at, sizeof(d->cors) - at, "%s%s", at ? "," : "", d->conf.cors_origins.v[i]);
 	}
-	return cp_front_alloc(&d->front, &conf, &ws);
+	return err ? err : cp_front_alloc(&d->front, &conf, &ws);
 }
 
 static void stop_listen(struct daemon *d)
 {
 	cp_front_free(d->front);
+	cp_core_free(d->core);
 }
 
 static int give(const struct daemon *d, const char *path)
@@ -285,27 +273,14 @@ static void stop_store(struct daemon *d)
 	cp_store_close(d->store);
 }
 
-/* Here the link to the dataplane is opened; it calls cp_health_set() as it comes and goes, and flushes desired
- * state from cp_loop_on_turn(). */
-static int start_plane(struct daemon *d)
+static int start_core(struct daemon *d)
 {
-	cp_health_set("the dataplane is not linked");
-	return 0;
+	return cp_core_start(d->core, &d->conf, d->front, d->admin, d->store, &d->key);
 }
 
-static void stop_plane(struct daemon *d)
+static void stop_core(struct daemon *d)
 {
-}
-
-/* Here the call domain starts: it gets store, key and front, registers /whip/, /whep/ and /api/v1/ with
- * cp_front_route(), and "rooms" with cp_admin_register(). */
-static int start_calls(struct daemon *d)
-{
-	return 0;
-}
-
-static void stop_calls(struct daemon *d)
-{
+	cp_core_stop(d->core);
 }
 
 static int start_service(struct daemon *d)
@@ -322,7 +297,7 @@ static const struct stage {
     {"loop", start_loop, stop_loop},       {"admin", start_admin, stop_admin},
     {"secrets", start_secrets, stop_secrets}, {"listen", start_listen, stop_listen},
     {"user", start_user, NULL},            {"store", start_store, stop_store},
-    {"plane", start_plane, stop_plane},    {"calls", start_calls, stop_calls},
+    {"core", start_core, stop_core},
     {"service", start_service, NULL},
 };
 enum { STAGES = sizeof(stages) / sizeof(stages[0]) };

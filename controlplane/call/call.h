@@ -118,6 +118,8 @@ struct cp_sub {
 	uint32_t ssrc, rtx_ssrc;
 	size_t media;        // m-line of owner->subscribe->nego, or CP_NO_MEDIA
 	bool paused;
+	bool changed;        // the track's payload types did: the next offer says so
+	bool retell;         // that offer is out: tell the dataplane at its answer
 	bool in_plane;       // the subscriber's SDP has it, so the dataplane sends it
 };
 
@@ -162,13 +164,17 @@ bool cp_text_copy(char *dst, size_t size, const char *src);
 int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls_ctx *dtls,
                    const struct cp_limits *limits);
 void cp_calls_free(struct cp_calls *c);
-/* The dataplane came (workers, port, addresses known) or went. */
+/* Is a dataplane there (workers, port, addresses known)? */
 bool cp_calls_ready(const struct cp_calls *c);
+/* h(NULL) when the dataplane came, h(reason) when it went. */
+typedef void(cp_link_h)(const char *down, void *arg);
+void cp_calls_on_link(struct cp_calls *c, cp_link_h *h, void *arg);
 /* Called once a loop turn: sends offers that are due. */
 void cp_calls_turn(struct cp_calls *c);
 json_t *cp_calls_rooms_json(const struct cp_calls *c); // for callstackctl and the API
 struct cp_calls_counts {
-	unsigned rooms, participants, endpoints, tracks, subs, dtls;
+	unsigned rooms, participants, endpoints, tracks, subs, dtls, calls;
+	uint64_t calls_started, calls_answered;
 };
 void cp_calls_counts(const struct cp_calls *c, struct cp_calls_counts *out);
 

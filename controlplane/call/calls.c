@@ -16,9 +16,19 @@
 #include "controlplane/loop.h"
 #include "controlplane/nego/dtls.h"
 
+static void on_up(const struct sh_msg_e_hello *hello, bool slabs_new, void *arg);
+static void on_down(const char *reason, void *arg);
 static void on_endpoint_state(const struct sh_msg_endpoint_state *m, void *arg);
 static void on_dtls(sh_id id, const uint8_t *data, size_t len, void *arg);
 static void on_track_state(const struct sh_msg_track_state *m, void *arg);
+
+static const struct cp_plane_handlers plane_handlers = {
+	.up = on_up,
+	.down = on_down,
+	.endpoint_state = on_endpoint_state,
+	.rx_dtls = on_dtls,
+	.track_state = on_track_state,
+};
 
 int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls_ctx *dtls,
                    const struct cp_limits *limits)
@@ -33,6 +43,7 @@ int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls
 	TAILQ_INIT(&c->due);
 	TAILQ_INIT(&c->ringing);
 	c->no_answer_s = 45;
+	cp_plane_handle(plane, &plane_handlers, c);
 	c->endpoints_max = c->tracks_max = 1u << SH_ID_INDEX_BITS;
 	c->endpoint = calloc(c->endpoints_max, sizeof(*c->endpoint));
 	c->track = calloc(c->tracks_max, sizeof(*c->track));
@@ -56,6 +67,7 @@ void cp_calls_free(struct cp_calls *c)
 		while (left--)
 			cp_participant_free(TAILQ_FIRST(&r->room.participants));
 	}
+	cp_plane_handle(c->plane, &(struct cp_plane_handlers){0}, NULL);
 	free(c->endpoint);
 	free(c->track);
 	free(c);
@@ -102,11 +114,41 @@ bool cp_text_copy(char *dst, size_t size, const char *src)
 
 /* ---- what the dataplane says ---- */
 
-const struct cp_plane_handlers cp_calls_plane_handlers = {
-	.endpoint_state = on_endpoint_state,
-	.rx_dtls = on_dtls,
-	.track_state = on_track_state,
-};
+void cp_calls_on_link(struct cp_calls *c, cp_link_h *h, void *arg)
+{
+	c->link = h;
+	c->link_arg = arg;
+}
+
+/* The slabs are gone, and with them each SRTP index. With the old keys the next packet would repeat one, so every
+ * transport is to be made anew (RFC 3711 §9.1: no two packets under one key and index). */
+static void reset_all(struct cp_calls *c)
+{
+	struct cp_room_entry *r, *next;
+	struct cp_participant *p;
+
+	HASH_ITER (hh, c->rooms, r, next)
+		TAILQ_FOREACH (p, &r->room.participants, entry)
+			cp_participant_reset_media(p);
+}
+
+static void on_up(const struct sh_msg_e_hello *hello, bool slabs_new, void *arg)
+{
+	struct cp_calls *c = arg;
+
+	if (slabs_new)
+		reset_all(c);
+	if (c->link)
+		c->link(NULL, c->link_arg);
+}
+
+static void on_down(const char *reason, void *arg)
+{
+	struct cp_calls *c = arg;
+
+	if (c->link)
+		c->link(reason, c->link_arg);
+}
 
 static struct cp_endpoint *endpoint_by_id(const struct cp_calls *c, sh_id id)
 {

@@ -45,6 +45,7 @@ static void call_free(struct cp_call *call)
 	struct cp_user *to = cp_user_find(call->calls, call->to);
 
 	TAILQ_REMOVE(&call->calls->ringing, call, entry);
+	call->calls->counts.calls--;
 	if (call->caller)
 		cp_user_calls(call->caller->user, -1);
 	if (to && call->counted)
@@ -134,6 +135,7 @@ static int call_new(struct cp_call **out, struct cp_agent *caller, const char *t
 		return -ENOMEM;
 	}
 	TAILQ_INSERT_TAIL(&call->calls->ringing, call, entry);
+	call->calls->counts.calls++;
 	cp_user_calls(caller->user, 1);
 	*out = call;
 	return 0;
@@ -156,6 +158,7 @@ int cp_call_start(struct cp_call **out, struct cp_agent *caller, const char *to,
 	cp_make_id((*out)->id, 'c');
 	snprintf((*out)->room, sizeof((*out)->room), "%s%s", CP_CALL_ROOM, (*out)->id);
 	(*out)->video = video;
+	c->counts.calls_started++;
 	return 0;
 }
 
@@ -201,6 +204,7 @@ int cp_call_accept(struct cp_call **out, struct cp_agent *a, const char *id)
 		return -EEXIST;
 	call->state = CP_CALL_IS_ANSWERED;
 	call->callee = a;
+	call->calls->counts.calls_answered++;
 	cp_timer_cancel(call->no_answer);
 	tell(call->caller, call, CP_CALL_ACCEPTED, NULL);
 	tell_callee(call, a, CP_CALL_ANSWERED_ELSEWHERE, NULL);

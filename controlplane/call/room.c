@@ -142,6 +142,25 @@ struct cp_participant *cp_participant_new(struct cp_calls *c)
 	return p;
 }
 
+void cp_participant_reset_media(struct cp_participant *p)
+{
+	struct cp_track *t;
+	struct cp_sub *s;
+
+	while ((s = TAILQ_FIRST(&p->subs)))
+		cp_sub_end(s);
+	while ((t = TAILQ_FIRST(&p->tracks)))
+		cp_track_end(t);
+	for (int i = 0; i < 2; i++) {
+		if (!p->endpoint[i])
+			continue;
+		cp_endpoint_free(p->endpoint[i]);
+		if (p->ops->media_reset)
+			p->ops->media_reset(p->arg, i);
+	}
+	cp_participant_changed(p);
+}
+
 void cp_participant_changed(struct cp_participant *p)
 {
 	if (p->ops && p->ops->changed)

@@ -78,6 +78,7 @@ void cp_sub_tell_plane(struct cp_sub *s)
 			set.rtx_ssrc = s->rtx_ssrc;
 	}
 	s->in_plane = true;
+	s->retell = false;
 	cp_plane_sub_set(s->owner->calls->plane, &set);
 }
 
@@ -171,6 +172,19 @@ int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused)
 
 /* ---- offers and answers ---- */
 
+void cp_sub_track_changed(struct cp_sub *s)
+{
+	struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
+
+	if (s->owner->kind == CP_PARTY_WHEP) {
+		cp_sub_tell_plane(s); /* its m-line was answered with all codecs */
+	} else if (s->media != CP_NO_MEDIA) {
+		s->changed = true;
+		cp_endpoint_stale(e);
+	}
+}
+
+/* An m-line for a new subscription, or the codecs of one whose track has others now. */
 static int give_media(struct cp_endpoint *e, struct cp_sub *s)
 {
 	const struct cp_track *t = s->track;
@@ -186,6 +200,11 @@ static int give_media(struct cp_endpoint *e, struct cp_sub *s)
 		.user = s,
 	};
 
+	if (s->changed) {
+		s->changed = false;
+		s->retell = true; /* after the answer; until then the dataplane goes on as it was */
+		return cp_nego_send_change(&e->nego, s->media, &send);
+	}
 	return cp_nego_send_add(&e->nego, &s->media, &send);
 }
 
@@ -199,7 +218,7 @@ void cp_send_offer(struct cp_endpoint *e)
 		if (e->nego.media[i].user == &ended)
 			cp_nego_send_remove(&e->nego, i);
 	TAILQ_FOREACH (s, &p->subs, entry)
-		if (s->media == CP_NO_MEDIA && give_media(e, s))
+		if ((s->media == CP_NO_MEDIA || s->changed) && give_media(e, s))
 			s->media = CP_NO_MEDIA; /* tried again with the next offer */
 	e->stale = false;
 	if (e->nego.n_media == 0 || cp_nego_offer_out(&e->nego, &sdp))
@@ -235,7 +254,8 @@ int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t le
 	e->awaiting = false;
 	err = cp_endpoint_negotiated(e);
 	TAILQ_FOREACH (s, &p->subs, entry)
-		if (s->media != CP_NO_MEDIA && !s->in_plane && (e->nego.media[s->media].dir & CP_DIR_SEND))
+		if (s->media != CP_NO_MEDIA && (!s->in_plane || s->retell) && e->nego.media[s->media].agreed &&
+		    (e->nego.media[s->media].dir & CP_DIR_SEND))
 			cp_sub_tell_plane(s);
 	if (e->stale)
 		cp_endpoint_stale(e);

@@ -66,6 +66,8 @@ void cp_track_tell_plane(struct cp_track *t)
 {
 	const struct cp_endpoint *e = t->owner->endpoint[CP_PUBLISH];
 	const struct cp_media *m = &e->nego.media[t->media];
+	bool pts_changed;
+	struct cp_sub *s;
 	struct sh_msg_track_set set = {
 		.id = t->plane_id,
 		.endpoint = e->id,
@@ -88,8 +90,12 @@ void cp_track_tell_plane(struct cp_track *t)
 	}
 	if (memcmp(&set, &t->set, sizeof(set)) == 0)
 		return;
+	pts_changed = memcmp(set.pt, t->set.pt, sizeof(set.pt)) != 0;
 	t->set = set;
 	cp_plane_track_set(t->owner->calls->plane, &set);
+	if (pts_changed)
+		TAILQ_FOREACH (s, &t->subs, by_track)
+			cp_sub_track_changed(s);
 }
 
 /* ---- publishing ---- */

@@ -5,11 +5,21 @@
 struct cp_auth;
 struct cp_auth_job; // a password being verified on a helper thread
 
+struct cp_store;
+struct cp_token_key;
+
 struct cp_identity {
 	char user[65];    // CP_NAME_MAX
 	char display[65]; // CP_DISPLAY_MAX; the user's name where none is known
 	char room[65];    // the only room allowed; "" any
 };
+
+/* store and key are borrowed. token_ttl_s: life of what cp_auth_issue() makes; login_rate: failed logins a minute from
+ * one address, after which it has to wait. 0 or -ENOMEM. */
+int cp_auth_alloc(struct cp_auth **out, struct cp_store *store, const struct cp_token_key *key, unsigned token_ttl_s,
+                  unsigned login_rate);
+/* The store was closed before, so that no verification is under way. */
+void cp_auth_free(struct cp_auth *a);
 
 /* 0, -EACCES (bad signature, expired, wrong algorithm, unusable claims). */
 int cp_auth_token(struct cp_auth *a, const char *jwt, struct cp_identity *out);

@@ -56,7 +56,7 @@ int cp_journal_open(struct cp_journal **out, const char *path)
 	close(fd);
 	if (open_db(j, path)) {
 		/* A damaged journal must not keep the daemon down: what it described is lost, and said. */
-		sh_log(SH_LOG_ERROR, "journal", "%s: %s; starting an empty one", path, sqlite3_errmsg(j->db));
+		sh_error("journal", "%s: %s; starting an empty one", path, sqlite3_errmsg(j->db));
 		sqlite3_finalize(j->put);
 		sqlite3_finalize(j->del);
 		j->put = j->del = NULL;
@@ -79,7 +79,7 @@ void cp_journal_begin(struct cp_journal *j)
 void cp_journal_commit(struct cp_journal *j)
 {
 	if (j->open && sqlite3_exec(j->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-		sh_log(SH_LOG_ERROR, "journal", "commit: %s", sqlite3_errmsg(j->db));
+		sh_error("journal", "commit: %s", sqlite3_errmsg(j->db));
 	j->open = false;
 }
 
@@ -90,7 +90,7 @@ static void run(struct cp_journal *j, sqlite3_stmt *q, const char *kind, const c
 	if (body)
 		sqlite3_bind_text(q, 3, body, -1, SQLITE_STATIC);
 	if (sqlite3_step(q) != SQLITE_DONE)
-		sh_log(SH_LOG_ERROR, "journal", "%s %s: %s", kind, id, sqlite3_errmsg(j->db));
+		sh_error("journal", "%s %s: %s", kind, id, sqlite3_errmsg(j->db));
 	sqlite3_reset(q);
 	sqlite3_clear_bindings(q);
 }

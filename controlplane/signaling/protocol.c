@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controlplane/loop.h"
+#include "controlplane/signaling/token.h"
 
-enum { CLOSE_POLICY = 1008, CLOSE_BAD_DATA = 1007, MAX_DEPTH = 8, LOGIN_WITHIN_MS = 10000 };
+enum { CLOSE_POLICY = 1008, CLOSE_BAD_DATA = 1007, MAX_DEPTH = 8 };
 enum state { ANY, OUT, IN, ROOM };
 
 struct request {
@@ -32,13 +33,6 @@ static const struct request requests[] = {
 };
 
 /* ---- words ---- */
-
-bool cp_name_ok(const char *s)
-{
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@+");
-
-	return n >= 1 && n <= CP_NAME_MAX && s[n] == 0;
-}
 
 bool cp_display_ok(const char *s, size_t max)
 {
@@ -174,7 +168,7 @@ static bool kind_ok(const char *kind, size_t n, const json_t *v)
 	if (!s)
 		return false;
 	if (IS("name"))
-		return cp_name_ok(s);
+		return cp_name_valid(s);
 	if (IS("id"))
 		return *s && strlen(s) <= CP_NAME_MAX;
 	if (IS("text"))
@@ -334,7 +328,7 @@ static void login_overdue(void *arg)
 	struct cp_client *c = arg;
 
 	if (!c->session && !c->job)
-		cp_conn_close(c->conn, CLOSE_POLICY, "no login within 10 s");
+		cp_conn_close(c->conn, CLOSE_POLICY, "no login in time");
 }
 
 static void on_open(struct cp_conn *conn, void *arg, void **user)
@@ -353,7 +347,7 @@ static void on_open(struct cp_conn *conn, void *arg, void **user)
 	c->conn = conn;
 	c->tokens = s->conf.burst;
 	c->tokens_at_ns = cp_now_ns();
-	cp_timer_start(c->login_by, LOGIN_WITHIN_MS);
+	cp_timer_start(c->login_by, s->conf.login_timeout_s * 1000ull);
 	TAILQ_INSERT_TAIL(&s->clients, c, entry);
 	s->counts.connected++;
 }

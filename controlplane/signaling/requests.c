@@ -62,7 +62,7 @@ static void password_done(int err, const struct cp_identity *who, void *arg)
 	c->of->counts.logins_refused += err != 0;
 	cp_client_reply(c, c->job_re, &r);
 	if (!c->session)
-		cp_timer_start(c->login_by, 10000);
+		cp_timer_start(c->login_by, c->of->conf.login_timeout_s * 1000ull);
 }
 
 int cp_req_login(struct cp_client *c, const json_t *req, struct cp_reply *r)
@@ -84,6 +84,7 @@ int cp_req_login(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	c->job_re = json_integer_value(json_object_get(req, "id"));
 	(void)cp_text_copy(c->job_display, sizeof(c->job_display), display);
 	err = cp_auth_password(&c->job, c->of->auth, user, password, cp_conn_peer(c->conn), password_done, c);
+	c->of->counts.logins_limited += err == -EAGAIN;
 	if (err)
 		return err == -EAGAIN ? cp_refuse(r, "rate_limited", "too many attempts; try again in a minute")
 		                      : cp_refuse_errno(r, err, "");

@@ -75,7 +75,7 @@ static void load_session(const char *id, json_t *doc, void *arg)
 	int err = cp_session_load(arg, doc);
 
 	if (err)
-		sh_log(SH_LOG_WARN, "journal", "session %s: not restored: %s", id, strerror(-err));
+		sh_warn("journal", "session %s: not restored: %s", id, strerror(-err));
 }
 
 static struct cp_participant *restored_party(struct cp_signaling *s, const char *id)
@@ -93,7 +93,7 @@ static void link_session(const char *id, json_t *doc, void *arg)
 	struct cp_participant *p = restored_party(arg, id);
 
 	if (p && cp_participant_link(p, json_object_get(doc, "party")))
-		sh_log(SH_LOG_WARN, "journal", "session %s: not all subscriptions restored", id);
+		sh_warn("journal", "session %s: not all subscriptions restored", id);
 }
 
 static void load_calls(const char *id, json_t *doc, void *arg)
@@ -110,53 +110,63 @@ static void restore(struct cp_signaling *s)
 	cp_journal_each(s->journal, "session", link_session, s);
 	cp_journal_each(s->journal, "player", cp_player_link, s);
 	cp_journal_each(s->journal, "calls", load_calls, s);
-	if (s->counts.sessions || s->counts.players)
-		sh_log(SH_LOG_INFO, "journal", "restored %u sessions and %u players", s->counts.sessions,
-		       s->counts.players);
+	if (!TAILQ_EMPTY(&s->sessions) || !TAILQ_EMPTY(&s->players))
+		sh_info("journal", "restored %u sessions, %u WHIP and %u WHEP", s->counts.sessions, s->counts.whip,
+		        s->counts.whep);
 }
 
 /* ---- beginning and end ---- */
 
-int cp_signaling_alloc(struct cp_signaling **out, const struct cp_signaling_conf *conf, struct cp_calls *calls,
-                       struct cp_auth *auth)
+int cp_signaling_alloc(struct cp_signaling **out)
 {
 	struct cp_signaling *s = calloc(1, sizeof(*s));
-	int err;
 
 	if (!s)
 		return -ENOMEM;
-	s->conf = *conf;
-	s->calls = calls;
-	s->auth = auth;
 	TAILQ_INIT(&s->sessions);
 	TAILQ_INIT(&s->dirty);
 	TAILQ_INIT(&s->clients);
 	TAILQ_INIT(&s->players);
-	err = cp_timer_alloc(&s->sweep, sweep, s);
-	if (!err && conf->journal)
-		err = cp_journal_open(&s->journal, conf->journal);
-	if (err) {
-		cp_timer_free(s->sweep);
-		free(s);
-		return err;
-	}
-	if (s->journal)
-		restore(s);
-	cp_timer_start(s->sweep, SWEEP_MS);
 	*out = s;
 	return 0;
 }
 
-void cp_signaling_free(struct cp_signaling *s)
+int cp_signaling_start(struct cp_signaling *s, const struct cp_signaling_conf *conf, struct cp_calls *calls,
+                       struct cp_auth *auth)
+{
+	int err;
+
+	s->conf = *conf;
+	s->calls = calls;
+	s->auth = auth;
+	err = cp_timer_alloc(&s->sweep, sweep, s);
+	if (!err && conf->journal)
+		err = cp_journal_open(&s->journal, conf->journal);
+	if (err)
+		return err;
+	if (s->journal)
+		restore(s);
+	cp_timer_start(s->sweep, SWEEP_MS);
+	return 0;
+}
+
+static void say_goodbye(struct cp_session *e)
+{
+	cp_session_event(e, json_pack("{ss ss}", "type", "shutdown", "reason", "stopping"));
+	if (e->client)
+		e->client->session = NULL;
+	e->client = NULL;
+}
+
+void cp_signaling_stop(struct cp_signaling *s)
 {
 	struct cp_session *e;
 	struct cp_player *p;
 
-	if (!s)
-		return;
 	TAILQ_FOREACH (e, &s->sessions, entry)
-		cp_session_event(e, json_pack("{ss ss}", "type", "shutdown", "reason", "stopping"));
-	cp_signaling_turn(s);
+		say_goodbye(e);
+	if (s->calls)
+		cp_signaling_turn(s);
 	/* From here on nothing is written: the journal keeps what the next daemon takes over. */
 	cp_journal_close(s->journal);
 	s->journal = NULL;
@@ -165,5 +175,10 @@ void cp_signaling_free(struct cp_signaling *s)
 	while ((p = TAILQ_FIRST(&s->players)))
 		cp_player_end(p, "shutdown");
 	cp_timer_free(s->sweep);
+	s->sweep = NULL;
+}
+
+void cp_signaling_free(struct cp_signaling *s)
+{
 	free(s);
 }

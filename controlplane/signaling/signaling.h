@@ -14,15 +14,19 @@ struct cp_journal;
 struct cp_signaling;
 
 struct cp_signaling_conf {
+	unsigned login_timeout_s; // for the first request
 	unsigned resume_ttl_s;   // a session waits this long for its client: 5..3600, default 60
 	unsigned max_sessions;
 	unsigned rate, burst;    // requests a second of one connection: 50, 200
 	const char *journal;     // path of the journal, NULL: keep none
 };
-/* Restores sessions, rooms and calls from the journal; the plane must not be flushed before. 0 or -errno. */
-int cp_signaling_alloc(struct cp_signaling **out, const struct cp_signaling_conf *conf, struct cp_calls *calls,
+int cp_signaling_alloc(struct cp_signaling **out);
+/* Restores sessions, rooms and calls from the journal, if the path of one is given; the plane must not be flushed
+ * before. 0 or -errno. */
+int cp_signaling_start(struct cp_signaling *s, const struct cp_signaling_conf *conf, struct cp_calls *calls,
                        struct cp_auth *auth);
-/* Tells clients `shutdown`; what the journal holds stays for the next daemon. */
+/* Tells clients `shutdown` and ends all; what the journal holds stays for the next daemon. */
+void cp_signaling_stop(struct cp_signaling *s);
 void cp_signaling_free(struct cp_signaling *s);
 /* The handlers for the front. */
 void cp_signaling_ws(struct cp_signaling *s, struct cp_front_ws *out);
@@ -32,12 +36,10 @@ void cp_signaling_turn(struct cp_signaling *s);
 /* End every session and player of a user (deleted, or an operator's wish); number ended. */
 unsigned cp_signaling_kick(struct cp_signaling *s, const char *user);
 struct cp_signaling_counts {
-	unsigned sessions, connected, players; // players: WHIP and WHEP
-	uint64_t requests, refused, logins, logins_refused;
+	unsigned sessions, connected, whip, whep;
+	uint64_t requests, refused, logins, logins_refused, logins_limited;
 };
 void cp_signaling_counts(const struct cp_signaling *s, struct cp_signaling_counts *out);
 
-/* True for 1..64 characters of A-Z a-z 0-9 . _ - @ + . */
-bool cp_name_ok(const char *s);
 /* True for UTF-8 without control characters, 1..max bytes (jansson has checked the UTF-8). */
 bool cp_display_ok(const char *s, size_t max);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controlplane/loop.h"
+#include "controlplane/signaling/token.h"
 
 enum { MEDIA_LOST_S = 30, NEVER_CONNECTED_S = 30 };
 
@@ -28,7 +29,7 @@ void cp_player_end(struct cp_player *p, const char *reason)
 		cp_journal_del(s->journal, "player", p->id);
 	}
 	TAILQ_REMOVE(&s->players, p, entry);
-	s->counts.players--;
+	*(p->whep ? &s->counts.whep : &s->counts.whip) -= 1;
 	free(p);
 }
 
@@ -112,7 +113,7 @@ static struct cp_player *player_new(struct cp_signaling *s, const char *id, bool
 	p->born_ns = cp_now_ns();
 	(void)cp_text_copy(p->id, sizeof(p->id), id);
 	TAILQ_INSERT_TAIL(&s->players, p, entry);
-	s->counts.players++;
+	*(whep ? &s->counts.whep : &s->counts.whip) += 1;
 	return p;
 }
 
@@ -172,11 +173,11 @@ static bool parse_path(const struct cp_http_req *req, bool whep, struct where *w
 	if (n > CP_NAME_MAX)
 		return false;
 	memcpy(w->room, at, n);
-	if (!cp_name_ok(w->room))
+	if (!cp_name_valid(w->room))
 		return false;
 	if (!whep)
 		return !slash;
-	return !slash || (cp_text_copy(w->name, sizeof(w->name), slash + 1) && cp_name_ok(w->name));
+	return !slash || (cp_text_copy(w->name, sizeof(w->name), slash + 1) && cp_name_valid(w->name));
 }
 
 static void refuse_errno(struct cp_http *h, int err, const char *text)
@@ -231,7 +232,7 @@ static int start(struct cp_player *p, const struct where *w, const struct cp_htt
 
 	if (w->whep)
 		(void)cp_text_copy(name, sizeof(name), w->name);
-	else if (cp_http_query(req, "name", name, sizeof(name)) && !cp_name_ok(name))
+	else if (cp_http_query(req, "name", name, sizeof(name)) && !cp_name_valid(name))
 		return -EINVAL;
 	if (*name && !w->whep)
 		join.display = name;
