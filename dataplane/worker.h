@@ -13,7 +13,7 @@
 
 struct rte_graph;
 struct dp_srtp_session;
-struct dp_srtp_worker;
+struct dp_srtp_batch;
 
 enum {
 	DP_BURST = 64,      // packets a source node takes in one go
@@ -35,13 +35,15 @@ struct dp_pkt {
 	uint8_t l2_len;      // classify: Ethernet header with VLAN tags, kept in front of the data for STUN answers
 	uint8_t l3_len;
 	uint8_t srtp_pad;
-	uint16_t hdr_len;    // RTP header with extensions, bytes
+	uint16_t hdr_len;    // RTP header with extensions, bytes; in, restored from RTX: the OSN too
 	uint16_t payload_len;// RTP payload without padding
 	uint32_t ts;         // RTP timestamp, publisher's
+	uint32_t ssrc;       // rtp_in: publisher's SSRC (of the original stream); rewrite: ours
 	uint64_t index;      // SRTP packet index: extended sequence number (in: publisher's; out: ours)
 	struct rte_mbuf *src;// fanout: the shared plaintext that this egress packet takes its payload from
 	uint32_t exts;       // rtp_in: offset of the parsed extension block (node/'s own use)
-	uint8_t pad[12];
+	uint8_t pt, pad[3];  // rewrite: payload type to send
+	uint64_t at_ns;      // srtp_in: now_ns of the walk that it arrived in
 };
 _Static_assert(sizeof(struct dp_pkt) == RTE_CACHE_LINE_SIZE, "one cache line");
 enum {
@@ -81,7 +83,7 @@ struct dp_worker {
 	uint64_t *stat;      // own row of sh_stats.v
 	struct rte_graph *graph;
 	struct rte_mempool *pool;
-	struct dp_srtp_worker *srtp;  // multi-buffer manager of this thread
+	struct dp_srtp_batch *srtp;   // crypto context of this thread
 	uint16_t udp_port;   // host order
 	uint16_t n_ports;
 	uint16_t ports[DP_PORTS_MAX]; // ethdevs; queue id = index on multi-queue ports, else polled by worker 0 only
@@ -94,6 +96,9 @@ struct dp_worker {
 };
 /* RTE_PER_LCORE pointer of the calling worker; NULL on the control thread. */
 extern __thread struct dp_worker *dp_self;
+/* All workers by index, NULL: no such worker. Set before any lcore starts, cleared after all stopped: others are
+ * reached through their handover and fanin rings (multi-producer) only. */
+extern struct dp_worker *dp_workers[SH_MAX_WORKERS];
 
 #define DP_COUNT(w, sym, k) ((w)->stat[SH_STAT_##sym] += (k))
 
