@@ -29,6 +29,15 @@ struct sh_rx_crypto {
 	uint8_t started, pad[7];
 };
 
+/* SRTCP receive state of one sender SSRC: each is a cryptographic context with an index of its own (RFC 3711
+ * §3.4), and a browser sends RTCP from every SSRC that it sends media with. */
+struct sh_rx_srtcp {
+	uint32_t ssrc;
+	uint32_t index; // highest authenticated, 31 bits
+	uint64_t window[SH_REPLAY_RTCP_BITS / 64]; // bit (i mod SH_REPLAY_RTCP_BITS): index i was seen
+	uint64_t used;  // 0: free; else grows with each packet, the smallest is replaced first
+};
+
 /* One incoming SSRC: a layer's media or its RTX. Worker: rw. */
 struct sh_rx_stream {
 	uint32_t ssrc; // 0: not seen yet
@@ -63,9 +72,7 @@ struct sh_endpoint {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
 	uint32_t srtcp_tx_index; // 31 bits; the next to use (RFC 3711 §3.4)
 	uint32_t twcc_tx_seq;    // next transport-wide sequence number
-	uint64_t srtcp_rx_index; // highest authenticated
-	uint64_t srtcp_rx_window[SH_REPLAY_RTCP_BITS / 64];
-	uint64_t srtcp_rx_started;
+	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	uint64_t rtcp_at_ns;     // when we last sent a compound report
 };
 
