@@ -70,8 +70,11 @@ struct dp_path {
 	uint8_t family;      // 4 or 6
 	uint16_t port;       // ethdev
 	uint16_t mtu;
-	uint32_t pseudo;     // folded sum of the pseudo header without length, for the UDP checksum
-	bool reachable;      // false: the neighbour is not resolved (yet)
+	uint32_t pseudo;     // sum over the pseudo header (big-endian words, network order) without the length, folded
+	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
+	bool routed;         // false: the kernel has no route: drop_no_route
+	uint64_t ol_flags;   // 0: compute checksums in software; else the NIC does: or these into mbuf ol_flags, set
+	                     // l2_len and l3_len, and leave the folded pseudo header sum with length in the UDP checksum
 };
 
 struct dp_worker {
@@ -86,8 +89,9 @@ struct dp_worker {
 	struct dp_srtp_batch *srtp;   // crypto context of this thread
 	uint16_t udp_port;   // host order
 	uint16_t n_ports;
-	uint16_t ports[DP_PORTS_MAX]; // ethdevs; queue id = index on multi-queue ports, else polled by worker 0 only
-	struct rte_ring *handover; // others → me: whole frames for my UDP port (struct rte_mbuf *)
+	uint16_t ports[DP_PORTS_MAX]; // ethdevs, for dp_port_rx and dp_port_tx
+	struct rte_ring *handover; // others → me: whole frames for my UDP port (struct rte_mbuf *). The loop of whoever
+	                           // put something into another's ring wakes that worker after the walk
 	struct rte_ring *fanin;    // others → me: plaintext RTP of tracks that I have subscribers of
 	struct rte_ring *inject;   // control → me: payloads to send (dp_pkt.endpoint set, data = UDP payload)
 	struct rte_ring *punt;     // me → control: DTLS payloads (dp_pkt.endpoint set) and struct dp_note
@@ -140,6 +144,14 @@ void dp_notify(struct dp_worker *w, enum dp_note_type type, uint32_t index);
 void dp_keyframe_request(uint32_t track, unsigned layer);
 /* The same, taken by the publisher's worker: bit l = layer l wanted since the last call. */
 uint32_t dp_keyframe_take(uint32_t track);
+
+/* ---- port.c: frames in and out, for the rx and tx nodes; they never call ethdev themselves ---- */
+/* Takes up to n frames of port w->ports[i] from every queue that this worker polls. What is not media on a port whose
+ * kernel twin is a TAP has been passed on to it already. dp_pkt is not cleared, except port, which is set. */
+uint16_t dp_port_rx(struct dp_worker *w, unsigned i, struct rte_mbuf **m, uint16_t n);
+/* Sends finished frames on an ethdev; returns how many were taken, the rest stay the caller's. A worker without a
+ * TX queue of its own hands them to the worker that has one. One segment each. */
+uint16_t dp_port_tx(struct dp_worker *w, uint16_t port, struct rte_mbuf **m, uint16_t n);
 
 /* ---- node/ → worker.c ---- */
 /* Names of the nodes of a worker's graph, in packet order; node/ keeps the list. */
