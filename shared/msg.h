@@ -3,6 +3,8 @@
  * with a length beside them, not NUL-terminated. An id is an sh_id; index and generation are the daemon's
  * to assign. Unless said otherwise, time is CLOCK_MONOTONIC in nanoseconds. */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "shared/addr.h"
 #include "shared/limits.h"
@@ -176,6 +178,16 @@ static inline uint32_t sh_msg_packet_size(uint32_t len)
 void sh_msg_sizes(uint16_t size[SH_MSG_TYPES_MAX]);
 /* Name of a type ("endpoint_set"), or "?" . */
 const char *sh_msg_name(unsigned type);
+/* Flags that a record of this type must carry (SH_REC_SECRET or 0), and its direction: 'C', 'E', 0: no such type. */
+uint16_t sh_msg_flags(unsigned type);
+char sh_msg_direction(unsigned type);
 /* Shape check by type: length, padding, lengths within arrays, enums in range. 0 or -EINVAL / -ENOENT (no
- * such type) / -EMSGSIZE. Says nothing about whether the ids exist. Both receivers call it first. */
+ * such type) / -EMSGSIZE. body is 8-aligned private memory: the peer must not be able to change it meanwhile
+ * (sh_ring_take). Says nothing about whether the ids exist. Both receivers call it first. */
 int sh_msg_check(unsigned type, const void *body, uint32_t len);
+/* The peer's first record: is it the hello that we expect, from a build with our version and sizes? Called in
+ * place of sh_msg_check(), as another version's hello may have another shape. 0 or -EPROTO with why[] saying
+ * what differs, for the log. */
+int sh_msg_hello_check(unsigned want, unsigned type, const void *body, uint32_t len, char *why, size_t size);
+/* Lengths of the master key and salt in struct sh_srtp_secret, bytes. false: no such profile. */
+bool sh_srtp_profile_lens(unsigned profile, unsigned *key, unsigned *salt);

@@ -32,6 +32,8 @@ struct sh_ring_end {
 	uint32_t capacity; // power of two, 4 KiB..64 MiB
 	uint64_t pos;      // writer: head not yet published; reader: tail not yet published
 	uint64_t seen;     // the other side's position when last read
+	uint32_t rec_bytes; // reader: ring bytes of the record that peek showed, 0: none
+	uint16_t rec_flags; // reader: its flags as they were when it was checked
 };
 
 /* Bytes of shared memory for a ring of that capacity. */
@@ -41,15 +43,24 @@ uint64_t sh_ring_bytes(uint32_t capacity);
 int sh_ring_attach(struct sh_ring_end *end, void *mem, uint32_t capacity);
 
 /* Writer. Space for a body of len bytes, or NULL: full (counted in ring->full) or len too large.
- * The pointer is the writer's until sh_ring_commit() publishes it. One reservation at a time. */
+ * The pointer (8-aligned) is the writer's until sh_ring_commit() publishes it. One reservation at a time.
+ * Too large: a record with its header takes at most half the ring, so that any record fits an empty ring
+ * wherever the positions stand. */
 void *sh_ring_reserve(struct sh_ring_end *end, uint16_t type, uint16_t flags, uint32_t len);
 void sh_ring_commit(struct sh_ring_end *end);
 /* Writer, after one or more commits: true when the reader sleeps and the eventfd must be written. */
 bool sh_ring_wake_needed(struct sh_ring_end *end);
 
 /* Reader. 0 with *rec in the ring until sh_ring_release(); -EAGAIN: empty; -EBADMSG: the writer's
- * positions or this record's length are impossible: the ring is dead and must be torn down. */
+ * positions or this record's length are impossible: the ring is dead and must be torn down.
+ * The writer can still change *rec after it was checked: a reader that does not trust it uses sh_ring_take(). */
 int sh_ring_peek(struct sh_ring_end *end, const struct sh_rec **rec);
 void sh_ring_release(struct sh_ring_end *end);
+
+/* Reader: the next record copied into private memory and released, so that what is checked is what is used.
+ * *hdr: its length, type and flags; body: its bytes (size bytes of room, 8-aligned; what lies behind the record
+ * is left alone). The copy of a SH_REC_SECRET body is the caller's to wipe.
+ * 0; -EAGAIN; -EBADMSG as peek; -EMSGSIZE: longer than size, skipped, *hdr is filled. */
+int sh_ring_take(struct sh_ring_end *end, struct sh_rec *hdr, void *body, uint32_t size);
 /* Reader, before it blocks on the eventfd: false when something came in meanwhile (don't block). */
 bool sh_ring_sleep(struct sh_ring_end *end);

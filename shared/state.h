@@ -143,10 +143,14 @@ struct sh_slabs {
 	struct sh_sub *sub;
 	uint32_t endpoints, tracks, subs;
 	int fd;
+	uint64_t bytes; // of the mapping
 };
 
+#define SH_STATE_FILE "dataplane.state" // in the run directory
+
 /* Dataplane: open or create the file (0600). An existing one of the same shape is kept, one of another shape
- * is replaced (*created = true). 0 or -errno. Control thread. */
+ * or of another build is replaced (*created = true). The file is locked while it is open and allocated whole.
+ * 0, -EBUSY (another dataplane has it), -EINVAL (a count is not 1..2^20), -ENOSPC, -errno. Control thread. */
 int sh_slabs_create(struct sh_slabs *out, const char *path, uint32_t endpoints, uint32_t tracks,
                     uint32_t subs, bool *created);
 /* Anyone else: read-only. -ENOENT, -EPROTO (another build's), -errno. */
