@@ -18,12 +18,11 @@
 #include "shared/secret.h"
 
 enum {
-	DP_SRTP_BATCH_MAX = 256,     // ops in one call; more is allowed, and split
 	DP_SRTP_TRAILER_MAX = 16,    // most bytes that protect adds to RTP; free room that dst must have behind len
 	DP_SRTCP_TRAILER_MAX = 20,   // the same for RTCP: tag and E || index
 	DP_SRTP_HDR_MIN = 12,        // RFC 3550 §5.1
 	DP_SRTCP_HDR_MIN = 8,        // RTCP bytes that stay in clear (RFC 3711 §3.4)
-	DP_SRTP_SESSION_BYTES = 2688,
+	DP_SRTP_SESSION_BYTES = 2624,
 };
 #define DP_SRTP_INDEX_MAX  ((UINT64_C(1) << 48) - 1)
 #define DP_SRTCP_INDEX_MAX ((UINT64_C(1) << 31) - 1)
@@ -50,8 +49,9 @@ _Static_assert(sizeof(struct dp_srtp_session) == DP_SRTP_SESSION_BYTES, "whole c
  * unprotect: in place in dst; src is not read. The header was parsed by the caller, who alone vouches that
  *   hdr_len lies behind CSRCs and extension. After -EBADMSG the content of dst is undefined.
  *
- * index: RTP: roc << 16 | seq, 0..2^48-1, in. SRTCP: 0..2^31-1; protect: in; unprotect: out, read from the
- *   packet, and to be believed when status is 0 only. */
+ * index: RTP: roc << 16 | seq, 0..2^48-1, in. SRTCP: 0..2^31-1; protect: in (start at 1: libsrtp cannot send
+ *   0, and refuses it with -EINVAL); unprotect: out, read from the packet, and to be believed when status
+ *   is 0 only. */
 struct dp_srtp_op {
 	const struct dp_srtp_session *session;
 	const uint8_t *src; // protect: plaintext behind the header

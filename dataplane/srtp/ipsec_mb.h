@@ -1,0 +1,88 @@
+/* What the files of the ipsec_mb backend share. Private to this folder. */
+#pragma once
+#include <intel-ipsec-mb.h>
+#include "dataplane/srtp/backend.h"
+
+enum {
+	IMB_QUEUE = 64,       // HMAC jobs in flight: 4 times the widest manager's lanes; 64 jobs fit L1
+	IMB_AES128_KEYS = 176, // bytes of round keys
+	IMB_GCM_KEYS = 240,    // the same, room for AES-256
+	IMB_SHA1_TAG = 20,
+	IMB_CM_RTCP_TAG = 10,
+};
+
+/* SRTCP over GCM is rare: its hash key powers (up to 768 B) are computed again for each packet, 90 ns. */
+struct imb_gcm_rtcp {
+	uint8_t round_keys[IMB_GCM_KEYS];
+	uint8_t salt[16];
+};
+
+/* The library's header forgets the alignment that it was built with. */
+struct imb_gcm_rtp {
+	_Alignas(64) struct gcm_key_data key;
+};
+
+struct imb_cm_key {
+	_Alignas(64) uint8_t round_keys[IMB_AES128_KEYS];
+	uint8_t ipad[20], opad[20]; // SHA-1 state after the first block (RFC 2104 §4)
+	uint8_t salt[16];           // 14 used
+};
+
+/* A struct dp_srtp_session, as this backend sees it. Index of the arrays: DP_SRTP_TX, DP_SRTP_RX. A worker that
+ * sends to 50,000 of them reads the first line and those of rtp[DP_SRTP_TX] only. */
+struct imb_session {
+	_Alignas(64) struct {
+		uint16_t profile;
+		uint8_t rtp_trailer, rtcp_trailer, pad[4];
+	} head;
+	uint8_t gcm_salt[DP_SRTP_WAYS][16]; // 12 used
+	union {
+		struct {
+			struct imb_gcm_rtp rtp[DP_SRTP_WAYS];
+			struct imb_gcm_rtcp rtcp[DP_SRTP_WAYS];
+		} gcm;
+		struct {
+			struct imb_cm_key rtp[DP_SRTP_WAYS], rtcp[DP_SRTP_WAYS];
+		} cm;
+	};
+};
+_Static_assert(sizeof(struct imb_session) == DP_SRTP_SESSION_BYTES, "fills it");
+
+/* An HMAC job in flight. */
+struct imb_pending {
+	struct dp_srtp_op *op;
+	uint8_t digest[IMB_SHA1_TAG];
+	uint8_t want[12]; // unprotect: the tag that the packet carried
+};
+
+struct imb_batch {
+	struct dp_srtp_batch base;
+	IMB_MGR *wide;   // the CPU's widest: 16 lanes of SHA-1 with AVX-512, 8 with AVX2
+	IMB_MGR *narrow; // SHA-NI, two lanes: better for a handful of packets; NULL: CPU has none
+	unsigned lanes;
+	unsigned gcm_lo, gcm_hi; // bytes of a gcm_key_data read for short packets; up to hi for any
+	aes_gcm_enc_dec_t gcm_enc[2], gcm_dec[2]; // AES-128, AES-256
+	aes_gcm_precomp_t gcm_precomp[2];
+	IMB_JOB cipher; // constant but for what imb_ctr() sets
+	unsigned queued;
+	unsigned done; // ops of this call with status 0
+	struct gcm_context_data gcm_ctx;
+	struct imb_gcm_rtp gcm_rtcp;
+	struct imb_pending pending[IMB_QUEUE];
+	IMB_JOB hash[IMB_QUEUE];
+};
+
+dp_srtp_run_h imb_protect, imb_unprotect, imb_rtcp_protect, imb_rtcp_unprotect;
+
+/* ipsec_mb.c: session keys of one way, as derived (or as an RFC's vectors give them). salt: 12 bytes. */
+void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key, unsigned key_len,
+                 const uint8_t *salt);
+
+/* ipsec_mb_cm.c: queue a checked op of an AES-CM profile; it is finished when the queue is drained. */
+void imb_cm_put(struct imb_batch *b, struct dp_srtp_op *op, enum dp_srtp_run run);
+void imb_cm_drain(struct imb_batch *b, enum dp_srtp_run run);
+
+static inline const struct imb_session *imb_session(const struct dp_srtp_op *op)
+{
+	return (const struct imb_session *)(const void *)op->session;
+}
