@@ -1,16 +1,17 @@
 /* The steering program's life on an interface. Files here:
  *   steer.bpf.c      the program; steer.h and steer_stats.def are what it shares with the host
  *   xdp_object.c     writes it out with a port's constants for the DPDK driver to load
+ *   xdp_attach.c     what happens when the driver attaches it
  *   xdp_steer.c      finds it on the interface again, holds it, reads its counters, removes it
  *   callstack_xdp.c  the operator's hand on it, for what a killed dataplane may leave behind
  *
- * The driver attaches by netlink, which outlives the process and which anyone may replace.
- * xdp_steer_open() swaps that for a bpf_link on the same program and so the same maps and sockets:
- * the link belongs to a file descriptor, goes when the process goes, and makes the kernel refuse
- * any other change (-EBUSY). That includes the driver's own detach when the port is closed, which
- * takes whatever is attached, ours or not. */
+ * An attachment by netlink outlives the process, and anyone may replace it. A bpf_link on the same
+ * program, and so with the same maps and sockets, belongs to a file descriptor, goes when the
+ * process goes, and makes the kernel refuse any other change (-EBUSY). */
 #include "ebpf/xdp_steer.h"
+#include "ebpf/xdp_attach.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,10 +118,14 @@ static int query(struct xdp_steer_info *out, unsigned ifindex, int *prog_fd)
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
+	char name[IF_NAMESIZE];
 	int fd, map, err;
 
 	memset(out, 0, sizeof(*out));
 	*prog_fd = -1;
+	if (!if_indextoname(ifindex,
+	                    name)) // which the query below takes for an interface without XDP
+		return -ENODEV;
 	err = bpf_xdp_query((int)ifindex, 0, &q);
 	if (err)
 		return err;
@@ -168,16 +173,16 @@ int xdp_steer_query(struct xdp_steer_info *out, unsigned ifindex)
 /* Detaches this very program; one that replaced it meanwhile stays (-EEXIST). */
 static int detach_netlink(unsigned ifindex, enum xdp_steer_mode mode, int prog_fd)
 {
-	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = prog_fd);
-
-	return bpf_xdp_detach((int)ifindex, mode_flags(mode) | XDP_FLAGS_REPLACE, &opts);
+	return xdp_netlink_detach(ifindex, prog_fd, mode_flags(mode));
 }
 
 int xdp_steer_detach(unsigned ifindex)
 {
 	struct xdp_steer_info info;
-	int fd, err = query(&info, ifindex, &fd);
+	int fd, err;
 
+	xdp_expected_drop(ifindex);
+	err = query(&info, ifindex, &fd);
 	if (err || info.mode == XDP_STEER_NONE)
 		return err;
 	if (!info.ours)
@@ -214,20 +219,27 @@ int xdp_steer_clear(unsigned ifindex, char *why, size_t size)
 	return err;
 }
 
-/* Swaps the driver's netlink attachment for a link. On failure it is attached as before. */
+/* Swaps a netlink attachment for a link. On failure it is attached as before. */
 static int take_hold(struct xdp_steer *s)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = mode_flags(s->mode));
 	int err = detach_netlink(s->ifindex, s->mode, s->prog_fd);
 
 	if (err)
 		return err;
-	s->link_fd = bpf_link_create(s->prog_fd, (int)s->ifindex, BPF_XDP, &opts);
+	s->link_fd = xdp_link_create(s->ifindex, s->prog_fd, s->mode);
 	if (s->link_fd >= 0)
 		return 0;
 	s->link_fd = -1;
-	return bpf_xdp_attach((int)s->ifindex, s->prog_fd,
-	                      mode_flags(s->mode) | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+	return xdp_netlink_attach(s->ifindex, s->prog_fd,
+	                          mode_flags(s->mode) | XDP_FLAGS_UPDATE_IF_NOEXIST);
+}
+
+static int hold_program(struct xdp_steer *s, bool held)
+{
+	if (xdp_expected_link(s->ifindex) < 0)
+		return held ? -EBUSY : take_hold(s);
+	s->link_fd = fcntl(xdp_expected_link(s->ifindex), F_DUPFD_CLOEXEC, 0);
+	return s->link_fd < 0 ? -errno : 0;
 }
 
 int xdp_steer_open(struct xdp_steer **out, unsigned ifindex, bool hold)
@@ -253,10 +265,8 @@ int xdp_steer_open(struct xdp_steer **out, unsigned ifindex, bool hold)
 	s->link_fd = -1;
 	s->counters_fd = prog_map(fd, STEER_COUNTERS_NAME);
 	err = s->counters_fd < 0 ? s->counters_fd : 0;
-	if (!err && hold && info.held)
-		err = -EBUSY;
-	else if (!err && hold)
-		err = take_hold(s);
+	if (!err && hold)
+		err = hold_program(s, info.held);
 	if (err) {
 		xdp_steer_close(s);
 		return err;
@@ -300,6 +310,8 @@ void xdp_steer_close(struct xdp_steer *s)
 {
 	if (!s)
 		return;
+	if (s->link_fd >= 0)
+		xdp_expected_drop(s->ifindex);
 	close_fd(s->link_fd);
 	close_fd(s->counters_fd);
 	close_fd(s->prog_fd);

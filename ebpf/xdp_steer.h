@@ -3,16 +3,18 @@
  * The DPDK driver loads and attaches the object itself (devarg xdp_prog=PATH) and puts its sockets
  * into xsks_map, so one port's life is: xdp_steer_clear()         a foreign program is refused, a
  * leftover of ours removed xdp_steer_write_object()  a copy of the program with this port's
- * constants in it rte_eth_dev_start()       the driver attaches it xdp_steer_open(hold)      finds
- * it again by interface, and ties it to this process's life xdp_steer_counters()      …
+ * constants in it xdp_steer_expect()        native or generic; and tied to this process's life
+ *   rte_eth_rx_queue_setup()  the driver attaches it (so errors come from here), then
+ * rte_eth_dev_start() xdp_steer_open(hold)      finds it again by interface xdp_steer_counters() …
  *   rte_eth_dev_close()
  *   xdp_steer_close()         the program is gone
+ * When the port cannot be set up, xdp_steer_detach() takes the place of the last four.
  * Dying in between is safe: a held program is detached by the kernel; one not held yet finds its
  * sockets closed, passes every frame on, and is removed by the next clear or `callstack-xdp
  * detach`.
  *
  * Interfaces are those of the caller's network namespace. CAP_NET_ADMIN and CAP_BPF are needed.
- * Control thread; not thread-safe on one handle. Errors are -errno. */
+ * Control thread; not thread-safe. Errors are -errno. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +47,13 @@ enum xdp_steer_mode {
 	XDP_STEER_OFFLOAD,
 };
 
+enum xdp_steer_want {
+	XDP_STEER_WANT_AUTO, // native; generic where the driver refuses
+	XDP_STEER_WANT_NATIVE,
+	XDP_STEER_WANT_GENERIC, // with devarg force_copy=1: a zero-copy socket needs a native
+	                        // program
+};
+
 /* What sits on an interface. */
 struct xdp_steer_info {
 	enum xdp_steer_mode mode;
@@ -72,11 +81,17 @@ int xdp_steer_query(struct xdp_steer_info *out, unsigned ifindex);
  * log. */
 int xdp_steer_clear(unsigned ifindex, char *why, size_t size);
 
-/* Finds our program on the interface after the port was started. hold: attach it anew through a
- * link that the kernel removes when this process ends, however it ends; frames that come in the few
- * microseconds between go to the kernel. Caller closes. -ENOENT: nothing attached; -EEXIST: a
- * foreign program. When the kernel cannot do links (before 5.9) the program stays attached as it
- * was, and this succeeds. */
+/* The next program that the DPDK driver attaches to the interface goes there by a link of ours, in
+ * this mode; from now to xdp_steer_close() or xdp_steer_detach() its detach calls for the interface
+ * do nothing. -ENOSPC: over 16 interfaces. */
+int xdp_steer_expect(unsigned ifindex, enum xdp_steer_want want);
+
+/* Finds our program on the interface after the port was started. hold: make sure that the kernel
+ * removes it when this process ends, however it ends: takes the expected link over; or, with the
+ * driver's own netlink attachment found, swaps that for a link (frames that come in the
+ * microseconds between go to the kernel; a kernel before 5.9 has no links, and leaves it as it
+ * was). Caller closes. -ENOENT: nothing attached; -EEXIST: a foreign program; -EBUSY: hold, and
+ * another process holds it. */
 int xdp_steer_open(struct xdp_steer **out, unsigned ifindex, bool hold);
 bool xdp_steer_held(const struct xdp_steer *s);
 enum xdp_steer_mode xdp_steer_mode(const struct xdp_steer *s);
