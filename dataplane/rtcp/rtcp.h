@@ -154,7 +154,7 @@ static inline uint64_t dp_ntp_short_to_us(uint32_t d)
 }
 
 /* Round-trip time from a report block that arrived at now_mid (dp_ntp_mid of the clock that SRs are sent with).
- * false: no LSR yet, or a result that is negative or over 60 s (then *us is untouched). */
+ * false: no LSR yet, or a result below -1 ms or over 60 s (then *us is untouched). */
 bool dp_rtcp_rtt_us(uint32_t *us, uint32_t now_mid, const struct dp_rtcp_block *b);
 
 /* Report block about s at now_ns (clock of s->sr_at_ns). Advances s's priors: once a report. */

@@ -6,6 +6,7 @@
  * buf/len is always one whole UDP payload (plaintext); nothing outside it is read. Offsets are from buf.
  * int results: 0 or -errno. */
 #pragma once
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "shared/limits.h"
@@ -85,11 +86,11 @@ struct dp_rtp_tmpl {
 	uint8_t bytes[32];          // MID, abs-send-time and TWCC elements, values of the last two zero
 	uint8_t id[SH_EXT_COUNT];   // of copied kinds; 0: don't
 	uint16_t copy;              // bit k: kind k is copied
+	uint16_t wide;              // of these, the ones that only the two-byte form can name
 	uint8_t len;                // of bytes[]
 	uint8_t ast_at, twcc_at;    // where their values are in bytes[]; 0: not written
 	uint8_t two_byte;           // bytes[] is in the two-byte form: an id is above 14
-	uint8_t may_two_byte;
-	uint8_t mid_len;
+	uint8_t may_two_byte, pad[11];
 };
 
 /* ext_id: the receiving endpoint's. Kinds whose id cannot be sent in the allowed form are left out.
@@ -115,7 +116,7 @@ struct dp_rtp_write {
 enum { DP_RTP_HDR_ROOM = 12 + 4 * 15 + 4 + 256 };
 
 /* Writes a header (no padding bit) into buf[room]; returns its length, a multiple of 4, or -ENOSPC (buf may be
- * partly written). The two-byte form is used only when a packet needs it and the receiver allows it; otherwise
+ * partly written; room under 12 + 4 * csrc_count + 36 is always too little, as the template is copied whole). The two-byte form is used only when a packet needs it and the receiver allows it; otherwise
  * an element that does not fit the one-byte form is left out. */
 int dp_rtp_write(uint8_t *buf, uint32_t room, const struct dp_rtp_tmpl *t,
                  const struct dp_rtp_write *w);
@@ -135,7 +136,7 @@ static inline uint32_t dp_rtp_abs_send_time(uint64_t now_ns)
 static inline int dp_rtx_osn(uint16_t *osn, const struct dp_rtp_hdr *hdr, const uint8_t *buf)
 {
 	if (hdr->payload_len < 2)
-		return hdr->payload_len ? -74 /* EBADMSG */ : -61 /* ENODATA */;
+		return hdr->payload_len ? -EBADMSG : -ENODATA;
 	*osn = dp_get16(buf + hdr->payload_off);
 	return 0;
 }
@@ -297,10 +298,11 @@ static inline uint64_t dp_srtp_index_guess(const struct sh_rx_crypto *c, uint16_
 /* Before authentication; changes nothing. 0, -EALREADY: seen; -ESTALE: older than the window, or before the
  * first index; -EOVERFLOW: index past 48 bits, the key is used up. */
 int dp_replay_check(const struct sh_rx_crypto *c, uint64_t index);
-/* After authentication, with an index that passed the check. */
-void dp_replay_commit(struct sh_rx_crypto *c, uint64_t index);
+/* After authentication. Checks again, with the same results, since two copies of a packet may have passed the
+ * check in one burst: anything but 0 changes nothing, and the packet is a replay. */
+int dp_replay_commit(struct sh_rx_crypto *c, uint64_t index);
 
 /* The same for SRTCP; each sender SSRC counts its own 31-bit index (RFC 3711 §3.4: one cryptographic context
  * an SSRC), so state is kept for SH_SRTCP_SSRCS of them, the longest silent one is forgotten first. */
 int dp_replay_rtcp_check(const struct sh_endpoint *e, uint32_t ssrc, uint32_t index);
-void dp_replay_rtcp_commit(struct sh_endpoint *e, uint32_t ssrc, uint32_t index);
+int dp_replay_rtcp_commit(struct sh_endpoint *e, uint32_t ssrc, uint32_t index);
