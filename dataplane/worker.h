@@ -20,7 +20,7 @@ enum {
 	DP_VECTOR = 256,    // packets a node sees at most (RTE_GRAPH_BURST_SIZE)
 	DP_HEADROOM = 192,  // bytes before the UDP payload: Ethernet+2 VLAN+IPv6+UDP is 70, RTP header growth the rest
 	DP_TAILROOM = 64,   // bytes behind it: SRTP tag 16, SRTCP index 4
-	DP_PORTS_MAX = 4,
+	DP_PORTS_MAX = 8,
 };
 
 /* One cache line in the mbuf's private area. Which fields hold is said beside the node that sets them. */

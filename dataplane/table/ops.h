@@ -2,6 +2,7 @@
  * number of the last op done is its acknowledgement. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdatomic.h>
 
