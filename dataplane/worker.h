@@ -87,6 +87,7 @@ struct dp_worker {
 	struct rte_graph *graph;
 	struct rte_mempool *pool;
 	struct dp_srtp_batch *srtp;   // crypto context of this thread
+	uint64_t frames;     // taken from ports so far (port.c)
 	uint16_t udp_port;   // host order
 	uint16_t n_ports;
 	uint16_t ports[DP_PORTS_MAX]; // ethdevs, for dp_port_rx and dp_port_tx
