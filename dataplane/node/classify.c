@@ -68,9 +68,9 @@ static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf 
 	m->data_off += f.payload_off;
 	m->data_len = f.payload_len;
 	m->pkt_len = f.payload_len;
-	if (kind == DP_KIND_STUN)
+	if (kind == DP_FRAME_IS_STUN)
 		return CLASSIFY_STUN;
-	if (kind == DP_KIND_NONE) {
+	if (kind == DP_FRAME_IS_NONE) {
 		DP_DROP(w, first_byte, m);
 		return -1;
 	}
@@ -80,9 +80,9 @@ static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf 
 		return -1;
 	}
 	p->endpoint = (uint32_t)endpoint;
-	if (kind == DP_KIND_DTLS)
+	if (kind == DP_FRAME_IS_DTLS)
 		return CLASSIFY_DTLS;
-	p->flags = kind == DP_KIND_RTCP ? DP_PKT_RTCP : 0;
+	p->flags = kind == DP_FRAME_IS_RTCP ? DP_PKT_RTCP : 0;
 	return CLASSIFY_SRTP;
 }
 

@@ -129,15 +129,15 @@ enum dp_frame_kind dp_frame_kind(const uint8_t *payload, uint32_t len)
 	uint8_t b;
 
 	if (!len)
-		return DP_KIND_NONE;
+		return DP_FRAME_IS_NONE;
 	b = payload[0];
 	if (b < 4)
-		return DP_KIND_STUN;
+		return DP_FRAME_IS_STUN;
 	if (b >= 20 && b < 64)
-		return DP_KIND_DTLS;
+		return DP_FRAME_IS_DTLS;
 	if (b < 128 || b > 191 || len < 2)
-		return DP_KIND_NONE;
-	return payload[1] >= 192 && payload[1] <= 223 ? DP_KIND_RTCP : DP_KIND_RTP;
+		return DP_FRAME_IS_NONE;
+	return payload[1] >= 192 && payload[1] <= 223 ? DP_FRAME_IS_RTCP : DP_FRAME_IS_RTP;
 }
 
 /* DTLS 1.3 ciphertext has a header of one to five bytes (RFC 9147 §4); without its length field it is the last. */
@@ -239,8 +239,8 @@ uint64_t dp_csum_add(uint64_t sum, const uint8_t *data, uint32_t len)
 	return sum;
 }
 
-void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint8_t family,
-                     uint16_t udp_len, bool payload_csum)
+void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint16_t udp_len,
+                     bool payload_csum)
 {
 	uint8_t *ip = frame + l2_len, *udp = ip + l3_len;
 	uint64_t sum;
@@ -248,7 +248,7 @@ void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint8_t fam
 
 	dp_put16(udp + 4, udp_len);
 	memset(udp + 6, 0, 2);
-	if (family == 4) {
+	if (ip[0] >> 4 == 4) {
 		dp_put16(ip + 2, (uint16_t)(l3_len + udp_len));
 		memset(ip + 10, 0, 2);
 		c = (uint16_t)~dp_csum_fold(dp_csum_add(0, ip, l3_len));
@@ -258,9 +258,12 @@ void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint8_t fam
 		dp_put16(ip + 4, (uint16_t)(l3_len - IP6_HDR + udp_len));
 		sum = dp_csum_add(0, ip + 8, 32);
 	}
-	if (!payload_csum)
-		return;
 	sum += __builtin_bswap16(IPPROTO_UDP_NR) + (uint64_t)__builtin_bswap16(udp_len);
+	if (!payload_csum) {
+		c = dp_csum_fold(sum);
+		memcpy(udp + 6, &c, 2);
+		return;
+	}
 	c = (uint16_t)~dp_csum_fold(dp_csum_add(sum, udp, udp_len));
 	if (!c) // RFC 768: zero would say that there is none
 		c = 0xffff;

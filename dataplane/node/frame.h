@@ -23,7 +23,7 @@ struct dp_frame {
 int dp_frame_parse(struct dp_frame *out, const uint8_t *frame, uint32_t len, unsigned *drop);
 
 /* RFC 7983 §7, RFC 5761 §4. */
-enum dp_frame_kind { DP_KIND_STUN, DP_KIND_DTLS, DP_KIND_RTP, DP_KIND_RTCP, DP_KIND_NONE };
+enum dp_frame_kind { DP_FRAME_IS_STUN, DP_FRAME_IS_DTLS, DP_FRAME_IS_RTP, DP_FRAME_IS_RTCP, DP_FRAME_IS_NONE };
 enum dp_frame_kind dp_frame_kind(const uint8_t *payload, uint32_t len);
 
 /* Every record of a DTLS datagram has a plausible header and fits (RFC 6347 §4.1, RFC 9147 §4). 0, -EBADMSG. */
@@ -47,6 +47,7 @@ static inline uint16_t dp_csum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 /* Fills IP length, IPv4 header checksum, UDP length and UDP checksum of a frame whose other header fields are set.
- * udp_len: UDP header and payload. payload_csum false: the UDP checksum stays zero, for a port that fills it in. */
-void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint8_t family,
-                     uint16_t udp_len, bool payload_csum);
+ * udp_len: UDP header and payload. payload_csum false: the UDP checksum is that of the pseudo header only, as NICs want it
+ * that fill in the rest. */
+void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint16_t udp_len,
+                     bool payload_csum);

@@ -55,9 +55,9 @@ enum dp_ice_verdict dp_ice_checked(struct sh_endpoint *e, struct dp_ice *ice,
 	return DP_ICE_MOVED;
 }
 
-bool dp_ice_expired(struct sh_endpoint *e, uint64_t now_ns)
+bool dp_ice_expired(struct sh_endpoint *e, uint64_t now_ns, uint64_t consent_ns)
 {
-	if (e->ice != SH_ICE_CONNECTED || now_ns - e->consent_at_ns < DP_CONSENT_NS ||
+	if (e->ice != SH_ICE_CONNECTED || now_ns - e->consent_at_ns < consent_ns ||
 	    now_ns < e->consent_at_ns)
 		return false;
 	e->ice = SH_ICE_DISCONNECTED;

@@ -41,7 +41,7 @@ struct dp_ice_check {
 enum dp_ice_verdict dp_ice_checked(struct sh_endpoint *e, struct dp_ice *ice,
                                    const struct dp_ice_check *check);
 /* true once when consent ran out: e->ice is DISCONNECTED now. */
-bool dp_ice_expired(struct sh_endpoint *e, uint64_t now_ns);
+bool dp_ice_expired(struct sh_endpoint *e, uint64_t now_ns, uint64_t consent_ns);
 
 static inline bool dp_addr_equal(const struct sh_addr *a, const struct sh_addr *b)
 {

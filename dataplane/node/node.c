@@ -21,7 +21,6 @@
  * are mapped at start and touched when used; no node allocates anything but packets from its pool. */
 #include "dataplane/node/node.h"
 #include <errno.h>
-#include <rte_ethdev.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,7 +32,9 @@ struct dp_nodes_config dp_nodes_config = {
 	.history_ms = 1000,
 	.history_share = 25,
 	.nack_streams = 4096,
+	.nack = 1,
 	.pli_interval_ms = 300,
+	.consent_s = 30,
 	.dtls_per_s = 100,
 	.retransmit_per_s = 500,
 };
@@ -68,24 +69,6 @@ static int pool_init(struct dp_pool *p, uint32_t n)
 	for (p->n = 0; p->n < n; p->n++)
 		p->free[p->n] = n - 1 - p->n;
 	return 0;
-}
-
-/* Which queue of each port is ours, and what the port computes for us. */
-static void find_queues(struct dp_worker *w, struct dp_node *n)
-{
-	for (unsigned i = 0; i < w->n_ports; i++) {
-		struct rte_eth_dev_info info;
-		struct rte_eth_conf conf;
-
-		n->queue[i] = -1;
-		if (rte_eth_dev_info_get(w->ports[i], &info) ||
-		    rte_eth_dev_conf_get(w->ports[i], &conf))
-			continue;
-		if (w->index < info.nb_tx_queues && w->index < info.nb_rx_queues)
-			n->queue[i] = (int)w->index;
-		n->offload4[i] = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
-		n->offload_udp[i] = conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-	}
 }
 
 static int map_all(struct dp_worker *w, struct dp_node *n)
@@ -132,7 +115,6 @@ int dp_nodes_init(struct dp_worker *w)
 		dp_nodes_free(w);
 		return err;
 	}
-	find_queues(w, n);
 	return 0;
 }
 

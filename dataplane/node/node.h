@@ -20,8 +20,10 @@ struct dp_nodes_config {
 	uint32_t history_ms;      // packets older than this are given back
 	uint32_t history_share;   // percent of the packet pool that all histories of a worker may hold, 1..50
 	uint32_t nack_streams;    // incoming streams with gap tracking a worker
+	uint32_t nack;            // 0: publishers are never asked for losses
 	uint32_t pli_interval_ms; // shortest time between two key frame requests for one layer
 	uint32_t dtls_per_s;      // DTLS datagrams an endpoint may send to the daemon, and burst
+	uint32_t consent_s;       // without an authenticated check for so long no more is sent (RFC 7675: 30)
 	uint32_t retransmit_per_s; // retransmissions a subscription may ask for, and burst
 };
 extern struct dp_nodes_config dp_nodes_config;
@@ -30,14 +32,13 @@ extern struct dp_nodes_config dp_nodes_config;
 enum {
 	DP_PKT_FRAMED = 32, // whole frame, headers in front of the data: lengths and checksums are to be filled in
 	DP_PKT_SWITCH = 64, // fanout → rewrite: first packet of a segment
-	DP_PKT_FINISHED = 128, // tx → handover: frame of another worker, to be sent as it is
 };
 
 enum { DP_AHEAD = 4 }; // packets that a loop prefetches ahead
 
 /* The edges of each node, in the order of its next_nodes[]. */
 enum { RX_CLASSIFY, RX_EDGES };
-enum { HANDOVER_CLASSIFY, HANDOVER_TX, HANDOVER_EDGES };
+enum { HANDOVER_CLASSIFY, HANDOVER_EDGES };
 enum { FANIN_FANOUT, FANIN_EDGES };
 enum { INJECT_TX, INJECT_EDGES };
 enum { TIMERS_EDGES = 0 };
@@ -175,17 +176,14 @@ struct dp_node {
 	uint32_t refusals;          // unauthenticated STUN that may be answered now
 	uint64_t refusals_at_ns;
 
-	int queue[DP_PORTS_MAX];    // of this worker on ports[i]; -1: another worker's
-	bool offload4[DP_PORTS_MAX], offload_udp[DP_PORTS_MAX];
-
 	/* scratch of one node call */
 	struct dp_srtp_op ops[DP_VECTOR];
 	struct rte_mbuf *op_mbuf[DP_VECTOR];
 	struct rte_mbuf *burst[DP_VECTOR];
 	struct rte_mbuf *later[DP_VECTOR];
 	void *out[DP_VECTOR];
-	struct rte_mbuf *tx[DP_PORTS_MAX][DP_VECTOR];
-	uint16_t n_tx[DP_PORTS_MAX];
+	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
+	uint16_t tx_port, n_tx;
 	size_t bytes[8];            // of the mappings above, for dp_nodes_free()
 };
 

@@ -22,7 +22,7 @@ static bool track_gap(struct dp_worker *w, struct dp_track_rt *r, const struct s
 	struct dp_node *n = dp_node(w);
 	uint32_t i;
 
-	if (!(t->set.flags & SH_TRACK_NACK))
+	if (!(t->set.flags & SH_TRACK_NACK) || !dp_nodes_config.nack)
 		return false;
 	if (!r->nack[p->layer]) {
 		i = dp_pool_take(&n->nacks);

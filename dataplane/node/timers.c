@@ -34,7 +34,7 @@ static void visit_endpoint(struct dp_worker *w, uint32_t index)
 
 	if (!dp_live(&e->state))
 		return;
-	if (dp_ice_expired(e, w->now_ns))
+	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000)))
 		dp_notify(w, DP_NOTE_ICE, index);
 	if (e->ice != SH_ICE_CONNECTED || !dp_session(index)) {
 		r->report_at_ns = 0;

@@ -1,56 +1,47 @@
 /* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front; answers to STUN bring
  * the headers of their request. Also inject, which brings the daemon's datagrams (DTLS) here. */
-#include <rte_ethdev.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
 enum { TX_TRIES = 16 };
 
-static int port_slot(const struct dp_worker *w, uint16_t port)
-{
-	for (unsigned i = 0; i < w->n_ports; i++)
-		if (w->ports[i] == port)
-			return (int)i;
-	return -1;
-}
-
-static void flush(struct dp_worker *w, unsigned slot)
+static void flush(struct dp_worker *w)
 {
 	struct dp_node *n = dp_node(w);
-	uint16_t sent = 0, total = n->n_tx[slot];
+	uint16_t sent = 0;
 
 	// a queue that is being emptied takes more in a moment; one that stands still costs TX_TRIES looks
-	for (unsigned i = 0; i < TX_TRIES && sent < total; i++)
-		sent += rte_eth_tx_burst(w->ports[slot], (uint16_t)n->queue[slot], n->tx[slot] + sent,
-		                         (uint16_t)(total - sent));
+	for (unsigned i = 0; i < TX_TRIES && sent < n->n_tx; i++)
+		sent += dp_port_tx(w, n->tx_port, n->tx + sent, (uint16_t)(n->n_tx - sent));
 	DP_COUNT(w, tx_packets, sent);
-	for (; sent < total; sent++)
-		DP_DROP(w, tx_full, n->tx[slot][sent]);
-	n->n_tx[slot] = 0;
+	for (; sent < n->n_tx; sent++)
+		DP_DROP(w, tx_full, n->tx[sent]);
+	n->n_tx = 0;
 }
 
-/* The port is polled by another worker, whose queue takes the frame. */
-static void by_other(struct dp_worker *w, struct rte_mbuf *m)
-{
-	struct dp_worker *o = dp_workers[0];
-
-	dp_pkt(m)->flags = DP_PKT_FRAMED | DP_PKT_FINISHED;
-	if (!o || o == w || rte_ring_enqueue(o->handover, m))
-		DP_DROP(w, tx_full, m);
-}
-
-static void put(struct dp_worker *w, struct rte_mbuf *m, uint16_t port)
+/* Frames wait for others of the same port. */
+static void put(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_node *n = dp_node(w);
-	int slot = port_slot(w, port);
 
-	if (unlikely(slot < 0 || n->queue[slot] < 0)) {
-		by_other(w, m);
+	if (n->n_tx && (n->tx_port != dp_pkt(m)->port || n->n_tx == DP_VECTOR))
+		flush(w);
+	n->tx_port = dp_pkt(m)->port;
+	n->tx[n->n_tx++] = m;
+}
+
+static void fill_in(struct rte_mbuf *m, uint64_t ol_flags)
+{
+	const struct dp_pkt *p = dp_pkt(m);
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	uint16_t udp_len = (uint16_t)(m->data_len - p->l2_len - p->l3_len);
+
+	dp_frame_finish(frame, p->l2_len, p->l3_len, udp_len, !ol_flags);
+	if (!ol_flags)
 		return;
-	}
-	n->tx[slot][n->n_tx[slot]++] = m;
-	if (n->n_tx[slot] == DP_VECTOR)
-		flush(w, (unsigned)slot);
+	m->l2_len = p->l2_len;
+	m->l3_len = p->l3_len;
+	m->ol_flags |= ol_flags;
 }
 
 /* Puts the endpoint's path in front; false: dropped. */
@@ -60,7 +51,7 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 	const struct dp_path *path = dp_path(p->endpoint);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
 
-	if (unlikely(!path)) {
+	if (unlikely(!path || !path->routed)) {
 		DP_DROP(w, no_route, m);
 		return false;
 	}
@@ -86,25 +77,8 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 	p->l2_len = path->l2_len;
 	p->l3_len = path->l3_len;
 	p->port = path->port;
+	fill_in(m, path->ol_flags);
 	return true;
-}
-
-static void fill_in(struct dp_worker *w, struct rte_mbuf *m)
-{
-	const struct dp_pkt *p = dp_pkt(m);
-	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t family = frame[p->l2_len] >> 4;
-	uint16_t udp_len = (uint16_t)(m->data_len - p->l2_len - p->l3_len);
-	int slot = port_slot(w, p->port);
-	bool offload = slot >= 0 && dp_node(w)->offload_udp[slot];
-
-	dp_frame_finish(frame, p->l2_len, p->l3_len, family, udp_len, !offload);
-	if (!offload)
-		return;
-	m->l2_len = p->l2_len;
-	m->l3_len = p->l3_len;
-	m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM |
-	               (family == 4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
 }
 
 static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
@@ -114,7 +88,6 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 
 	for (uint16_t i = 0; i < nb; i++) {
 		struct rte_mbuf *m = objs[i];
-		uint8_t flags = dp_pkt(m)->flags;
 
 		if (i + DP_AHEAD < nb) {
 			const struct dp_pkt *next = dp_pkt(objs[i + DP_AHEAD]);
@@ -122,15 +95,14 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 			if (!(next->flags & DP_PKT_FRAMED))
 				rte_prefetch0(dp_path(next->endpoint));
 		}
-		if (!(flags & DP_PKT_FRAMED) && !encapsulate(w, m))
+		if (dp_pkt(m)->flags & DP_PKT_FRAMED)
+			fill_in(m, 0);
+		else if (!encapsulate(w, m))
 			continue;
-		if (!(flags & DP_PKT_FINISHED))
-			fill_in(w, m);
-		put(w, m, dp_pkt(m)->port);
+		put(w, m);
 	}
-	for (unsigned i = 0; i < w->n_ports; i++)
-		if (n->n_tx[i])
-			flush(w, i);
+	if (n->n_tx)
+		flush(w);
 	return nb;
 }
 
