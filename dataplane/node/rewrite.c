@@ -1,6 +1,7 @@
 /* The RTP header of each egress packet: our SSRC, sequence number, timestamp and payload type, the subscriber's MID
  * and extension ids. sub.tx_index moves here, before encryption, so that whatever happens after, no SRTP
  * index is used for two different packets. */
+#include <string.h>
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
@@ -123,7 +124,7 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->payload_len = src->payload_len;
 	if (as_rtx) { // two bytes stand before the payload, so this one is copied
 		dp_put16(buf + len, osn);
-		rte_memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
+		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
 		p->payload_len += 2;
 		rte_pktmbuf_free(p->src);
 		p->src = NULL;

@@ -1,6 +1,7 @@
 /* An authentic RTP packet becomes a plaintext that can be fanned out: header and extensions read once, RTX undone,
  * its stream accounted for. From here on nothing writes to it. */
 #include <errno.h>
+#include <string.h>
 #include "dataplane/node/node.h"
 
 static void mark_alive(struct dp_worker *w, struct dp_track_rt *r, const struct dp_pkt *p)

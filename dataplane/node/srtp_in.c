@@ -1,6 +1,7 @@
 /* Authentication of what comes in, a vector at a time. Which stream an SSRC is, the packet's index and whether it
  * was seen are looked up before; nothing is written before the tag was right. */
 #include <errno.h>
+#include <string.h>
 #include "dataplane/node/node.h"
 
 enum { PASSES = 3 };

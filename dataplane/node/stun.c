@@ -3,6 +3,7 @@
  * change nothing; they get an unsigned error only when that is no longer than they are, and a bounded
  * number a second, so that nobody is flooded through us. */
 #include <errno.h>
+#include <string.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 #include "dataplane/stun/stun.h"
@@ -18,8 +19,8 @@ static bool turn_back(struct rte_mbuf *m, const struct dp_frame *f, const uint8_
 
 	if (head_len + len > (uint32_t)(m->buf_len - m->data_off))
 		return false;
-	rte_memcpy(rte_pktmbuf_mtod(m, uint8_t *), head, head_len);
-	rte_memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, head_len), answer, len);
+	memcpy(rte_pktmbuf_mtod(m, uint8_t *), head, head_len);
+	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, head_len), answer, len);
 	m->data_len = (uint16_t)(head_len + len);
 	m->pkt_len = head_len + len;
 	p->l2_len = f->l2_len;

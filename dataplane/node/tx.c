@@ -1,5 +1,6 @@
 /* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front; answers to STUN bring
  * the headers of their request. Also inject, which brings the daemon's datagrams (DTLS) here. */
+#include <string.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
@@ -73,7 +74,7 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 	m->data_off -= path->len;
 	m->data_len += path->len;
 	m->pkt_len = m->data_len;
-	rte_memcpy(rte_pktmbuf_mtod(m, uint8_t *), path->header, path->len);
+	memcpy(rte_pktmbuf_mtod(m, uint8_t *), path->header, path->len);
 	p->l2_len = path->l2_len;
 	p->l3_len = path->l3_len;
 	p->port = path->port;
