@@ -86,7 +86,9 @@ void dp_history_put(struct dp_worker *w, struct rte_mbuf *m)
 		y = &n->history[r->hist[p->layer] - 1];
 	else if (!(y = open_history(w, r, p)))
 		return;
-	if (y->ssrc != p->ssrc) {
+	// another stream, or the same with new keys, whose index began anew
+	if (unlikely(y->ssrc != p->ssrc ||
+	             (y->h.any && (int32_t)((uint32_t)p->index - y->h.newest) < -DP_SEQMAP_JUMP))) {
 		empty(n, y);
 		y->ssrc = p->ssrc;
 	}

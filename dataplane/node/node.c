@@ -21,6 +21,7 @@
  * are mapped at start and touched when used; no node allocates anything but packets from its pool. */
 #include "dataplane/node/node.h"
 #include <errno.h>
+#include <rte_hash_crc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -187,6 +188,25 @@ struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 	return r;
 }
 
+/* Of what a subscription's template depends on. */
+static uint32_t conf_hash(const struct sh_sub *s, const struct sh_endpoint *e)
+{
+	uint32_t h = rte_hash_crc(e->set.ext_id, sizeof(e->set.ext_id), e->set.ext_two_byte);
+
+	h = rte_hash_crc(s->set.mid, sizeof(s->set.mid), h);
+	return rte_hash_crc_4byte(s->set.mid_len | (s->set.flags & SH_SUB_NACK) << 8 |
+	                                  (uint32_t)!!s->set.rtx_ssrc << 16, h);
+}
+
+void dp_sub_rt_check(struct dp_worker *w, uint32_t index)
+{
+	struct dp_sub_rt *r = &dp_node(w)->sub[index];
+	const struct sh_sub *s = &dp_slabs.sub[index];
+
+	if (r->id && r->conf != conf_hash(s, &dp_slabs.endpoint[SH_ID_INDEX(s->set.endpoint)]))
+		r->id = 0;
+}
+
 /* Retransmission without RTX repeats a packet byte for byte under the same SRTP index (RFC 3711 §3.3.1 forbids
  * anything else), so such a subscription carries no transport-wide number, which may not repeat. */
 struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
@@ -198,6 +218,7 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 
 	memset(r, 0, sizeof(*r));
 	r->id = s->set.id;
+	r->conf = conf_hash(s, e);
 	memcpy(ext_id, e->set.ext_id, sizeof(ext_id));
 	if ((s->set.flags & SH_SUB_NACK) && !s->set.rtx_ssrc)
 		ext_id[SH_EXT_TWCC] = 0;

@@ -59,7 +59,9 @@ enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
 struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
+	uint32_t conf;         // hash of what tmpl was made of
 	uint32_t rtx_tokens;   // retransmissions that it may ask for now
+	uint32_t pad;
 	uint64_t rtx_at_ns;    // when they were last topped up
 	struct dp_seqmap map;
 } __rte_cache_aligned;
@@ -239,6 +241,8 @@ static inline bool dp_live(const _Atomic uint8_t *state)
 
 /* The state beside a slab entry, made new when the entry is another one than before (node.c). */
 struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index);
+/* Makes it anew when the configuration it was made of has changed; about once a second. */
+void dp_sub_rt_check(struct dp_worker *w, uint32_t index);
 struct dp_track_rt *dp_track_rt_renew(struct dp_worker *w, uint32_t index);
 struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index);
 

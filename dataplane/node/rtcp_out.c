@@ -96,6 +96,7 @@ static void put_senders(struct dp_worker *w, struct dp_rtcp_out *o, uint32_t end
 	for (uint32_t i = 0; subs && i < subs->n && o->len + PER_SUB < o->room / 2; i++) {
 		if (r->report_cursor >= subs->n)
 			r->report_cursor = 0;
+		dp_sub_rt_check(w, subs->sub[r->report_cursor]);
 		put_sender(w, o, &dp_slabs.sub[subs->sub[r->report_cursor++]],
 		           &dp_slabs.endpoint[endpoint]);
 	}

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 /* Our timestamp for the first packet of a segment: time goes on as it did on our clock, never back. */
 static uint32_t continue_ts(const struct sh_sub *s, const struct dp_seqmap_in *in)
 {
@@ -91,7 +93,10 @@ int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_
 	const struct dp_segment *g;
 	uint64_t out;
 
-	if (!m->count && !in->start)
+	// new keys took the roll-over counter back, and the segments with it (dp_table_rekey)
+	if (unlikely(m->count && m->seg[m->newest].first_out > s->tx_index + 1))
+		m->count = 0;
+	if (unlikely(!m->count && !in->start))
 		adopt(m, s, in);
 	g = dp_seqmap_newest(m);
 	if (!g || in->start || g->ssrc != in->ssrc || g->layer != in->layer) {
@@ -102,9 +107,9 @@ int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_
 		g = dp_seqmap_newest(m);
 	}
 	out = in->index + g->offset;
-	if ((int64_t)(out - s->tx_index) <= 0)
+	if ((int64_t)(out - s->tx_index) <= 0 && s->tx_index - out < DP_SEQMAP_JUMP)
 		return map_late(m, s, in, index, ts);
-	if (out - s->tx_index > DP_SEQMAP_JUMP) {
+	if (unlikely(out - s->tx_index > DP_SEQMAP_JUMP)) { // far ahead, or far behind: the input began anew
 		start_segment(m, s, in, first);
 		g = dp_seqmap_newest(m);
 		out = in->index + g->offset;
