@@ -13,14 +13,14 @@
 
 struct rte_graph;
 struct dp_srtp_session;
-struct dp_srtp_worker;
+struct dp_srtp_batch;
 
 enum {
 	DP_BURST = 64,      // packets a source node takes in one go
 	DP_VECTOR = 256,    // packets a node sees at most (RTE_GRAPH_BURST_SIZE)
 	DP_HEADROOM = 192,  // bytes before the UDP payload: Ethernet+2 VLAN+IPv6+UDP is 70, RTP header growth the rest
 	DP_TAILROOM = 64,   // bytes behind it: SRTP tag 16, SRTCP index 4
-	DP_PORTS_MAX = 4,
+	DP_PORTS_MAX = 8,
 };
 
 /* One cache line in the mbuf's private area. Which fields hold is said beside the node that sets them. */
@@ -35,13 +35,15 @@ struct dp_pkt {
 	uint8_t l2_len;      // classify: Ethernet header with VLAN tags, kept in front of the data for STUN answers
 	uint8_t l3_len;
 	uint8_t srtp_pad;
-	uint16_t hdr_len;    // RTP header with extensions, bytes
+	uint16_t hdr_len;    // RTP header with extensions, bytes; in, restored from RTX: the OSN too
 	uint16_t payload_len;// RTP payload without padding
 	uint32_t ts;         // RTP timestamp, publisher's
+	uint32_t ssrc;       // rtp_in: publisher's SSRC (of the original stream); rewrite: ours
 	uint64_t index;      // SRTP packet index: extended sequence number (in: publisher's; out: ours)
 	struct rte_mbuf *src;// fanout: the shared plaintext that this egress packet takes its payload from
 	uint32_t exts;       // rtp_in: offset of the parsed extension block (node/'s own use)
-	uint8_t pad[12];
+	uint8_t pt, pad[3];  // rewrite: payload type to send
+	uint64_t at_ns;      // srtp_in: now_ns of the walk that it arrived in
 };
 _Static_assert(sizeof(struct dp_pkt) == RTE_CACHE_LINE_SIZE, "one cache line");
 enum {
@@ -68,8 +70,11 @@ struct dp_path {
 	uint8_t family;      // 4 or 6
 	uint16_t port;       // ethdev
 	uint16_t mtu;
-	uint32_t pseudo;     // folded sum of the pseudo header without length, for the UDP checksum
-	bool reachable;      // false: the neighbour is not resolved (yet)
+	uint32_t pseudo;     // sum over the pseudo header (big-endian words, network order) without the length, folded
+	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
+	bool routed;         // false: the kernel has no route: drop_no_route
+	uint64_t ol_flags;   // 0: compute checksums in software; else the NIC does: or these into mbuf ol_flags, set
+	                     // l2_len and l3_len, and leave the folded pseudo header sum with length in the UDP checksum
 };
 
 struct dp_worker {
@@ -81,11 +86,13 @@ struct dp_worker {
 	uint64_t *stat;      // own row of sh_stats.v
 	struct rte_graph *graph;
 	struct rte_mempool *pool;
-	struct dp_srtp_worker *srtp;  // multi-buffer manager of this thread
+	struct dp_srtp_batch *srtp;   // crypto context of this thread
+	uint64_t frames;     // taken from ports so far (port.c)
 	uint16_t udp_port;   // host order
 	uint16_t n_ports;
-	uint16_t ports[DP_PORTS_MAX]; // ethdevs; queue id = index on multi-queue ports, else polled by worker 0 only
-	struct rte_ring *handover; // others → me: whole frames for my UDP port (struct rte_mbuf *)
+	uint16_t ports[DP_PORTS_MAX]; // ethdevs, for dp_port_rx and dp_port_tx
+	struct rte_ring *handover; // others → me: whole frames for my UDP port (struct rte_mbuf *). The loop of whoever
+	                           // put something into another's ring wakes that worker after the walk
 	struct rte_ring *fanin;    // others → me: plaintext RTP of tracks that I have subscribers of
 	struct rte_ring *inject;   // control → me: payloads to send (dp_pkt.endpoint set, data = UDP payload)
 	struct rte_ring *punt;     // me → control: DTLS payloads (dp_pkt.endpoint set) and struct dp_note
@@ -94,6 +101,9 @@ struct dp_worker {
 };
 /* RTE_PER_LCORE pointer of the calling worker; NULL on the control thread. */
 extern __thread struct dp_worker *dp_self;
+/* All workers by index, NULL: no such worker. Set before any lcore starts, cleared after all stopped: others are
+ * reached through their handover and fanin rings (multi-producer) only. */
+extern struct dp_worker *dp_workers[SH_MAX_WORKERS];
 
 #define DP_COUNT(w, sym, k) ((w)->stat[SH_STAT_##sym] += (k))
 
@@ -135,6 +145,14 @@ void dp_notify(struct dp_worker *w, enum dp_note_type type, uint32_t index);
 void dp_keyframe_request(uint32_t track, unsigned layer);
 /* The same, taken by the publisher's worker: bit l = layer l wanted since the last call. */
 uint32_t dp_keyframe_take(uint32_t track);
+
+/* ---- port.c: frames in and out, for the rx and tx nodes; they never call ethdev themselves ---- */
+/* Takes up to n frames of port w->ports[i] from every queue that this worker polls. What is not media on a port whose
+ * kernel twin is a TAP has been passed on to it already. dp_pkt is not cleared, except port, which is set. */
+uint16_t dp_port_rx(struct dp_worker *w, unsigned i, struct rte_mbuf **m, uint16_t n);
+/* Sends finished frames on an ethdev; returns how many were taken, the rest stay the caller's. A worker without a
+ * TX queue of its own hands them to the worker that has one. One segment each. */
+uint16_t dp_port_tx(struct dp_worker *w, uint16_t port, struct rte_mbuf **m, uint16_t n);
 
 /* ---- node/ → worker.c ---- */
 /* Names of the nodes of a worker's graph, in packet order; node/ keeps the list. */

@@ -1,0 +1,270 @@
+#include "dataplane/table/priv.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+struct table dp_tb;
+struct sh_slabs dp_slabs;
+
+/* ---- slab entries by kind ---- */
+
+_Atomic uint8_t *slab_state(enum dp_kind kind, uint32_t index)
+{
+	switch (kind) {
+	case DP_KIND_ENDPOINT:
+		return &dp_slabs.endpoint[index].state;
+	case DP_KIND_TRACK:
+		return &dp_slabs.track[index].state;
+	default:
+		return &dp_slabs.sub[index].state;
+	}
+}
+
+sh_id slab_id(enum dp_kind kind, uint32_t index)
+{
+	switch (kind) {
+	case DP_KIND_ENDPOINT:
+		return dp_slabs.endpoint[index].set.id;
+	case DP_KIND_TRACK:
+		return dp_slabs.track[index].set.id;
+	default:
+		return dp_slabs.sub[index].set.id;
+	}
+}
+
+unsigned slab_owner(enum dp_kind kind, uint32_t index)
+{
+	if (kind == DP_KIND_TRACK)
+		index = SH_ID_INDEX(dp_slabs.track[index].set.endpoint);
+	else if (kind == DP_KIND_SUB)
+		index = SH_ID_INDEX(dp_slabs.sub[index].set.endpoint);
+	return dp_slabs.endpoint[index].set.worker;
+}
+
+/* Keys and state to zero, then FREE; a crash in between leaves it DEAD, and so wiped at the next attach. */
+void slab_wipe(enum dp_kind kind, uint32_t index)
+{
+	void *p;
+	size_t n;
+
+	switch (kind) {
+	case DP_KIND_ENDPOINT:
+		p = &dp_slabs.endpoint[index];
+		n = sizeof(struct sh_endpoint);
+		break;
+	case DP_KIND_TRACK:
+		p = &dp_slabs.track[index];
+		n = sizeof(struct sh_track);
+		break;
+	default:
+		p = &dp_slabs.sub[index];
+		n = sizeof(struct sh_sub);
+		break;
+	}
+	atomic_store_explicit(slab_state(kind, index), SH_DEAD, memory_order_release);
+	sh_secret_wipe((uint8_t *)p + 4, n - 4);
+	atomic_store_explicit(slab_state(kind, index), SH_FREE, memory_order_release);
+}
+_Static_assert(offsetof(struct sh_endpoint, set) == 4 && offsetof(struct sh_track, set) == 4 &&
+                   offsetof(struct sh_sub, set) == 4,
+               "the state and its padding come first");
+
+/* ---- ufrag and SSRC ---- */
+
+uint32_t ufrag_hash(const uint8_t *ufrag, uint32_t len)
+{
+	return dp_hash_bytes(ufrag, len, dp_tb.ufrag.seed);
+}
+
+static uint32_t endpoint_hash(uint32_t index)
+{
+	const struct sh_msg_endpoint_set *s = &dp_slabs.endpoint[index].set;
+
+	return ufrag_hash(s->ufrag, s->ufrag_len);
+}
+
+void index_link_endpoint(uint32_t index)
+{
+	dp_chain_link(&dp_tb.ufrag, endpoint_hash(index), index);
+}
+
+void index_unlink_endpoint(uint32_t index)
+{
+	dp_chain_unlink(&dp_tb.ufrag, endpoint_hash(index), index);
+}
+
+int dp_endpoint_by_ufrag(const uint8_t *ufrag, uint32_t len)
+{
+	uint32_t i;
+
+	if (len == 0 || len > SH_UFRAG_MAX)
+		return -1;
+	for (i = dp_chain_first(&dp_tb.ufrag, ufrag_hash(ufrag, len)); i != DP_CHAIN_END;
+	     i = dp_chain_next(&dp_tb.ufrag, i)) {
+		const struct sh_msg_endpoint_set *s = &dp_slabs.endpoint[i].set;
+
+		if (s->ufrag_len == len && memcmp(s->ufrag, ufrag, len) == 0 &&
+		    slab_live(DP_KIND_ENDPOINT, i))
+			return (int)i;
+	}
+	return -1;
+}
+
+static uint32_t ssrc_hash(uint32_t endpoint, uint32_t ssrc)
+{
+	return dp_hash_mix(((uint64_t)endpoint << 32 | ssrc) + dp_tb.ssrc.seed);
+}
+
+void index_link_sub(uint32_t index)
+{
+	const struct sh_msg_sub_set *s = &dp_slabs.sub[index].set;
+	uint32_t endpoint = SH_ID_INDEX(s->endpoint);
+
+	dp_chain_link(&dp_tb.ssrc, ssrc_hash(endpoint, s->ssrc), 2 * index);
+	if (s->rtx_ssrc)
+		dp_chain_link(&dp_tb.ssrc, ssrc_hash(endpoint, s->rtx_ssrc), 2 * index + 1);
+}
+
+void index_unlink_sub(uint32_t index)
+{
+	const struct sh_msg_sub_set *s = &dp_slabs.sub[index].set;
+	uint32_t endpoint = SH_ID_INDEX(s->endpoint);
+
+	dp_chain_unlink(&dp_tb.ssrc, ssrc_hash(endpoint, s->ssrc), 2 * index);
+	if (s->rtx_ssrc)
+		dp_chain_unlink(&dp_tb.ssrc, ssrc_hash(endpoint, s->rtx_ssrc), 2 * index + 1);
+}
+
+int dp_sub_by_ssrc(uint32_t endpoint, uint32_t ssrc, bool *rtx)
+{
+	uint32_t node;
+
+	for (node = dp_chain_first(&dp_tb.ssrc, ssrc_hash(endpoint, ssrc)); node != DP_CHAIN_END;
+	     node = dp_chain_next(&dp_tb.ssrc, node)) {
+		const struct sh_msg_sub_set *s = &dp_slabs.sub[node / 2].set;
+
+		if ((node & 1 ? s->rtx_ssrc : s->ssrc) == ssrc &&
+		    SH_ID_INDEX(s->endpoint) == endpoint && slab_live(DP_KIND_SUB, node / 2)) {
+			*rtx = node & 1;
+			return (int)(node / 2);
+		}
+	}
+	return -1;
+}
+
+/* ---- sessions and paths ---- */
+
+struct dp_srtp_session *session_take(const struct sh_msg_endpoint_keys *keys, int *error)
+{
+	struct dp_srtp_session *s;
+
+	*error = -ENOMEM;
+	if (dp_tb.pool_frees == 0)
+		return NULL;
+	s = &dp_tb.pool[dp_tb.pool_free[--dp_tb.pool_frees]];
+	*error = dp_srtp_session_init(dp_tb.cfg.backend, s, keys->profile, &keys->rx, &keys->tx);
+	if (*error == 0)
+		return s;
+	session_drop(s);
+	return NULL;
+}
+
+void session_drop(struct dp_srtp_session *s)
+{
+	if (!s)
+		return;
+	dp_srtp_session_wipe(dp_tb.cfg.backend, s);
+	dp_tb.pool_free[dp_tb.pool_frees++] = (uint32_t)(s - dp_tb.pool);
+}
+
+void session_publish(uint32_t endpoint, struct dp_srtp_session *s)
+{
+	__atomic_store_n(&dp_tb.session[endpoint], s, __ATOMIC_RELEASE);
+}
+
+struct dp_srtp_session *dp_session(uint32_t endpoint)
+{
+	return __atomic_load_n(&dp_tb.session[endpoint], __ATOMIC_CONSUME);
+}
+
+const struct dp_path *dp_path(uint32_t endpoint)
+{
+	return __atomic_load_n(&dp_tb.path[endpoint], __ATOMIC_CONSUME);
+}
+
+struct path_block {
+	struct dp_garbage link;
+	struct dp_path path;
+};
+
+struct dp_path *dp_path_new(void)
+{
+	struct path_block *b = calloc(1, sizeof(*b));
+
+	return b ? &b->path : NULL;
+}
+
+void dp_path_set(uint32_t endpoint, struct dp_path *path)
+{
+	struct dp_path *old = __atomic_exchange_n(&dp_tb.path[endpoint], path, __ATOMIC_ACQ_REL);
+	struct path_block *b;
+
+	if (!old)
+		return;
+	b = (struct path_block *)((uint8_t *)old - offsetof(struct path_block, path));
+	b->link.next = dp_tb.garbage;
+	dp_tb.garbage = &b->link;
+}
+
+void path_unpublish(uint32_t endpoint)
+{
+	dp_path_set(endpoint, NULL);
+}
+
+/* ---- lists ---- */
+
+const struct dp_fanout *dp_fanout(uint32_t track, unsigned worker)
+{
+	return dp_list_get(&dp_tb.fan, track * dp_tb.cfg.workers + worker);
+}
+
+uint32_t dp_fanout_workers(uint32_t track)
+{
+	uint32_t mask = 0;
+
+	for (unsigned w = 0; w < dp_tb.cfg.workers; w++)
+		mask |= dp_fanout(track, w) ? 1u << w : 0;
+	return mask;
+}
+
+const struct dp_fanout *dp_endpoint_tracks(uint32_t endpoint)
+{
+	return dp_list_get(&dp_tb.tracks, endpoint);
+}
+
+const struct dp_fanout *dp_endpoint_subs(uint32_t endpoint)
+{
+	return dp_list_get(&dp_tb.subs, endpoint);
+}
+
+const struct dp_fanout *dp_worker_endpoints(unsigned worker)
+{
+	return dp_list_get(&dp_tb.owned, worker);
+}
+
+/* ---- key frames ---- */
+
+void dp_keyframe_request(uint32_t track, unsigned layer)
+{
+	if (track < dp_tb.count[DP_KIND_TRACK] && layer < SH_MAX_LAYERS)
+		__atomic_fetch_or(&dp_tb.keyframe[track], (uint8_t)(1u << layer), __ATOMIC_RELAXED);
+}
+
+uint32_t dp_keyframe_take(uint32_t track)
+{
+	if (__atomic_load_n(&dp_tb.keyframe[track], __ATOMIC_RELAXED) == 0)
+		return 0;
+	return __atomic_exchange_n(&dp_tb.keyframe[track], 0, __ATOMIC_RELAXED);
+}
