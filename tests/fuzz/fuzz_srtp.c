@@ -1,8 +1,10 @@
-/* SRTP and SRTCP reception over both backends, which must agree: what one takes, the other takes, with the same result.
+/* SRTP and SRTCP reception over both backends, which must agree: what one takes, the other takes,
+ * with the same result.
  *
  * Input: how, index (4 B), flips (1 B), then a packet.
- *   how bits 0-1: profile; bit 2: RTCP; bit 3: the packet is plaintext, to be protected first by one backend, then bent
- *   by flips (0..7 of them, 3 B each: position, XOR value), so that fuzzing gets behind the tag. */
+ *   how bits 0-1: profile; bit 2: RTCP; bit 3: the packet is plaintext, to be protected first by
+ * one backend, then bent by flips (0..7 of them, 3 B each: position, XOR value), so that fuzzing
+ * gets behind the tag. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +31,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		if (!backend[b] || dp_srtp_batch_new(&batch[b], backend[b]))
 			abort();
 		for (unsigned p = 0; p < 4; p++)
-			if (dp_srtp_session_init(backend[b], &session[b][p], profiles[p], &secret, &secret))
+			if (dp_srtp_session_init(backend[b], &session[b][p], profiles[p], &secret,
+			                         &secret))
 				abort();
 	}
 	return 0;
@@ -52,12 +55,15 @@ static unsigned rtp_header(const uint8_t *p, unsigned len)
 }
 
 /* Room is exact, so that the sanitizer sees one byte too many. */
-static int unprotect(unsigned b, unsigned p, bool rtcp, const uint8_t *packet, unsigned len, unsigned hdr,
-                     uint64_t *index, uint8_t *out, unsigned *out_len)
+static int unprotect(unsigned b, unsigned p, bool rtcp, const uint8_t *packet, unsigned len,
+                     unsigned hdr, uint64_t *index, uint8_t *out, unsigned *out_len)
 {
 	uint8_t *room = malloc(len ? len : 1);
-	struct dp_srtp_op op = {.session = &session[b][p], .dst = room, .index = *index,
-	                        .len = (uint16_t)len, .hdr_len = (uint16_t)hdr};
+	struct dp_srtp_op op = {.session = &session[b][p],
+	                        .dst = room,
+	                        .index = *index,
+	                        .len = (uint16_t)len,
+	                        .hdr_len = (uint16_t)hdr};
 
 	memcpy(room, packet, len);
 	(rtcp ? dp_srtcp_unprotect : dp_srtp_unprotect)(batch[b], &op, 1);
@@ -70,10 +76,15 @@ static int unprotect(unsigned b, unsigned p, bool rtcp, const uint8_t *packet, u
 	return op.status;
 }
 
-static unsigned seal(unsigned p, bool rtcp, uint8_t *packet, unsigned len, unsigned hdr, uint64_t index)
+static unsigned seal(unsigned p, bool rtcp, uint8_t *packet, unsigned len, unsigned hdr,
+                     uint64_t index)
 {
-	struct dp_srtp_op op = {.session = &session[0][p], .dst = packet, .index = index, .len = (uint16_t)len,
-	                        .src = packet + (rtcp ? 8 : hdr), .hdr_len = (uint16_t)hdr};
+	struct dp_srtp_op op = {.session = &session[0][p],
+	                        .dst = packet,
+	                        .index = index,
+	                        .len = (uint16_t)len,
+	                        .src = packet + (rtcp ? 8 : hdr),
+	                        .hdr_len = (uint16_t)hdr};
 
 	(rtcp ? dp_srtcp_protect : dp_srtp_protect)(batch[0], &op, 1);
 	return op.status ? 0 : op.out_len;
@@ -81,7 +92,8 @@ static unsigned seal(unsigned p, bool rtcp, uint8_t *packet, unsigned len, unsig
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t packet[PACKET_MAX + DP_SRTCP_TRAILER_MAX], out[2][PACKET_MAX + DP_SRTCP_TRAILER_MAX];
+	uint8_t packet[PACKET_MAX + DP_SRTCP_TRAILER_MAX],
+	    out[2][PACKET_MAX + DP_SRTCP_TRAILER_MAX];
 	unsigned p, len, hdr, flips, out_len[2];
 	uint64_t index, got[2];
 	uint8_t how;
@@ -109,10 +121,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		len = seal(p, rtcp, packet, len, hdr, index);
 		for (unsigned i = 0; len && i < flips; i++)
 			packet[(data[3 * i] << 8 | data[3 * i + 1]) % len] ^= data[3 * i + 2];
-		/* the flips may have hit the header's shape or the sequence number: what a caller would read now */
+		/* the flips may have hit the header's shape or the sequence number: what a caller
+		 * would read now */
 		hdr = rtcp ? 8 : rtp_header(packet, len);
 		if (!rtcp && len >= 4)
-			index = (index & ~UINT64_C(0xffff)) | (unsigned)(packet[2] << 8 | packet[3]);
+			index =
+			    (index & ~UINT64_C(0xffff)) | (unsigned)(packet[2] << 8 | packet[3]);
 	}
 	for (unsigned b = 0; b < 2; b++) {
 		got[b] = index;
@@ -120,7 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if ((st[0] == 0) != (st[1] == 0))
 		abort();
-	if (st[0] == 0 && (out_len[0] != out_len[1] || got[0] != got[1] || memcmp(out[0], out[1], out_len[0])))
+	if (st[0] == 0 &&
+	    (out_len[0] != out_len[1] || got[0] != got[1] || memcmp(out[0], out[1], out_len[0])))
 		abort();
 	return 0;
 }
