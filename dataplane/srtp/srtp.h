@@ -18,12 +18,12 @@
 #include "shared/limits.h"
 #include "shared/secret.h"
 
+/* Bytes that protect adds to RTP and RTCP at most: free room that dst must have behind len. */
+enum { DP_SRTP_TRAILER_MAX = 16, DP_SRTCP_TRAILER_MAX = 20 };
+
 enum {
-	DP_SRTP_TRAILER_MAX =
-	    16, // most bytes that protect adds to RTP; free room that dst must have behind len
-	DP_SRTCP_TRAILER_MAX = 20, // the same for RTCP: tag and E || index
-	DP_SRTP_HDR_MIN = 12,      // RFC 3550 §5.1
-	DP_SRTCP_HDR_MIN = 8,      // RTCP bytes that stay in clear (RFC 3711 §3.4)
+	DP_SRTP_HDR_MIN = 12, // RFC 3550 §5.1
+	DP_SRTCP_HDR_MIN = 8, // RTCP bytes that stay in clear (RFC 3711 §3.4)
 	DP_SRTP_SESSION_BYTES = 2624,
 };
 #define DP_SRTP_INDEX_MAX  ((UINT64_C(1) << 48) - 1)
@@ -33,10 +33,9 @@ enum {
  * slabs. Sessions lie in one array of the caller's, 64-byte aligned, on huge pages when there are
  * any. The head is for reading; the rest is the backend's. */
 struct dp_srtp_session {
-	_Alignas(
-	    64) uint16_t profile; // enum sh_srtp_profile; SH_SRTP_NONE: not initialised, or wiped
-	uint8_t rtp_trailer;      // bytes that protect adds: 16, 10 or 4
-	uint8_t rtcp_trailer;     // 20 or 14
+	_Alignas(64) uint16_t profile; // enum sh_srtp_profile; SH_SRTP_NONE: no keys
+	uint8_t rtp_trailer;           // bytes that protect adds: 16, 10 or 4
+	uint8_t rtcp_trailer;          // 20 or 14
 	uint8_t pad[4];
 	uint8_t priv[DP_SRTP_SESSION_BYTES - 8];
 };
@@ -65,8 +64,7 @@ struct dp_srtp_op {
 	uint16_t len;     // in: bytes of the packet, header included
 	uint16_t hdr_len; // in, RTP: header bytes that stay in clear, 12..len
 	uint16_t out_len; // out: bytes of the packet now; 0 when status is not 0
-	int16_t status; // out: 0, -EBADMSG: tag wrong; -EINVAL: too short, lengths or index out of
-	                // range, or session without keys
+	int16_t status;   // out: 0; -EBADMSG: tag wrong; -EINVAL: lengths or index, or no keys
 };
 
 struct dp_srtp_backend; // chosen by name at start, static
