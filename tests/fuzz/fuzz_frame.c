@@ -1,4 +1,4 @@
-/* Payload descriptors. Input: codec byte, Dependency Descriptor length byte, descriptor, payload. */
+/* Payload formats. Input: codec, length of the Dependency Descriptor, descriptor, payload. */
 #include "dataplane/rtp/rtp.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* RTCP compounds: everything that a node would look at, and what we understood built again and compared.
- * Input: flags byte, then the compound. */
+/* RTCP compounds: everything that a node would look at, and what we understood built again and
+ * compared. Input: flags byte, then the compound. */
 #include "dataplane/rtcp/rtcp.h"
 #include "dataplane/rtp/rtp.h"
 #include <stdlib.h>

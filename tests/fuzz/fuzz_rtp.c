@@ -1,5 +1,6 @@
-/* RTP header and extensions: parse, rewrite for another endpoint, parse again; both must tell the same.
- * Input: flags byte, 12 ids of the sender, 12 ids of the receiver, MID length, then the packet. */
+/* RTP header and extensions: parse, rewrite for another endpoint, parse again; both must tell the
+ * same. Input: flags byte, 12 ids of the sender, 12 ids of the receiver, MID length, then the
+ * packet. */
 #include "dataplane/rtp/rtp.h"
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +66,17 @@ static void rewrite(const uint8_t *pre, const uint8_t *buf, const struct dp_rtp_
 {
 	uint8_t ids[SH_EXT_COUNT], out[4096], mid[SH_MID_MAX + 1] = "0123456789abcdef";
 	struct dp_rtp_write w = {
-	        .ts = h->ts, .ssrc = h->ssrc, .seq = h->seq, .pt = h->pt, .marker = h->marker,
-	        .csrc_count = h->csrc_count, .csrc = buf + 12, .abs_send_time = 0xabcdef,
-	        .twcc_seq = 0x1234, .exts = e, .exts_buf = buf,
+	    .ts = h->ts,
+	    .ssrc = h->ssrc,
+	    .seq = h->seq,
+	    .pt = h->pt,
+	    .marker = h->marker,
+	    .csrc_count = h->csrc_count,
+	    .csrc = buf + 12,
+	    .abs_send_time = 0xabcdef,
+	    .twcc_seq = 0x1234,
+	    .exts = e,
+	    .exts_buf = buf,
 	};
 	struct dp_rtp_tmpl t;
 	struct dp_rtp_hdr oh;

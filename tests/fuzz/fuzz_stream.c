@@ -1,5 +1,6 @@
-/* The accounts of one stream under any order of packets: statistics, gaps, history, replay. Each 4 input bytes are one
- * packet: step of the sequence number, milliseconds since the last. Invariants are checked after each. */
+/* The accounts of one stream under any order of packets: statistics, gaps, history, replay. Each 4
+ * input bytes are one packet: step of the sequence number, milliseconds since the last. Invariants
+ * are checked after each. */
 #include "dataplane/rtp/rtp.h"
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static void check_nack(struct dp_nack *n, uint64_t now, uint8_t max)
 
 	require(k <= max && n->count <= DP_NACK_MAX);
 	for (uint32_t i = 0; i < k; i++)
-		require(dp_seq_newer(n->newest, out[i]) && (!i || dp_seq_newer(out[i], out[i - 1])));
+		require(dp_seq_newer(n->newest, out[i]) &&
+		        (!i || dp_seq_newer(out[i], out[i - 1])));
 	for (uint32_t i = 1; i < n->count; i++)
 		require(dp_seq_newer(n->miss[i].seq, n->miss[i - 1].seq));
 }

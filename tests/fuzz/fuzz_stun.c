@@ -1,5 +1,6 @@
-/* STUN: parse, check, answer, and the answer parsed. Input: flags byte, then the message. With flag 1 the message gets
- * a right MESSAGE-INTEGRITY (flag 2: SHA-256 too) and FINGERPRINT, so that what is behind authentication is reached. */
+/* STUN: parse, check, answer, and the answer parsed. Input: flags byte, then the message. With flag
+ * 1 the message gets a right MESSAGE-INTEGRITY (flag 2: SHA-256 too) and FINGERPRINT, so that what
+ * is behind authentication is reached. */
 #include "dataplane/stun/stun.h"
 #include <stdlib.h>
 #include <string.h>
