@@ -111,10 +111,6 @@ struct dp_rtp_write {
 	const uint8_t *exts_buf;
 };
 
-/* Longest header that dp_rtp_write() makes for copied kinds as browsers send them; room for it is
- * always enough unless a peer sends extensions of unusual length. */
-enum { DP_RTP_HDR_ROOM = 12 + 4 * 15 + 4 + 256 };
-
 /* Writes a header (no padding bit) into buf[room]; returns its length, a multiple of 4, or -ENOSPC
  * (buf may be partly written; room under 12 + 4 * csrc_count + 36 is always too little, as the
  * template is copied whole). The two-byte form is used only when a packet needs it and the receiver
