@@ -99,7 +99,7 @@ int cp_extmap_read(struct cp_remote *r, size_t i)
 			rc = one(r, i, &r->sdp->attr[k]);
 	for (unsigned e = 0; e < SH_EXT_COUNT && !rc; e++) {
 		unsigned dir = r->m[i].ext_dir[e];
-		bool send = !(r->m[i].peer & CP_DIR_SEND); // the peer only receives: we send
+		bool send = r->m[i].peer == CP_DIR_RECV; // we send; an inactive m-line may turn either way
 
 		if (dir && !((dir - 1) & r->m[i].peer) && r->m[i].peer)
 			r->media[i].ext_id[e] = 0;

@@ -111,7 +111,7 @@ struct cp_nego_send {
 	const struct cp_codec *src;
 	uint8_t n_src;
 	uint32_t ssrc, rtx_ssrc;
-	const char *stream, *track; // msid: at most 64 characters each
+	const char *stream, *track; // msid: at most 64 token characters each; no two m-lines with the same pair
 	void *user;
 };
 int cp_nego_send_add(struct cp_nego *n, size_t *index, const struct cp_nego_send *send);

@@ -30,9 +30,11 @@ static void init(struct cp_nego *n, bool offerer)
 
 static struct cp_nego_send track_of(const struct cp_media *m)
 {
+	static char name[24];
 	struct cp_nego_send s = { .kind = m->kind, .src = m->codec, .n_src = m->codecs, .ssrc = next_ssrc,
-		.rtx_ssrc = next_ssrc + 1, .stream = m->stream, .track = m->track, .user = &next_ssrc };
+		.rtx_ssrc = next_ssrc + 1, .stream = m->stream, .track = name, .user = &next_ssrc };
 
+	snprintf(name, sizeof(name), "track%u", next_ssrc); // one track, one m-line: Chromium refuses a second a=msid alike
 	next_ssrc += 2;
 	return s;
 }
