@@ -64,7 +64,7 @@ struct rig {
 	const struct dp_srtp_backend *backend;
 	struct dp_srtp_batch *batch, *maker; // the maker's packets are unprotected: always ipsec_mb
 	struct dp_srtp_session *send, *receive;
-	uint64_t index;
+	uint64_t count; // packets so far: every session sees its index grow by one
 };
 
 static void rig_sessions(struct rig *r, uint16_t profile, unsigned n, bool wipe)
@@ -87,15 +87,15 @@ static void rig_sessions(struct rig *r, uint16_t profile, unsigned n, bool wipe)
 	}
 }
 
-static void fill_ops(struct dp_srtp_op *op, struct dp_srtp_session *sessions, unsigned at, unsigned n_sessions,
-                     unsigned size, uint64_t index)
+static void fill_ops(struct dp_srtp_op *op, struct dp_srtp_session *sessions, uint64_t count,
+                     unsigned n_sessions, unsigned size)
 {
 	for (unsigned i = 0; i < batch_size; i++) {
 		op[i] = (struct dp_srtp_op){
-			.session = &sessions[order[(at + i) % n_sessions]],
+			.session = &sessions[order[(count + i) % n_sessions]],
 			.src = payload,
 			.dst = buf[i],
-			.index = index + (n_sessions < batch_size ? i : 0),
+			.index = (count + i) / n_sessions,
 			.len = (uint16_t)(HDR + size),
 			.hdr_len = HDR,
 		};
@@ -110,16 +110,14 @@ static double rig_run(struct rig *r, unsigned n_sessions, unsigned size, unsigne
 	uint64_t ticks = 0, t;
 	unsigned done, at;
 
-	for (at = 0; at < packets; at += batch_size) {
-		if (at / n_sessions != (at + batch_size) / n_sessions || n_sessions < batch_size)
-			r->index += batch_size;
+	for (at = 0; at < packets; at += batch_size, r->count += batch_size) {
 		if (protect) {
 			/* the backend's tx keys: what it sends with is in receive[] */
-			fill_ops(op, r->receive, at, n_sessions, size, r->index);
+			fill_ops(op, r->receive, r->count, n_sessions, size);
 			t = bench_ticks();
 			done = dp_srtp_protect(r->batch, op, batch_size);
 		} else {
-			fill_ops(op, r->send, at, n_sessions, size, r->index);
+			fill_ops(op, r->send, r->count, n_sessions, size);
 			if (dp_srtp_protect(r->maker, op, batch_size) != batch_size)
 				abort();
 			for (unsigned i = 0; i < batch_size; i++) {
@@ -144,6 +142,7 @@ static struct {
 		_Alignas(64) struct gcm_key_data key;
 	} gcm[2];
 	_Alignas(64) uint8_t aes[176], aes_dec[176];
+	_Alignas(64) uint8_t iv[BATCH_MAX][16]; // made before: a fresh one would stall the cipher's first load
 	uint8_t ipad[20], opad[20], digest[BATCH_MAX][20];
 	IMB_JOB job[BATCH_MAX];
 } raw;
@@ -157,18 +156,19 @@ static void raw_init(void)
 	IMB_AES128_GCM_PRE(raw.mgr, key, &raw.gcm[0].key);
 	IMB_AES256_GCM_PRE(raw.mgr, key, &raw.gcm[1].key);
 	IMB_AES_KEYEXP_128(raw.mgr, key, raw.aes, raw.aes_dec);
+	for (unsigned i = 0; i < BATCH_MAX; i++)
+		raw.iv[i][11] = (uint8_t)i;
 }
 
 static void raw_gcm(bool big, unsigned size, bool protect)
 {
 	struct gcm_context_data ctx;
-	uint8_t iv[16] = {0}, tag[16];
+	uint8_t tag[16];
 
 	for (unsigned i = 0; i < batch_size; i++) {
 		uint8_t *p = buf[i] + HDR;
-		const uint8_t *from = protect ? payload : p;
+		const uint8_t *from = protect ? payload : p, *iv = raw.iv[i];
 
-		iv[11] = (uint8_t)i;
 		if (big && protect)
 			IMB_AES256_GCM_ENC(raw.mgr, &raw.gcm[1].key, &ctx, p, from, size, iv, buf[i], HDR, tag, 16);
 		else if (big)
@@ -182,8 +182,6 @@ static void raw_gcm(bool big, unsigned size, bool protect)
 
 static void raw_cm(unsigned size, bool protect)
 {
-	uint8_t iv[16] = {0};
-
 	for (unsigned i = 0; i < batch_size; i++) {
 		uint8_t *p = buf[i] + HDR;
 
@@ -191,7 +189,7 @@ static void raw_cm(unsigned size, bool protect)
 			.src = protect ? payload : p,
 			.dst = p,
 			.msg_len_to_cipher_in_bytes = size,
-			.iv = iv,
+			.iv = raw.iv[i],
 			.iv_len_in_bytes = 16,
 			.enc_keys = raw.aes,
 			.dec_keys = raw.aes,
@@ -361,6 +359,7 @@ static void run_profile(struct rig *rigs, unsigned profile, unsigned packets)
 		for (unsigned n = 0; n < (b ? 2 : bench_quick(bench) ? 3 : 4); n++) {
 			c.what = dp_srtp_backend_name(rigs[b].backend);
 			c.sessions = counts[n];
+			rigs[b].count = 0;
 			rig_sessions(&rigs[b], profiles[profile].id, c.sessions, false);
 			shuffle(c.sessions);
 			for (unsigned k = 0; k < 4; k++) {

@@ -86,3 +86,23 @@ static inline const struct imb_session *imb_session(const struct dp_srtp_op *op)
 {
 	return (const struct imb_session *)(const void *)op->session;
 }
+
+/* salt XOR (SSRC at byte `at`, the 48-bit index right behind it); the salt is zero behind its end. Written by one store
+ * of 16 bytes: the library reads it with one load, which could not be forwarded from smaller stores. */
+static inline void imb_iv(uint8_t iv[16], const uint8_t *salt, const uint8_t *ssrc, uint64_t index,
+                          unsigned at)
+{
+	typedef uint64_t words __attribute__((vector_size(16)));
+	unsigned __int128 v;
+	words w, s;
+	uint32_t be;
+
+	memcpy(&be, ssrc, 4);
+	/* x86-64 only: the lowest byte comes first */
+	v = (unsigned __int128)be | (unsigned __int128)(htobe64(index << 16)) << 32;
+	v <<= 8 * at;
+	w = (words){(uint64_t)v, (uint64_t)(v >> 64)};
+	memcpy(&s, salt, 16);
+	w ^= s;
+	memcpy(iv, &w, 16);
+}

@@ -13,15 +13,11 @@ enum { NARROW_MAX = 5, SRTCP_E = 0x80 };
 static void ctr(struct imb_batch *b, const struct imb_cm_key *key, const uint8_t *ssrc, uint64_t index,
                 const uint8_t *src, uint8_t *dst, unsigned len)
 {
-	uint8_t iv[16] = {0};
+	_Alignas(16) uint8_t iv[16];
 
 	if (len == 0)
 		return;
-	index = htobe64(index << 16);
-	memcpy(iv + 4, ssrc, 4);
-	memcpy(iv + 8, &index, 6);
-	for (unsigned i = 0; i < 16; i++)
-		iv[i] ^= key->salt[i];
+	imb_iv(iv, key->salt, ssrc, index, 4);
 	b->cipher.src = src;
 	b->cipher.dst = dst;
 	b->cipher.msg_len_to_cipher_in_bytes = len;

@@ -50,14 +50,7 @@ static inline void prefetch_rtp_keys(const struct imb_batch *b, const struct dp_
 /* RFC 7714 §8.1, §9.1: salt XOR (0 || SSRC || index of 48 bits). */
 static inline void gcm_iv(uint8_t iv[16], const uint8_t *salt, const uint8_t *ssrc, uint64_t index)
 {
-	uint8_t v[16] = {0}, s[16];
-
-	index = htobe64(index << 16);
-	memcpy(v + 2, ssrc, 4);
-	memcpy(v + 6, &index, 6);
-	memcpy(s, salt, 16);
-	for (unsigned i = 0; i < 16; i++)
-		iv[i] = v[i] ^ s[i];
+	imb_iv(iv, salt, ssrc, index, 2);
 }
 
 static inline void gcm_protect(struct imb_batch *b, struct dp_srtp_op *op)
@@ -65,7 +58,7 @@ static inline void gcm_protect(struct imb_batch *b, struct dp_srtp_op *op)
 	const struct imb_session *s = imb_session(op);
 	uint8_t *payload = op->dst + op->hdr_len;
 	unsigned len = op->len - op->hdr_len;
-	uint8_t iv[16];
+	_Alignas(16) uint8_t iv[16];
 
 	gcm_iv(iv, s->gcm_salt[DP_SRTP_TX], op->dst + 8, op->index);
 	b->gcm_enc[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_TX].key, &b->gcm_ctx, payload, op->src,
@@ -78,7 +71,7 @@ static inline void gcm_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 	const struct imb_session *s = imb_session(op);
 	uint8_t *payload = op->dst + op->hdr_len;
 	unsigned len = op->len - op->hdr_len - GCM_TAG;
-	uint8_t iv[16], tag[GCM_TAG];
+	_Alignas(16) uint8_t iv[16], tag[GCM_TAG];
 	bool ok;
 
 	gcm_iv(iv, s->gcm_salt[DP_SRTP_RX], op->dst + 8, op->index);
@@ -103,7 +96,8 @@ static void gcm_rtcp_protect(struct imb_batch *b, struct dp_srtp_op *op)
 	const struct imb_session *s = imb_session(op);
 	unsigned len = op->len - DP_SRTCP_HDR_MIN, k = gcm_rtcp_key(b, s, DP_SRTP_TX);
 	uint8_t *payload = op->dst + DP_SRTCP_HDR_MIN;
-	uint8_t iv[16], aad[DP_SRTCP_HDR_MIN + 4];
+	_Alignas(16) uint8_t iv[16];
+	uint8_t aad[DP_SRTCP_HDR_MIN + 4];
 
 	memcpy(aad, op->dst, DP_SRTCP_HDR_MIN);
 	dp_srtp_put_be32(aad + DP_SRTCP_HDR_MIN, (uint32_t)op->index);
@@ -121,7 +115,8 @@ static void gcm_rtcp_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 	unsigned k = gcm_rtcp_key(b, s, DP_SRTP_RX), plain = op->len - GCM_TAG - 4;
 	unsigned len = plain - DP_SRTCP_HDR_MIN;
 	uint8_t *payload = op->dst + DP_SRTCP_HDR_MIN, *end = op->dst + plain;
-	uint8_t iv[16], want[GCM_TAG], tag[GCM_TAG], aad[DP_SRTCP_HDR_MIN + 4];
+	_Alignas(16) uint8_t iv[16];
+	uint8_t want[GCM_TAG], tag[GCM_TAG], aad[DP_SRTCP_HDR_MIN + 4];
 	bool ok;
 
 	memcpy(aad, op->dst, DP_SRTCP_HDR_MIN);
