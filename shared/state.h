@@ -74,6 +74,7 @@ struct sh_endpoint {
 	uint32_t twcc_tx_seq;    // next transport-wide sequence number
 	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	uint64_t rtcp_at_ns;     // when we last sent a compound report
+	int64_t ntp_skew;        // our NTP clock − the peer's, 32.32 s, from its SRs; 0: unknown
 };
 
 struct sh_track {

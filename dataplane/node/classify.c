@@ -1,0 +1,127 @@
+/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN). */
+#include "dataplane/node/frame.h"
+#include "dataplane/node/node.h"
+
+struct last { // the lookup before this one: media comes in runs
+	struct sh_addr addr;
+	int endpoint;
+};
+
+static void hand_over(struct dp_worker *w, struct rte_mbuf *m, uint16_t port)
+{
+	unsigned to = (unsigned)(port - dp_slabs.head->base_port);
+
+	if (port < dp_slabs.head->base_port || to >= SH_MAX_WORKERS || !dp_workers[to]) {
+		DP_DROP(w, wrong_port, m);
+		return;
+	}
+	if (rte_ring_enqueue(dp_workers[to]->handover, m)) {
+		DP_DROP(w, fanout_full, m);
+		return;
+	}
+	DP_COUNT(w, rx_handover, 1);
+}
+
+static int find_endpoint(struct dp_worker *w, struct last *last, const struct sh_addr *src)
+{
+	if (last->endpoint >= 0 && dp_addr_equal(&last->addr, src))
+		return last->endpoint;
+	last->addr = *src;
+	last->endpoint = dp_endpoint_by_tuple(w, src);
+	if (last->endpoint < 0)
+		last->endpoint = dp_valid_find(w, src);
+	return last->endpoint;
+}
+
+/* Returns the edge, or -1: the packet is gone. */
+static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf *m)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	struct dp_frame f;
+	enum dp_frame_kind kind;
+	const uint8_t *payload;
+	unsigned why;
+	int endpoint;
+
+	if (unlikely(m->nb_segs != 1)) {
+		DP_DROP(w, ip_malformed, m);
+		return -1;
+	}
+	if (dp_frame_parse(&f, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, &why)) {
+		dp_drop(w, why, m);
+		return -1;
+	}
+	if (f.dst.port != w->udp_port) {
+		hand_over(w, m, f.dst.port);
+		return -1;
+	}
+	DP_COUNT(w, rx_packets, 1);
+	DP_COUNT(w, rx_bytes, f.payload_len);
+	if (!f.payload_len) {
+		DP_DROP(w, empty, m);
+		return -1;
+	}
+	p->l2_len = f.l2_len;
+	p->l3_len = f.l3_len;
+	payload = rte_pktmbuf_mtod_offset(m, uint8_t *, f.payload_off);
+	kind = dp_frame_kind(payload, f.payload_len);
+	m->data_off += f.payload_off;
+	m->data_len = f.payload_len;
+	m->pkt_len = f.payload_len;
+	if (kind == DP_FRAME_IS_STUN)
+		return CLASSIFY_STUN;
+	if (kind == DP_FRAME_IS_NONE) {
+		DP_DROP(w, first_byte, m);
+		return -1;
+	}
+	endpoint = find_endpoint(w, last, &f.src);
+	if (endpoint < 0) {
+		DP_DROP(w, unknown_source, m);
+		return -1;
+	}
+	p->endpoint = (uint32_t)endpoint;
+	if (kind == DP_FRAME_IS_DTLS)
+		return CLASSIFY_DTLS;
+	p->flags = kind == DP_FRAME_IS_RTCP ? DP_PKT_RTCP : 0;
+	return CLASSIFY_SRTP;
+}
+
+static uint16_t classify(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct dp_worker *w = dp_self;
+	struct last last = {.endpoint = -1};
+	void *srtp[DP_VECTOR];
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		int edge;
+
+		if (i + DP_AHEAD < nb)
+			rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
+		edge = classify_one(w, &last, objs[i]);
+		if (likely(edge == CLASSIFY_SRTP)) {
+			srtp[n++] = objs[i];
+			if (n == DP_VECTOR) {
+				rte_node_enqueue(graph, node, CLASSIFY_SRTP, srtp, n);
+				n = 0;
+			}
+		} else if (edge >= 0) {
+			rte_node_enqueue_x1(graph, node, (rte_edge_t)edge, objs[i]);
+		}
+	}
+	if (n)
+		rte_node_enqueue(graph, node, CLASSIFY_SRTP, srtp, n);
+	return nb;
+}
+
+static struct rte_node_register classify_node = {
+	.name = "dp_classify",
+	.process = classify,
+	.nb_edges = CLASSIFY_EDGES,
+	.next_nodes = {
+		[CLASSIFY_STUN] = "dp_stun",
+		[CLASSIFY_DTLS] = "dp_dtls_punt",
+		[CLASSIFY_SRTP] = "dp_srtp_in",
+	},
+};
+RTE_NODE_REGISTER(classify_node);

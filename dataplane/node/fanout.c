@@ -1,0 +1,287 @@
+/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each; those of this
+ * worker get a packet each, whose payload stays where it is until srtp_out encrypts it into the packet.
+ *
+ * A vector of plaintexts can mean tens of thousands of packets, so they are made a vector at a time: fanout keeps
+ * a queue of plaintexts, makes DP_VECTOR packets, and sends itself a token by way of fanout_more, behind
+ * which rewrite, srtp_out and tx get their turn while the packets are still in the cache. The queue is empty
+ * at the end of every walk. */
+#include "dataplane/node/layer.h"
+#include "dataplane/node/node.h"
+
+enum { AHEAD = 6 };
+
+struct chunk { // packets to be made now
+	uint32_t sub[DP_VECTOR], endpoint[DP_VECTOR];
+	struct rte_mbuf *src[DP_VECTOR];
+	uint8_t flags[DP_VECTOR];
+	unsigned n;
+};
+
+static void to_other_workers(struct dp_worker *w, struct rte_mbuf *m)
+{
+	uint32_t workers = dp_fanout_workers(dp_pkt(m)->track) & ~(1u << w->index);
+
+	for (; workers; workers &= workers - 1) {
+		struct dp_worker *o = dp_workers[rte_bsf32(workers)];
+
+		if (!o)
+			continue;
+		rte_pktmbuf_refcnt_update(m, 1);
+		if (rte_ring_enqueue(o->fanin, m)) {
+			rte_pktmbuf_refcnt_update(m, -1); // ours is still held
+			w->stat[SH_STAT_drop_fanout_full]++;
+		}
+	}
+}
+
+/* Layers that had packets within the last second. */
+static uint8_t active_layers(const struct dp_worker *w, const struct sh_track *t)
+{
+	uint8_t mask = 0;
+
+	for (unsigned l = 0; l < t->set.layers; l++) {
+		uint64_t at = __atomic_load_n(&t->media[l].last_at_ns, __ATOMIC_RELAXED);
+
+		if (at && (int64_t)(w->now_ns - at) < 1000000000)
+			mask |= (uint8_t)(1u << l);
+	}
+	return mask;
+}
+
+static void take_in(struct dp_worker *w, struct rte_mbuf *m)
+{
+	struct dp_node *n = dp_node(w);
+	uint32_t track = dp_pkt(m)->track;
+	const struct sh_track *t = &dp_slabs.track[track];
+	const struct dp_fanout *list = dp_fanout(track, w->index);
+	bool ours = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].set.worker == w->index;
+
+	if (ours)
+		to_other_workers(w, m);
+	if (!list || !list->n) {
+		if (ours && !dp_fanout_workers(track))
+			w->stat[SH_STAT_drop_no_subscribers]++;
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (n->pending_head - n->pending_tail == DP_PENDING) {
+		DP_DROP(w, fanout_full, m);
+		return;
+	}
+	n->pending[n->pending_head++ % DP_PENDING] = (struct dp_pending){
+		.m = m,
+		.list = list,
+		.active = t->set.layers > 1
+		                  ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer)
+		                  : 1,
+	};
+}
+
+static bool connected(uint32_t endpoint)
+{
+	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
+	       dp_path(endpoint);
+}
+
+/* Whether this subscriber gets the packet; counted when not. */
+static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p, uint32_t sub,
+                   uint8_t *flags)
+{
+	struct sh_sub *s = &dp_slabs.sub[sub];
+	struct dp_sub_rt *r = dp_sub_rt(w, sub);
+	enum dp_layer_verdict v;
+	uint8_t ask;
+
+	if (unlikely((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state))) {
+		s->layer = DP_LAYER_NONE;
+		w->stat[SH_STAT_drop_sub_paused]++;
+		return false;
+	}
+	if (unlikely(!connected(SH_ID_INDEX(s->set.endpoint)))) {
+		s->layer = DP_LAYER_NONE; // its decoder starts, or starts again, with a key frame
+		w->stat[SH_STAT_drop_sub_not_connected]++;
+		return false;
+	}
+	v = dp_layer_choose(&s->layer,
+	                    &(struct dp_layer_in){
+				    .layers = dp_slabs.track[p->track].set.layers,
+				    .active = q->active,
+				    .limit = RTE_MIN(s->want_layer, s->set.max_layer),
+				    .layer = p->layer,
+				    .key = p->flags & DP_PKT_KEY,
+			    },
+	                    &ask);
+	q->ask |= ask;
+	if (v == DP_LAYER_SKIP)
+		return false;
+	if (v == DP_LAYER_WAIT) {
+		w->stat[SH_STAT_drop_sub_paused]++;
+		return false;
+	}
+	if (unlikely(s->set.pt[p->pt_slot] == 255)) {
+		dp_seqmap_skip(&r->map, s, p->index, p->ssrc, p->layer);
+		if (v == DP_LAYER_SWITCH)
+			s->layer = DP_LAYER_NONE;
+		w->stat[SH_STAT_drop_sub_pt]++;
+		return false;
+	}
+	*flags = v == DP_LAYER_SWITCH ? DP_PKT_SWITCH : 0;
+	return true;
+}
+
+static void prefetch_sub(struct dp_worker *w, uint32_t sub)
+{
+	const struct sh_sub *s = &dp_slabs.sub[sub];
+	const char *r = (const char *)&dp_node(w)->sub[sub];
+
+	rte_prefetch0(s);
+	rte_prefetch0((const char *)s + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(r);
+	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
+}
+
+static void prefetch_endpoint(uint32_t sub)
+{
+	const struct sh_endpoint *e =
+		&dp_slabs.endpoint[SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint)];
+
+	rte_prefetch0(&e->ice);
+	rte_prefetch0(&e->tx_packets);
+}
+
+/* Subscribers of one plaintext, as far as the chunk has room. */
+static void choose_some(struct dp_worker *w, struct dp_pending *q, struct chunk *c)
+{
+	const struct dp_pkt *p = dp_pkt(q->m);
+	const struct dp_fanout *list = q->list;
+	unsigned before = c->n;
+
+	for (; q->at < list->n && c->n < DP_VECTOR; q->at++) {
+		uint32_t sub = list->sub[q->at];
+
+		if (q->at + 2 * AHEAD < list->n)
+			prefetch_sub(w, list->sub[q->at + 2 * AHEAD]);
+		if (q->at + AHEAD < list->n)
+			prefetch_endpoint(list->sub[q->at + AHEAD]);
+		if (!choose(w, q, p, sub, &c->flags[c->n]))
+			continue;
+		if (!q->kept && (dp_slabs.sub[sub].set.flags & SH_SUB_NACK)) {
+			q->kept = true;
+			dp_history_put(w, q->m);
+		}
+		c->sub[c->n] = sub;
+		c->endpoint[c->n] = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
+		c->src[c->n++] = q->m;
+	}
+	if (c->n != before)
+		rte_pktmbuf_refcnt_update(q->m, (int16_t)(c->n - before));
+}
+
+static void finish(struct dp_worker *w, struct dp_pending *q)
+{
+	uint32_t track = dp_pkt(q->m)->track;
+
+	for (unsigned l = 0; q->ask; l++, q->ask >>= 1)
+		if (q->ask & 1)
+			dp_want_key(track, l);
+	rte_pktmbuf_free(q->m);
+}
+
+static void make(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, struct chunk *c)
+{
+	struct rte_mbuf **m = (struct rte_mbuf **)dp_node(w)->out;
+
+	if (!c->n)
+		return;
+	if (rte_pktmbuf_alloc_bulk(w->pool, m, c->n)) {
+		w->stat[SH_STAT_drop_no_mbuf] += c->n;
+		for (unsigned i = 0; i < c->n; i++)
+			rte_pktmbuf_free(c->src[i]);
+		return;
+	}
+	for (unsigned i = 0; i < c->n; i++) {
+		struct dp_pkt *p = dp_pkt(m[i]);
+
+		p->endpoint = c->endpoint[i];
+		p->sub = c->sub[i];
+		p->flags = c->flags[i];
+		p->src = c->src[i];
+	}
+	rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)c->n);
+}
+
+static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct dp_worker *w = dp_self;
+	struct dp_node *n = dp_node(w);
+	struct chunk c;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		if (objs[i] == (void *)n)
+			n->more_queued = false;
+		else
+			take_in(w, objs[i]);
+	}
+	c.n = 0;
+	while (n->pending_tail != n->pending_head && c.n < DP_VECTOR) {
+		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
+
+		choose_some(w, q, &c);
+		if (q->at < q->list->n)
+			break;
+		finish(w, q);
+		n->pending_tail++;
+	}
+	make(w, graph, node, &c);
+	if (n->pending_tail != n->pending_head && !n->more_queued) {
+		n->more_queued = true;
+		rte_node_enqueue_x1(graph, node, FANOUT_MORE, n);
+	}
+	return nb;
+}
+
+static struct rte_node_register fanout_node = {
+	.name = "dp_fanout",
+	.process = fanout,
+	.nb_edges = FANOUT_EDGES,
+	.next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
+};
+RTE_NODE_REGISTER(fanout_node);
+
+/* A node cannot be its own next one. */
+static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	rte_node_enqueue(graph, node, MORE_FANOUT, objs, nb);
+	return nb;
+}
+
+static struct rte_node_register fanout_more_node = {
+	.name = "dp_fanout_more",
+	.process = fanout_more,
+	.nb_edges = MORE_EDGES,
+	.next_nodes = {[MORE_FANOUT] = "dp_fanout"},
+};
+RTE_NODE_REGISTER(fanout_more_node);
+
+/* Plaintexts of publishers on other workers. */
+static uint16_t fanin(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	uint16_t got = (uint16_t)rte_ring_dequeue_burst(dp_self->fanin, node->objs, DP_BURST, NULL);
+
+	if (!got)
+		return 0;
+	for (uint16_t i = 0; i < got; i++)
+		rte_prefetch0(dp_pkt(node->objs[i]));
+	node->idx = got;
+	rte_node_next_stream_move(graph, node, FANIN_FANOUT);
+	return got;
+}
+
+static struct rte_node_register fanin_node = {
+	.name = "dp_fanin",
+	.process = fanin,
+	.flags = RTE_NODE_SOURCE_F,
+	.nb_edges = FANIN_EDGES,
+	.next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
+};
+RTE_NODE_REGISTER(fanin_node);

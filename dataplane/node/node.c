@@ -1,0 +1,250 @@
+/* The media path of a worker, one file a node, in packet order (DESIGN §4):
+ *
+ *   rx ── handover ─┐                           ┌ stun ─────────────────────────────────┐
+ *                   ├ classify ─────────────────┼ dtls_punt → control                   │
+ *                   │                           └ srtp_in ┬ rtp_in ── fanout ─ rewrite ─┼ srtp_out ─ (pace) ─ tx
+ *   fanin ──────────┼─────────────────────────────────────┼──────────┘  │       │       │    │
+ *   inject ─────────┼─────────────────────────────────────┼─────────────┼───────┼───────┼────┼──────────────┘
+ *   timers, rtcp_out┘                                     └ rtcp_in ────┼───────┘       │    │
+ *                                                           other workers' fanin ◄──────┘
+ *
+ * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer (simulcast), seqmap
+ * (our sequence numbers), report (RTCP times); the nodes carry packets to them. bind, history and valid keep
+ * the per-worker state that the nodes share.
+ *
+ * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the control
+ * thread while the lcore does not run. The only packets that more than one worker sees are plaintexts
+ * between fanout and srtp_out (or a history): reference counted, read-only.
+ *
+ * Lifetimes. State beside a slab entry carries the entry's id and is made anew when another entry took
+ * the place, so that nothing outlives its entry even when a forget call came late or not at all. Arrays
+ * are mapped at start and touched when used; no node allocates anything but packets from its pool. */
+#include "dataplane/node/node.h"
+#include <errno.h>
+#include <rte_hash_crc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct dp_nodes_config dp_nodes_config = {
+	.history_video = 1024,
+	.history_audio = 0,
+	.histories = 2048,
+	.history_ms = 1000,
+	.history_share = 25,
+	.nack_streams = 4096,
+	.nack = 1,
+	.pli_interval_ms = 300,
+	.consent_s = 30,
+	.dtls_per_s = 100,
+	.retransmit_per_s = 500,
+};
+
+const char *const dp_node_names[] = {
+	"dp_rx",      "dp_handover",  "dp_fanin",  "dp_inject", "dp_timers",      "dp_rtcp_out",
+	"dp_classify", "dp_stun",     "dp_dtls_punt", "dp_srtp_in", "dp_rtp_in",  "dp_rtcp_in",
+	"dp_fanout",  "dp_fanout_more", "dp_rewrite", "dp_srtp_out", "dp_tx",
+};
+const unsigned dp_node_count = RTE_DIM(dp_node_names);
+
+/* Zeroed memory that costs nothing until it is touched. */
+static void *map(struct dp_node *n, unsigned slot, size_t count, size_t size)
+{
+	void *p;
+
+	n->bytes[slot] = RTE_ALIGN_CEIL((count ? count : 1) * size, (size_t)4096);
+	p = mmap(NULL, n->bytes[slot], PROT_READ | PROT_WRITE,
+	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (n->bytes[slot] >= 2u << 20)
+		(void)madvise(p, n->bytes[slot], MADV_HUGEPAGE); // fewer TLB misses; a wish only
+	return p;
+}
+
+static int pool_init(struct dp_pool *p, uint32_t n)
+{
+	p->free = malloc(n * sizeof(*p->free));
+	if (!p->free)
+		return -ENOMEM;
+	for (p->n = 0; p->n < n; p->n++)
+		p->free[p->n] = n - 1 - p->n;
+	return 0;
+}
+
+static int map_all(struct dp_worker *w, struct dp_node *n)
+{
+	const struct dp_nodes_config *c = &dp_nodes_config;
+	uint64_t share = (uint64_t)w->pool->size * c->history_share / 100;
+
+	n->kept_size = share < 2 ? 2 : (uint32_t)rte_align64prevpow2(share);
+	n->sub = map(n, 0, dp_slabs.subs, sizeof(*n->sub));
+	n->ep = map(n, 1, dp_slabs.endpoints, sizeof(*n->ep));
+	n->track = map(n, 2, dp_slabs.tracks, sizeof(*n->track));
+	n->history = map(n, 3, c->histories, sizeof(*n->history));
+	n->history_slots = map(n, 4, (size_t)c->histories * dp_history_stride(),
+	                       sizeof(*n->history_slots));
+	n->kept = map(n, 5, n->kept_size, sizeof(*n->kept));
+	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
+	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
+	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
+	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
+	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
+	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
+	    !n->nack || !n->active || !n->valid || !n->bound || !n->pending)
+		return -ENOMEM;
+	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
+		return -ENOMEM;
+	return 0;
+}
+
+int dp_nodes_init(struct dp_worker *w)
+{
+	struct dp_node *n;
+	int err;
+
+	if (!dp_nodes_config.histories || !rte_is_power_of_2(dp_nodes_config.history_video) ||
+	    (dp_nodes_config.history_audio && !rte_is_power_of_2(dp_nodes_config.history_audio)))
+		return -EINVAL;
+	n = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*n));
+	if (!n)
+		return -ENOMEM;
+	memset(n, 0, sizeof(*n));
+	w->node = n;
+	err = map_all(w, n);
+	if (err) {
+		dp_nodes_free(w);
+		return err;
+	}
+	return 0;
+}
+
+static void unmap(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+void dp_nodes_free(struct dp_worker *w)
+{
+	struct dp_node *n = dp_node(w);
+
+	if (!n)
+		return;
+	for (; n->kept && n->kept_tail != n->kept_head; n->kept_tail++)
+		rte_pktmbuf_free(n->kept[n->kept_tail & (n->kept_size - 1)].m);
+	for (; n->pending && n->pending_tail != n->pending_head; n->pending_tail++)
+		rte_pktmbuf_free(n->pending[n->pending_tail % DP_PENDING].m);
+	unmap(n->sub, n->bytes[0]);
+	unmap(n->ep, n->bytes[1]);
+	unmap(n->track, n->bytes[2]);
+	unmap(n->history, n->bytes[3]);
+	unmap(n->history_slots, n->bytes[4]);
+	unmap(n->kept, n->bytes[5]);
+	unmap(n->nack, n->bytes[6]);
+	unmap(n->active, n->bytes[7]);
+	free(n->valid);
+	free(n->bound);
+	free(n->pending);
+	free(n->histories.free);
+	free(n->nacks.free);
+	free(n);
+	w->node = NULL;
+}
+
+static void track_rt_clear(struct dp_worker *w, struct dp_track_rt *r, uint32_t index)
+{
+	struct dp_node *n = dp_node(w);
+
+	for (unsigned l = 0; l < SH_MAX_LAYERS; l++) {
+		if (r->hist[l])
+			dp_history_forget(w, r->hist[l] - 1);
+		if (r->nack[l])
+			dp_pool_give(&n->nacks, r->nack[l] - 1);
+	}
+	if (r->active_pos) {
+		uint32_t last = n->active[--n->n_active];
+
+		n->active[r->active_pos - 1] = last;
+		n->track[last].active_pos = r->active_pos;
+	}
+	memset(r, 0, sizeof(*r));
+}
+
+struct dp_track_rt *dp_track_rt_renew(struct dp_worker *w, uint32_t index)
+{
+	struct dp_track_rt *r = &dp_node(w)->track[index];
+
+	track_rt_clear(w, r, index);
+	r->id = dp_slabs.track[index].set.id;
+	return r;
+}
+
+struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
+{
+	struct dp_ep_rt *r = &dp_node(w)->ep[index];
+
+	*r = (struct dp_ep_rt){.id = dp_slabs.endpoint[index].set.id};
+	return r;
+}
+
+/* Of what a subscription's template depends on. */
+static uint32_t conf_hash(const struct sh_sub *s, const struct sh_endpoint *e)
+{
+	uint32_t h = rte_hash_crc(e->set.ext_id, sizeof(e->set.ext_id), e->set.ext_two_byte);
+
+	h = rte_hash_crc(s->set.mid, sizeof(s->set.mid), h);
+	return rte_hash_crc_4byte(s->set.mid_len | (s->set.flags & SH_SUB_NACK) << 8 |
+	                                  (uint32_t)!!s->set.rtx_ssrc << 16, h);
+}
+
+void dp_sub_rt_check(struct dp_worker *w, uint32_t index)
+{
+	struct dp_sub_rt *r = &dp_node(w)->sub[index];
+	const struct sh_sub *s = &dp_slabs.sub[index];
+
+	if (r->id && r->conf != conf_hash(s, &dp_slabs.endpoint[SH_ID_INDEX(s->set.endpoint)]))
+		r->id = 0;
+}
+
+/* Retransmission without RTX repeats a packet byte for byte under the same SRTP index (RFC 3711 §3.3.1 forbids
+ * anything else), so such a subscription carries no transport-wide number, which may not repeat. */
+struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
+{
+	struct dp_sub_rt *r = &dp_node(w)->sub[index];
+	struct sh_sub *s = &dp_slabs.sub[index];
+	const struct sh_endpoint *e = &dp_slabs.endpoint[SH_ID_INDEX(s->set.endpoint)];
+	uint8_t ext_id[SH_EXT_COUNT];
+
+	memset(r, 0, sizeof(*r));
+	r->id = s->set.id;
+	r->conf = conf_hash(s, e);
+	memcpy(ext_id, e->set.ext_id, sizeof(ext_id));
+	if ((s->set.flags & SH_SUB_NACK) && !s->set.rtx_ssrc)
+		ext_id[SH_EXT_TWCC] = 0;
+	dp_rtp_tmpl_init(&r->tmpl, ext_id, e->set.ext_two_byte, s->set.mid, s->set.mid_len);
+	if (!s->tx_index) {
+		s->layer = 255;
+		s->want_layer = SH_MAX_LAYERS - 1; // until bandwidth estimation says less
+	}
+	return r;
+}
+
+void dp_nodes_forget_endpoint(struct dp_worker *w, uint32_t index)
+{
+	const struct dp_fanout *subs = dp_endpoint_subs(index);
+
+	memset(&dp_node(w)->ep[index], 0, sizeof(struct dp_ep_rt));
+	for (uint32_t i = 0; subs && i < subs->n; i++)
+		dp_nodes_forget_sub(w, subs->sub[i]);
+}
+
+void dp_nodes_forget_track(struct dp_worker *w, uint32_t index)
+{
+	track_rt_clear(w, &dp_node(w)->track[index], index);
+}
+
+void dp_nodes_forget_sub(struct dp_worker *w, uint32_t index)
+{
+	dp_node(w)->sub[index].id = 0;
+}

@@ -1,0 +1,338 @@
+/* What the graph nodes of one worker share: their state, the edges between them, and the few helpers that all of
+ * them use. Included by node/ only, but for dp_nodes_config, which the configuration sets before the start. */
+#pragma once
+#include <rte_graph_worker.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "dataplane/node/ice.h"
+#include "dataplane/node/seqmap.h"
+#include "dataplane/rtp/rtp.h"
+#include "dataplane/srtp/srtp.h"
+#include "dataplane/worker.h"
+
+/* Set before dp_nodes_init(), the same for all workers. */
+struct dp_nodes_config {
+	uint32_t history_video;   // packets kept a stream for NACK, power of two, 64..32768
+	uint32_t history_audio;   // the same for audio; 0: none
+	uint32_t histories;       // streams with a history a worker; memory is touched when used
+	uint32_t history_ms;      // packets older than this are given back
+	uint32_t history_share;   // percent of the packet pool that all histories of a worker may hold, 1..50
+	uint32_t nack_streams;    // incoming streams with gap tracking a worker
+	uint32_t nack;            // 0: publishers are never asked for losses
+	uint32_t pli_interval_ms; // shortest time between two key frame requests for one layer
+	uint32_t dtls_per_s;      // DTLS datagrams an endpoint may send to the daemon, and burst
+	uint32_t consent_s;       // without an authenticated check for so long no more is sent (RFC 7675: 30)
+	uint32_t retransmit_per_s; // retransmissions a subscription may ask for, and burst
+};
+extern struct dp_nodes_config dp_nodes_config;
+
+/* More of dp_pkt.flags, inside the graph only. */
+enum {
+	DP_PKT_FRAMED = 32, // whole frame, headers in front of the data: lengths and checksums are to be filled in
+	DP_PKT_SWITCH = 64, // fanout → rewrite: first packet of a segment
+};
+
+enum { DP_AHEAD = 4 }; // packets that a loop prefetches ahead
+
+/* The edges of each node, in the order of its next_nodes[]. */
+enum { RX_CLASSIFY, RX_EDGES };
+enum { HANDOVER_CLASSIFY, HANDOVER_EDGES };
+enum { FANIN_FANOUT, FANIN_EDGES };
+enum { INJECT_TX, INJECT_EDGES };
+enum { TIMERS_EDGES = 0 };
+enum { RTCP_OUT_SRTP_OUT, RTCP_OUT_EDGES };
+enum { CLASSIFY_STUN, CLASSIFY_DTLS, CLASSIFY_SRTP, CLASSIFY_EDGES };
+enum { STUN_TX, STUN_EDGES };
+enum { SRTP_IN_RTP, SRTP_IN_RTCP, SRTP_IN_EDGES };
+enum { RTP_IN_FANOUT, RTP_IN_EDGES };
+enum { RTCP_IN_REWRITE, RTCP_IN_EDGES };
+enum { FANOUT_REWRITE, FANOUT_MORE, FANOUT_EDGES };
+enum { MORE_FANOUT, MORE_EDGES };
+enum { REWRITE_SRTP_OUT, REWRITE_EDGES };
+enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
+
+/* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds ---- */
+
+/* A subscription on its way out. The first two cache lines are read for every packet. */
+struct dp_sub_rt {
+	struct dp_rtp_tmpl tmpl;
+	sh_id id;
+	uint32_t conf;         // hash of what tmpl was made of
+	uint32_t rtx_tokens;   // retransmissions that it may ask for now
+	uint32_t pad;
+	uint64_t rtx_at_ns;    // when they were last topped up
+	struct dp_seqmap map;
+} __rte_cache_aligned;
+_Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
+
+struct dp_ep_rt {
+	sh_id id;
+	uint32_t dtls_tokens;
+	uint64_t dtls_at_ns;
+	uint64_t report_at_ns;  // next compound; 0: not scheduled
+	uint32_t report_cursor; // next subscription to report on, when one compound does not hold all
+	struct dp_ice ice;
+};
+
+enum { DP_RETIRED = 4, DP_NO_ENTRY = UINT32_MAX };
+struct dp_retired {
+	uint32_t ssrc;
+	uint64_t index; // newest authenticated: the SSRC comes back above it or not at all (RFC 3711 §3.3.2)
+};
+
+struct dp_track_rt {
+	sh_id id;
+	uint32_t active_pos;          // in dp_node.active, plus one; 0: not in it
+	uint32_t nack[SH_MAX_LAYERS]; // gap tracker, plus one
+	uint32_t hist[SH_MAX_LAYERS]; // history, plus one
+	uint8_t want_key;             // bit l: a key frame of layer l is to be asked for
+	uint8_t alive;                // bit l: as last told to control
+	uint8_t rebinds;              // SSRC changes in the current second
+	uint8_t retired_next;
+	uint32_t rebind_s;
+	uint64_t nack_at_ns;          // when gaps were last looked at
+	struct dp_retired retired[DP_RETIRED];
+};
+
+/* A plaintext packet kept for retransmission; position in dp_node.kept is the handle in dp_hist. */
+struct dp_kept {
+	struct rte_mbuf *m; // NULL: given back before its turn
+	uint64_t at_ns;
+	uint32_t hist;
+	uint32_t ext_seq;
+};
+
+struct dp_history {
+	struct dp_hist h;
+	sh_id track;
+	uint32_t ssrc;
+	uint32_t held;  // packets in it
+	uint8_t layer, used;
+};
+
+struct dp_pool { // of numbers 0..n-1
+	uint32_t *free;
+	uint32_t n;
+};
+
+/* An address that an authenticated check came from: DTLS and SRTP from there are the endpoint's, nominated or not. */
+struct dp_valid {
+	struct sh_addr addr;
+	uint32_t endpoint;
+	sh_id id;
+	uint32_t pad;
+	uint64_t at_ns;
+};
+
+struct dp_bound { // where an endpoint's SSRC was found; checked against the slab before use
+	uint32_t endpoint, ssrc, track;
+	uint8_t layer, rtx, pad[2];
+};
+
+struct dp_pending { // plaintext on its way through fanout
+	struct rte_mbuf *m;
+	const struct dp_fanout *list; // of this walk
+	uint32_t at;    // next position in it
+	uint8_t active; // bit l: layer l had packets lately
+	uint8_t ask;    // bit l: somebody waits for a key frame of layer l
+	bool kept;      // it is in the history
+};
+
+enum {
+	DP_VALIDS = 8192,
+	DP_BOUNDS = 16384,
+	DP_PENDING = 4096,
+	DP_DUE = 64, // reports and feedback made in one walk
+};
+
+struct dp_node {
+	struct dp_sub_rt *sub;
+	struct dp_ep_rt *ep;
+	struct dp_track_rt *track;
+	struct dp_valid *valid;
+	struct dp_bound *bound;
+
+	struct dp_pending *pending; // ring of DP_PENDING
+	uint32_t pending_head, pending_tail;
+	bool more_queued;           // a token is on its way to fanout
+
+	struct dp_history *history;
+	struct dp_hist_slot *history_slots; // dp_history_stride() of them each
+	struct dp_pool histories;
+	struct dp_kept *kept;       // ring of kept_size, oldest at kept_tail
+	uint32_t kept_size, kept_head, kept_tail;
+	uint32_t history_sweep;
+
+	struct dp_nack *nack;
+	struct dp_pool nacks;
+
+	uint32_t *active;           // tracks that had packets, ours
+	uint32_t n_active;
+	uint32_t scan_endpoint, scan_track; // where the timers' walk goes on
+	uint64_t scan_at_ns;
+	uint32_t due_report[DP_DUE], n_due_report;    // endpoints
+	uint32_t due_feedback[DP_DUE], n_due_feedback; // tracks
+
+	uint32_t refusals;          // unauthenticated STUN that may be answered now
+	uint64_t refusals_at_ns;
+
+	/* scratch of one node call */
+	struct dp_srtp_op ops[DP_VECTOR];
+	struct rte_mbuf *op_mbuf[DP_VECTOR];
+	struct rte_mbuf *burst[DP_VECTOR];
+	struct rte_mbuf *later[DP_VECTOR];
+	void *out[DP_VECTOR];
+	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
+	uint16_t tx_port, n_tx;
+	size_t bytes[8];            // of the mappings above, for dp_nodes_free()
+};
+
+static inline struct dp_node *dp_node(const struct dp_worker *w)
+{
+	return w->node;
+}
+
+/* A discarded packet: its named reason and its end, in one line. */
+#define DP_DROP(w, sym, m) dp_drop(w, SH_STAT_drop_##sym, m)
+static inline void dp_drop(struct dp_worker *w, unsigned why, struct rte_mbuf *m)
+{
+	w->stat[why]++;
+	rte_pktmbuf_free(m);
+}
+
+static inline uint64_t dp_random(struct dp_worker *w) // xorshift64
+{
+	uint64_t x = w->random ? w->random : 88172645463325252u;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return w->random = x;
+}
+
+/* Tokens of a bucket that fills at `rate` a second up to `rate`; takes one if there is one. */
+static inline bool dp_token(uint32_t *tokens, uint64_t *at_ns, uint64_t now_ns, uint32_t rate)
+{
+	uint64_t ns = now_ns - *at_ns;
+
+	if (!*at_ns || ns >= 1000000000u) {
+		*tokens = rate;
+		*at_ns = now_ns;
+	} else {
+		uint32_t add = (uint32_t)(ns * rate / 1000000000u);
+
+		if (add) {
+			*tokens = *tokens + add > rate ? rate : *tokens + add;
+			*at_ns = now_ns;
+		}
+	}
+	if (!*tokens)
+		return false;
+	--*tokens;
+	return true;
+}
+
+static inline bool dp_live(const _Atomic uint8_t *state)
+{
+	return atomic_load_explicit(state, memory_order_acquire) == SH_LIVE;
+}
+
+/* The state beside a slab entry, made new when the entry is another one than before (node.c). */
+struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index);
+/* Makes it anew when the configuration it was made of has changed; about once a second. */
+void dp_sub_rt_check(struct dp_worker *w, uint32_t index);
+struct dp_track_rt *dp_track_rt_renew(struct dp_worker *w, uint32_t index);
+struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index);
+
+static inline struct dp_sub_rt *dp_sub_rt(struct dp_worker *w, uint32_t index)
+{
+	struct dp_sub_rt *r = &dp_node(w)->sub[index];
+
+	return likely(r->id == dp_slabs.sub[index].set.id) ? r : dp_sub_rt_renew(w, index);
+}
+
+static inline struct dp_track_rt *dp_track_rt(struct dp_worker *w, uint32_t index)
+{
+	struct dp_track_rt *r = &dp_node(w)->track[index];
+
+	return likely(r->id == dp_slabs.track[index].set.id) ? r : dp_track_rt_renew(w, index);
+}
+
+static inline struct dp_ep_rt *dp_ep_rt(struct dp_worker *w, uint32_t index)
+{
+	struct dp_ep_rt *r = &dp_node(w)->ep[index];
+
+	return likely(r->id == dp_slabs.endpoint[index].set.id) ? r : dp_ep_rt_renew(w, index);
+}
+
+/* Numbers of a pool; DP_NO_ENTRY: none left. */
+static inline uint32_t dp_pool_take(struct dp_pool *p)
+{
+	return p->n ? p->free[--p->n] : DP_NO_ENTRY;
+}
+
+static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
+{
+	p->free[p->n++] = i;
+}
+
+/* ---- incoming streams (bind.c) ---- */
+
+struct dp_stream_ref {
+	uint32_t track;
+	uint8_t layer, rtx;
+};
+static inline struct sh_rx_stream *dp_stream(const struct dp_stream_ref *r)
+{
+	struct sh_track *t = &dp_slabs.track[r->track];
+
+	return r->rtx ? &t->rtx[r->layer] : &t->media[r->layer];
+}
+/* Stream of an endpoint's SSRC, learned or signaled; false: neither. Changes no state. */
+bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint, uint32_t ssrc);
+/* After authentication: the stream of a packet whose SSRC has none yet, made ready to count it. index: what the
+ * packet was authenticated with. 0; or the drop reason, enum sh_stat. */
+unsigned dp_stream_bind(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
+                        const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *exts, const uint8_t *buf,
+                        uint64_t index);
+/* Index that a packet of an unknown SSRC is tried with: behind the one it had when it was last ours. */
+uint64_t dp_stream_guess_unknown(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc, uint16_t seq);
+/* Slot of a payload type in a track's pt[], or -1. */
+static inline int dp_pt_slot(const struct sh_track *t, uint8_t pt)
+{
+	for (int i = 0; i < SH_MAX_PTS; i++)
+		if (t->set.pt[i].pt == pt)
+			return i;
+	return -1;
+}
+
+/* ---- retransmission (history.c) ---- */
+
+/* Slots that each history has room for. */
+static inline uint32_t dp_history_stride(void)
+{
+	const struct dp_nodes_config *c = &dp_nodes_config;
+
+	return c->history_video > c->history_audio ? c->history_video : c->history_audio;
+}
+/* Keeps a reference to a plaintext packet; m's fields are those that rtp_in set. */
+void dp_history_put(struct dp_worker *w, struct rte_mbuf *m);
+/* The packet of that index of a layer of a track, still the history's; NULL: not kept (any more). */
+struct rte_mbuf *dp_history_get(struct dp_worker *w, uint32_t track, uint8_t layer, uint32_t ssrc,
+                                uint64_t index);
+void dp_history_forget(struct dp_worker *w, uint32_t slot);
+/* Gives back what is too old; called once a walk. */
+void dp_history_expire(struct dp_worker *w);
+
+/* ---- addresses of authenticated checks (valid.c) ---- */
+
+void dp_valid_put(struct dp_worker *w, const struct sh_addr *addr, uint32_t endpoint);
+int dp_valid_find(struct dp_worker *w, const struct sh_addr *addr); // endpoint, or -1
+
+/* A key frame of a track's layer is wanted: told to the publisher's worker, once until it is asked for. */
+static inline void dp_want_key(uint32_t track, unsigned layer)
+{
+	dp_keyframe_request(track, layer);
+}

@@ -1,0 +1,171 @@
+/* The RTP header of each egress packet: our SSRC, sequence number, timestamp and payload type, the subscriber's MID
+ * and extension ids. sub.tx_index moves here, before encryption, so that whatever happens after, no SRTP
+ * index is used for two different packets. */
+#include <string.h>
+#include "dataplane/node/node.h"
+#include "dataplane/node/report.h"
+
+/* Timestamp of the first packet of a new layer, by the publisher's own clock: where the old layer's would be. */
+static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct sh_track *t,
+                         const struct sh_sub *s, const struct dp_pkt *src, uint64_t now_ns)
+{
+	const struct dp_segment *old = dp_seqmap_newest(&r->map);
+	struct sh_rx_stream a, b;
+	uint32_t hz = t->set.pt[src->pt_slot].clock_hz, ts;
+	uint64_t elapsed = now_ns - s->last_at_ns;
+
+	if (!old || old->layer == src->layer || old->layer >= t->set.layers)
+		return false;
+	a = dp_sr_copy(&t->media[src->layer]);
+	b = dp_sr_copy(&t->media[old->layer]);
+	if (!dp_sr_translate(&ts, src->ts, &a, &b, hz))
+		return false;
+	ts += s->ts_offset;
+	// what lies behind, or far ahead of what was sent, is a clock that cannot be believed
+	if ((int32_t)(ts - s->last_ts) <= 0 || ts - s->last_ts > dp_ticks(elapsed, hz) + 2 * (uint64_t)hz)
+		return false;
+	*out = ts;
+	return true;
+}
+
+static int map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, struct dp_sub_rt *r,
+                      const struct dp_pkt *src)
+{
+	const struct sh_track *t = &dp_slabs.track[src->track];
+	struct dp_seqmap_in in = {
+		.index = src->index,
+		.ssrc = src->ssrc,
+		.ts = src->ts,
+		.layer = src->layer,
+		.start = p->flags & DP_PKT_SWITCH,
+		.clock_hz = t->set.pt[src->pt_slot].clock_hz,
+		.now_ns = w->now_ns,
+	};
+	uint32_t ts;
+
+	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
+		in.ts_out = &ts;
+	if (dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index, &p->ts))
+		return -1;
+	p->ssrc = s->set.ssrc;
+	p->pt = s->set.pt[src->pt_slot];
+	s->packets++;
+	s->bytes += src->payload_len;
+	return 0;
+}
+
+/* Payload type of the RTX that repairs a slot, towards the subscriber; 255: none. */
+static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t slot)
+{
+	for (unsigned i = 0; i < SH_MAX_PTS; i++)
+		if (t->set.pt[i].codec == SH_CODEC_RTX && t->set.pt[i].apt_slot == slot &&
+		    s->set.pt[i] != 255)
+			return s->set.pt[i];
+	return 255;
+}
+
+/* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the same packet again,
+ * byte for byte. */
+static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, const struct dp_pkt *src,
+                      bool *as_rtx, uint16_t *osn)
+{
+	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[src->track], src->pt_slot) : 255;
+	*as_rtx = p->pt != 255;
+	s->rtx_packets++;
+	if (!*as_rtx) {
+		p->pt = s->set.pt[src->pt_slot];
+		p->ssrc = s->set.ssrc;
+		return;
+	}
+	*osn = (uint16_t)p->index;
+	s->rtx_index = s->rtx_index ? s->rtx_index + 1 : (dp_random(w) & 0x7fff) + 1;
+	p->index = s->rtx_index;
+	p->ssrc = s->set.rtx_ssrc;
+	DP_COUNT(w, rtx_out, 1);
+}
+
+/* 0, or the drop reason. */
+static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
+{
+	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
+	struct sh_sub *s = &dp_slabs.sub[p->sub];
+	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
+	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
+	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
+	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
+	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
+	uint16_t osn = 0;
+	struct dp_rtp_write out;
+	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
+
+	m->data_off = DP_HEADROOM;
+	if (again)
+		map_again(w, p, s, src, &as_rtx, &osn);
+	else if (map_packet(w, p, s, r, src))
+		return SH_STAT_drop_sub_paused; // late, from before a switch
+	out = (struct dp_rtp_write){
+		.ts = p->ts,
+		.ssrc = p->ssrc,
+		.seq = (uint16_t)p->index,
+		.pt = p->pt,
+		.marker = !!(src->flags & DP_PKT_MARKER),
+		.csrc_count = in[0] & 15,
+		.csrc = in + DP_RTP_HDR_MIN,
+		.abs_send_time = dp_rtp_abs_send_time(as_rtx ? w->now_ns : src->at_ns),
+		.exts = p->src->buf_addr,
+		.exts_buf = in,
+	};
+	if (r->tmpl.twcc_at)
+		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
+	len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
+	if (len < 0)
+		return SH_STAT_drop_too_long;
+	p->hdr_len = (uint16_t)len;
+	p->payload_len = src->payload_len;
+	if (as_rtx) { // two bytes stand before the payload, so this one is copied
+		dp_put16(buf + len, osn);
+		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
+		p->payload_len += 2;
+		rte_pktmbuf_free(p->src);
+		p->src = NULL;
+	}
+	return 0;
+}
+
+static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct dp_worker *w = dp_self;
+	void *out[DP_VECTOR];
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < nb; i++) {
+		struct rte_mbuf *m = objs[i];
+		unsigned why;
+
+		if (i + DP_AHEAD < nb)
+			rte_prefetch0((char *)((struct rte_mbuf *)objs[i + DP_AHEAD])->buf_addr +
+			              DP_HEADROOM);
+		why = rewrite_one(w, m);
+		if (unlikely(why)) {
+			rte_pktmbuf_free(dp_pkt(m)->src);
+			dp_drop(w, why, m);
+			continue;
+		}
+		out[n++] = m;
+		if (n == DP_VECTOR) {
+			rte_node_enqueue(graph, node, REWRITE_SRTP_OUT, out, n);
+			n = 0;
+		}
+	}
+	if (n)
+		rte_node_enqueue(graph, node, REWRITE_SRTP_OUT, out, n);
+	return nb;
+}
+
+static struct rte_node_register rewrite_node = {
+	.name = "dp_rewrite",
+	.process = rewrite,
+	.nb_edges = REWRITE_EDGES,
+	.next_nodes = {[REWRITE_SRTP_OUT] = "dp_srtp_out"},
+};
+RTE_NODE_REGISTER(rewrite_node);

@@ -1,0 +1,219 @@
+/* RTCP ends here: publishers' SRs become our time lines, subscribers' RRs their view of a subscription, NACKs
+ * retransmissions, PLI and FIR a wish for a key frame. */
+#include "dataplane/node/node.h"
+#include "dataplane/node/report.h"
+#include "dataplane/rtcp/rtcp.h"
+
+struct from {
+	struct dp_worker *w;
+	struct rte_graph *graph;
+	struct rte_node *node;
+	uint32_t endpoint;
+};
+
+static void sender_report(struct from *f, const struct dp_rtcp_sr *sr)
+{
+	struct sh_endpoint *e = &dp_slabs.endpoint[f->endpoint];
+	struct dp_stream_ref ref;
+	struct sh_rx_stream *s;
+
+	if (!dp_stream_find(f->w, &ref, f->endpoint, sr->ssrc) || !dp_stream(&ref)->ssrc || !sr->ntp)
+		return;
+	s = dp_stream(&ref);
+	e->ntp_skew = dp_ntp_skew(e->ntp_skew, f->w->ntp_now, sr->ntp);
+	// other workers copy these three: dp_sr_copy()
+	__atomic_store_n(&s->sr_at_ns, 0, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_release);
+	__atomic_store_n(&s->sr_ntp, sr->ntp, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->sr_rtp, sr->rtp_ts, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->sr_at_ns, f->w->now_ns, __ATOMIC_RELEASE);
+}
+
+static void report_blocks(struct from *f, const struct dp_rtcp_pkt *p)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		struct dp_rtcp_block b;
+		struct sh_sub *s;
+		bool rtx;
+		int sub;
+
+		dp_rtcp_block(&b, p, i);
+		sub = dp_sub_by_ssrc(f->endpoint, b.ssrc, &rtx);
+		if (sub < 0 || rtx)
+			continue;
+		s = &dp_slabs.sub[sub];
+		s->rr_lost = (uint32_t)b.lost;
+		s->rr_jitter = b.jitter;
+		s->rr_fraction = b.fraction;
+		(void)dp_rtcp_rtt_us(&s->rr_rtt_us, dp_ntp_mid(f->w->ntp_now), &b);
+	}
+}
+
+static void want_key(struct from *f, uint32_t ssrc)
+{
+	bool rtx;
+	int sub = dp_sub_by_ssrc(f->endpoint, ssrc, &rtx);
+	const struct sh_rx_stream *stream;
+	struct sh_sub *s;
+	uint32_t track;
+	uint8_t layer;
+
+	if (sub < 0)
+		return;
+	s = &dp_slabs.sub[sub];
+	track = SH_ID_INDEX(s->set.track);
+	layer = s->layer < SH_MAX_LAYERS ? s->layer : 0;
+	stream = &dp_slabs.track[track].media[layer];
+	s->plis++;
+	DP_COUNT(f->w, pli_in, 1);
+	if (stream->pli_at_ns &&
+	    f->w->now_ns - stream->pli_at_ns < dp_nodes_config.pli_interval_ms * UINT64_C(1000000))
+		DP_COUNT(f->w, pli_throttled, 1);
+	dp_want_key(track, layer);
+}
+
+/* One lost packet of a subscription is sent again, as RTX when that was negotiated. */
+static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
+{
+	struct sh_sub *s = &dp_slabs.sub[sub];
+	struct dp_sub_rt *r = dp_sub_rt(f->w, sub);
+	const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
+	struct rte_mbuf *src, *m;
+
+	if (!g)
+		return false;
+	src = dp_history_get(f->w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc, index - g->offset);
+	if (!src || !dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
+	                      dp_nodes_config.retransmit_per_s))
+		return false;
+	m = rte_pktmbuf_alloc(f->w->pool);
+	if (!m) {
+		f->w->stat[SH_STAT_drop_no_mbuf]++;
+		return false;
+	}
+	rte_pktmbuf_refcnt_update(src, 1);
+	*dp_pkt(m) = (struct dp_pkt){
+		.endpoint = f->endpoint,
+		.sub = sub,
+		.flags = DP_PKT_RTX,
+		.src = src,
+		.index = index,
+		.ts = dp_pkt(src)->ts + g->ts_offset,
+	};
+	rte_node_enqueue_x1(f->graph, f->node, RTCP_IN_REWRITE, m);
+	return true;
+}
+
+static void nack(struct from *f, const struct dp_rtcp_fb *fb)
+{
+	struct dp_rtcp_nack_iter it;
+	struct sh_sub *s;
+	uint16_t seq;
+	bool rtx;
+	int sub = dp_sub_by_ssrc(f->endpoint, fb->media, &rtx);
+
+	if (sub < 0 || rtx || dp_rtcp_nack_first(&it, fb))
+		return;
+	s = &dp_slabs.sub[sub];
+	if (!(s->set.flags & SH_SUB_NACK) || !s->tx_index)
+		return;
+	while (dp_rtcp_nack_next(&it, &seq)) {
+		uint64_t index = s->tx_index + (uint64_t)(int64_t)(int16_t)(seq - (uint16_t)s->tx_index);
+
+		s->nacks++;
+		DP_COUNT(f->w, nack_in, 1);
+		if (index > s->tx_index || !retransmit(f, (uint32_t)sub, index))
+			s->nack_misses++;
+	}
+}
+
+static void feedback(struct from *f, const struct dp_rtcp_pkt *p)
+{
+	struct dp_rtcp_fb fb;
+	uint32_t n, ssrc;
+	uint8_t seq;
+
+	if (dp_rtcp_fb(&fb, p))
+		return;
+	if (p->type == DP_RTCP_RTPFB && p->count == DP_RTCP_RTPFB_NACK)
+		nack(f, &fb);
+	if (p->type != DP_RTCP_PSFB)
+		return;
+	if (p->count == DP_RTCP_PSFB_PLI)
+		want_key(f, fb.media);
+	if (p->count == DP_RTCP_PSFB_FIR && !dp_rtcp_fir_count(&n, &fb)) {
+		for (uint32_t i = 0; i < n; i++) {
+			dp_rtcp_fir(&ssrc, &seq, &fb, i);
+			want_key(f, ssrc);
+		}
+	}
+}
+
+/* RFC 3550 §6.6: the layer is silent from now on; should it come back, its packets say so. */
+static void bye(struct from *f, uint32_t ssrc)
+{
+	struct dp_stream_ref ref;
+	struct dp_track_rt *r;
+
+	if (!dp_stream_find(f->w, &ref, f->endpoint, ssrc) || ref.rtx)
+		return;
+	r = dp_track_rt(f->w, ref.track);
+	dp_stream(&ref)->last_at_ns = 0;
+	r->alive &= (uint8_t)~(1u << ref.layer);
+	dp_notify(f->w, DP_NOTE_TRACK, ref.track);
+}
+
+static void one_packet(struct from *f, const struct dp_rtcp_pkt *p)
+{
+	struct dp_rtcp_sr sr;
+	uint32_t ssrc;
+
+	switch (p->type) {
+	case DP_RTCP_SR:
+		if (dp_rtcp_sr(&sr, p))
+			return;
+		sender_report(f, &sr);
+		report_blocks(f, p);
+		return;
+	case DP_RTCP_RR:
+		if (!dp_rtcp_rr(&ssrc, p))
+			report_blocks(f, p);
+		return;
+	case DP_RTCP_BYE:
+		for (unsigned i = 0; !dp_rtcp_bye(p) && i < p->count; i++)
+			bye(f, dp_rtcp_bye_ssrc(p, i));
+		return;
+	default:
+		feedback(f, p);
+	}
+}
+
+static uint16_t rtcp_in(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	struct from f = {.w = dp_self, .graph = graph, .node = node};
+
+	for (uint16_t i = 0; i < nb; i++) {
+		struct rte_mbuf *m = objs[i];
+		struct dp_rtcp_iter it;
+		struct dp_rtcp_pkt p;
+
+		f.endpoint = dp_pkt(m)->endpoint;
+		// RFC 5506 is asked of the peer in SDP, and what it sends is read either way
+		if (dp_rtcp_first(&it, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, DP_RTCP_RSIZE)) {
+			DP_DROP(f.w, rtcp_malformed, m);
+			continue;
+		}
+		while (dp_rtcp_next(&it, &p))
+			one_packet(&f, &p);
+		rte_pktmbuf_free(m);
+	}
+	return nb;
+}
+
+static struct rte_node_register rtcp_in_node = {
+	.name = "dp_rtcp_in",
+	.process = rtcp_in,
+	.nb_edges = RTCP_IN_EDGES,
+	.next_nodes = {[RTCP_IN_REWRITE] = "dp_rewrite"},
+};
+RTE_NODE_REGISTER(rtcp_in_node);
