@@ -142,9 +142,12 @@ static int memory(struct args *a, const struct dp_conf *conf)
 		sh_error(SUBSYS, "hugepages: on, and %lu MB are free of %lu needed", have, need);
 		return -ENOMEM;
 	}
-	add(a, "--in-memory"); // no files, nothing shared, nothing left behind
-	if (!huge) {
+	/* Either way no files, nothing shared, nothing left behind. */
+	if (huge) {
+		add(a, "--in-memory");
+	} else {
 		add(a, "--no-huge");
+		add(a, "--no-shconf");
 		add(a, "-m");
 		add(a, "%lu", need);
 	}
@@ -196,7 +199,7 @@ int dp_eal_init(const struct dp_conf *conf)
 	devices(&a, conf);
 	add(&a, "--file-prefix=callstack-%d", (int)getpid());
 	add(&a, "--no-telemetry");
-	add(&a, "--log-level=%s", sh_log_on(SH_LOG_DEBUG, "dpdk") ? "lib.*:debug" : "*:warning");
+	add(&a, "--log-level=%s", sh_log_on(SH_LOG_DEBUG, "dpdk") ? "*:info" : "*:warning");
 	if (rte_eal_init(a.n, a.v) < 0) {
 		sh_error(SUBSYS, "DPDK: %s", rte_strerror(rte_errno));
 		return rte_errno ? -rte_errno : -EIO;

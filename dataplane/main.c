@@ -34,6 +34,7 @@
 #include "dataplane/conf.h"
 #include "dataplane/control.h"
 #include "dataplane/eal.h"
+#include "dataplane/node/node.h"
 #include "dataplane/port.h"
 #include "dataplane/route.h"
 #include "dataplane/run.h"
@@ -237,6 +238,18 @@ static int routes_start(void)
 	return dp_route_open(&rp);
 }
 
+static void configure_nodes(void)
+{
+	const struct dp_conf *c = &dp.conf;
+	struct dp_nodes_config *n = &dp_nodes_config;
+
+	n->history_video = rte_align32pow2(RTE_MAX(c->history, 64u));
+	n->history_audio = rte_align32pow2(RTE_MAX(c->history / 4, 64u));
+	n->nack = c->nack;
+	n->pli_interval_ms = c->pli_interval;
+	n->consent_s = c->consent;
+}
+
 static int workers_start(void)
 {
 	struct dp_run_params rp = {
@@ -249,6 +262,7 @@ static int workers_start(void)
 	    .enter = dp_privilege_drop_worker,
 	};
 
+	configure_nodes();
 	return dp_workers_init(&rp);
 }
 

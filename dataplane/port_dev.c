@@ -9,7 +9,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include "dataplane/port.h"
@@ -83,7 +82,7 @@ static int write_program(const struct dp_port *p, const struct dp_port_params *p
 
 static int vdev(struct dp_port *p, const char *args)
 {
-	int err = rte_vdev_init(p->name, args);
+	int err = rte_eal_hotplug_add("vdev", p->name, args);
 
 	if (!err)
 		err = rte_eth_dev_get_port_by_name(p->name, &p->eth);

@@ -5,7 +5,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <rte_bus_vdev.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -27,7 +27,7 @@ int port_twin_open(struct dp_port *p, struct rte_mempool *pool)
 	snprintf(name, sizeof(name), "net_tap_twin%u", dp_port_count);
 	snprintf(args, sizeof(args), "iface=%s,mac=" RTE_ETHER_ADDR_PRT_FMT, p->conf->interface,
 	         p->mac[0], p->mac[1], p->mac[2], p->mac[3], p->mac[4], p->mac[5]);
-	err = rte_vdev_init(name, args);
+	err = rte_eal_hotplug_add("vdev", name, args);
 	if (!err)
 		err = rte_eth_dev_get_port_by_name(name, &p->twin);
 	if (!err)
