@@ -86,8 +86,8 @@ static void wait_ops(void *arg)
 
 int world_setup(void **state)
 {
-	char *argv[] = {"graph_test", "--no-huge", "--in-memory", "--no-pci", "--no-telemetry",
-	                "-m", "192", "-l", "0", "--log-level", "error", NULL};
+	char *argv[] = {"graph_test", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry",
+	                "-m", "192", "-l", "0", "--log-level=error", NULL};
 
 	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0)
 		return -1;
@@ -113,7 +113,7 @@ static struct rte_ring *ring(const char *name, unsigned worker)
 	char full[32];
 	struct rte_ring *r;
 
-	snprintf(full, sizeof(full), "%s%u", name, worker);
+	snprintf(full, sizeof(full), "%s%u.%u", name, worker, world.runs);
 	r = rte_ring_create(full, 512, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	assert_non_null(r);
 	return r;
@@ -144,7 +144,7 @@ static void start_worker(unsigned i, const struct dp_srtp_backend *backend)
 	};
 	assert_int_equal(dp_srtp_batch_new(&w->srtp, backend), 0);
 	assert_int_equal(dp_nodes_init(w), 0);
-	snprintf(name, sizeof(name), "w%u", i);
+	snprintf(name, sizeof(name), "w%u.%u", i, world.runs);
 	assert_int_not_equal(rte_graph_create(name, &param), RTE_GRAPH_ID_INVALID);
 	w->graph = rte_graph_lookup(name);
 	world.w[i] = w;
@@ -170,6 +170,7 @@ void world_start(unsigned workers, const char *backend)
 	dp_slabs.head->workers = workers;
 	assert_int_equal(dp_table_init(&cfg), 0);
 	world.workers = workers;
+	world.runs++; // names differ, so that a failed test does not fail the next ones
 	world.now_ns = 1000000000000;
 	world.n_out = 0;
 	world.n_punted = 0;
@@ -264,7 +265,7 @@ void peer_new(struct peer *p, uint32_t endpoint, unsigned worker, uint16_t profi
 	p->worker = worker;
 	p->profile = profile;
 	snprintf(p->ufrag, sizeof(p->ufrag), "uf%04u", endpoint);
-	snprintf(p->pwd, sizeof(p->pwd), "password-of-endpoint-%02u", endpoint % 100);
+	snprintf(p->pwd, sizeof(p->pwd), "password+of+endpoint+%02u", endpoint % 100);
 	p->addr = (struct sh_addr){.family = 4, .port = (uint16_t)(40000 + endpoint), .ip = {192, 0, 2, (uint8_t)(endpoint + 1)}};
 	p->local = (struct sh_addr){.family = 4, .port = (uint16_t)(WORLD_BASE + worker), .ip = {198, 51, 100, 1}};
 	if (ip6) {

@@ -39,7 +39,7 @@ struct peer {
 
 struct world {
 	struct dp_worker *w[2];
-	unsigned workers;
+	unsigned workers, runs;
 	struct rte_mempool *pool;
 	uint64_t now_ns, txn;
 	struct frame *out;
