@@ -5,8 +5,9 @@
  *                   │                           └ srtp_in ┬ rtp_in ── fanout ─ rewrite ─┼ srtp_out ─ (pace) ─ tx
  *   fanin ──────────┼─────────────────────────────────────┼──────────┘  │       │       │    │
  *   inject ─────────┼─────────────────────────────────────┼─────────────┼───────┼───────┼────┼──────────────┘
- *   timers, rtcp_out┘                                     └ rtcp_in ────┼───────┘       │    │
- *                                                           other workers' fanin ◄──────┘
+ *   timers ─ rtcp_out ────────────────────────────────────│─────────────│───────│───────┘
+ *                                                         └ rtcp_in ────│───────┘
+ *                                                                       └ other workers' fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer (simulcast), seqmap
  * (our sequence numbers), report (RTCP times); the nodes carry packets to them. bind, history and valid keep

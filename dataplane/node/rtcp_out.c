@@ -214,7 +214,6 @@ static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *n = dp_node(w);
-	uint32_t made = n->n_due_report + n->n_due_feedback;
 
 	for (uint32_t i = 0; i < n->n_due_feedback; i++)
 		if (dp_live(&dp_slabs.track[n->due_feedback[i]].state))
@@ -224,13 +223,12 @@ static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **
 			report(w, graph, node, n->due_report[i]);
 	n->n_due_feedback = 0;
 	n->n_due_report = 0;
-	return (uint16_t)made;
+	return nb;
 }
 
 static struct rte_node_register rtcp_out_node = {
 	.name = "dp_rtcp_out",
 	.process = rtcp_out,
-	.flags = RTE_NODE_SOURCE_F,
 	.nb_edges = RTCP_OUT_EDGES,
 	.next_nodes = {[RTCP_OUT_SRTP_OUT] = "dp_srtp_out"},
 };

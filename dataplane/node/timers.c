@@ -133,12 +133,16 @@ static uint16_t timers(struct rte_graph *graph, struct rte_node *node, void **ob
 	scan_endpoints(w, elapsed);
 	scan_tracks(w, elapsed);
 	dp_history_expire(w);
-	return 0;
+	if (n->n_due_report || n->n_due_feedback) // a token: the lists say what
+		rte_node_enqueue_x1(graph, node, TIMERS_RTCP_OUT, n);
+	return (uint16_t)(n->n_due_report + n->n_due_feedback);
 }
 
 static struct rte_node_register timers_node = {
 	.name = "dp_timers",
 	.process = timers,
 	.flags = RTE_NODE_SOURCE_F,
+	.nb_edges = TIMERS_EDGES,
+	.next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
 };
 RTE_NODE_REGISTER(timers_node);

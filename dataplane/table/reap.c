@@ -110,4 +110,6 @@ void reap_free(void)
 	free_garbage();
 	free(dp_tb.dead.v);
 	free(dp_tb.reaping.v);
+	memset(&dp_tb.dead, 0, sizeof(dp_tb.dead));
+	memset(&dp_tb.reaping, 0, sizeof(dp_tb.reaping));
 }
