@@ -70,7 +70,7 @@ struct dp_path {
 	uint8_t family;      // 4 or 6
 	uint16_t port;       // ethdev
 	uint16_t mtu;
-	uint32_t pseudo;     // sum over the pseudo header (big-endian words, network order) without the length, folded
+	uint32_t pseudo;     // pseudo header without the length: rte_raw_cksum() of its bytes, 16 bits
 	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
 	bool routed;         // false: the kernel has no route: drop_no_route
 	uint64_t ol_flags;   // 0: compute checksums in software; else the NIC does: or these into mbuf ol_flags, set
@@ -95,7 +95,7 @@ struct dp_worker {
 	                           // put something into another's ring wakes that worker after the walk
 	struct rte_ring *fanin;    // others → me: plaintext RTP of tracks that I have subscribers of
 	struct rte_ring *inject;   // control → me: payloads to send (dp_pkt.endpoint set, data = UDP payload)
-	struct rte_ring *punt;     // me → control: DTLS payloads (dp_pkt.endpoint set) and struct dp_note
+	struct rte_ring *punt;     // me → control: DTLS payloads (dp_pkt.endpoint set), and notes
 	bool punted;         // something was put into punt in this walk: the worker loop wakes control after it
 	void *node;          // node/'s own per-worker state (histories, NACK trackers, RTCP schedule, scratch)
 };
@@ -130,13 +130,9 @@ int dp_sub_by_ssrc(uint32_t endpoint, uint32_t ssrc, bool *rtx);
 /* Endpoints owned by a worker, for its timers (RTCP, consent): immutable list. */
 const struct dp_fanout *dp_worker_endpoints(unsigned worker);
 
-/* ---- notes: worker → control, through the punt ring, for what becomes an event or a table change ---- */
+/* ---- notes: worker → control, through the punt ring, for what becomes an event or a table change. In the ring a
+ * note is no packet but a number (run.h) ---- */
 enum dp_note_type { DP_NOTE_ICE, DP_NOTE_TRACK };
-struct dp_note {       // lives in an mbuf's data; DP_PKT_NOTE distinguishes it from DTLS
-	uint32_t type;     // enum dp_note_type
-	uint32_t index;    // endpoint or track
-};
-enum { DP_PKT_NOTE = 16 };
 /* Tell control that an endpoint's ICE state or 5-tuple (path to resolve), or a track's activity, changed; the
  * details are read from the slab. Never blocks; a lost one is caught by control's periodic scan. */
 void dp_notify(struct dp_worker *w, enum dp_note_type type, uint32_t index);
