@@ -521,14 +521,15 @@ static void bad_tags_and_replays(void **state)
 static void no_keys(void **state)
 {
 	struct pair c;
+	struct peer p;
 	uint8_t buf[100] = {0x80, 111};
 
 	pair_start(&c);
-	peer_new(&c.pub, 5, 0, SH_SRTP_AEAD_AES_128_GCM, false);
-	peer_check(&c.pub, PEER_NOMINATE);
-	peer_send(&c.pub, buf, sizeof(buf));
+	peer_new(&p, 5, 0, SH_SRTP_AEAD_AES_128_GCM, false);
+	peer_check(&p, PEER_NOMINATE);
+	peer_send(&p, buf, sizeof(buf));
 	buf[1] = 200;
-	peer_send(&c.pub, buf, sizeof(buf));
+	peer_send(&p, buf, sizeof(buf));
 	world_walk();
 	assert_int_equal(world_stat(SH_STAT_drop_srtp_no_keys), 2);
 	pair_stop(&c);
