@@ -2,7 +2,6 @@
 # The steering program under the real dataplane, on veth and on lo: attached and held, there again after a kill -9,
 # gone after down; someone else's program is respected.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 xdp=$root/build/ebpf/callstack-xdp
