@@ -46,13 +46,17 @@ wanted() {
 	return 1
 }
 
-# True when some test of the group may be wanted: "unit" of pattern "unit/ring", and any of pattern "ring".
+# True when some test of the group may be wanted: of pattern "unit" or "unit/ring" only unit, of "ring" each.
 wanted_group() {
 	local pattern
 
 	[[ ${#patterns[@]} -gt 0 ]] || return 0
 	for pattern in "${patterns[@]}"; do
-		[[ $pattern == */* && $pattern != "$1"/* ]] || return 0
+		case $pattern/ in
+		"$1"/*) return 0 ;;
+		lint/* | unit/* | asan/* | tsan/* | web/* | fuzz/* | e2e/*) ;;
+		*) return 0 ;;
+		esac
 	done
 	return 1
 }
