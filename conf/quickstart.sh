@@ -10,6 +10,7 @@ ctl=${CALLSTACK_BUILD:-$root/build}/controlplane/callstackctl
 export CALLSTACK_RUNDIR=${CALLSTACK_RUNDIR:-/run/callstack}
 users=(alice bob carol)
 first_extension=101
+ctl_exists=5 # callstackctl's status when there is such a user or extension
 
 die() {
 	printf 'quickstart: %s\n' "$*" >&2
@@ -45,13 +46,18 @@ make_logins() {
 	mv "$1.new" "$1"
 }
 
+# Whoever exists gets the password that is about to be printed.
 add_users() {
-	local name pass extension out
+	local name pass extension code
 
 	while read -r name pass extension; do
-		if ! out=$("$ctl" user add "$name" --password "$pass" --extension "$extension" 2>&1 </dev/null); then
-			[[ $out == *exist* ]] || die "cannot add the user $name: $out"
+		code=0
+		"$ctl" user add "$name" --password - --extension "$extension" >/dev/null 2>&1 <<<"$pass" || code=$?
+		if ((code == ctl_exists)); then
+			code=0
+			"$ctl" user passwd "$name" --password - >/dev/null <<<"$pass" || code=$?
 		fi
+		((code == 0)) || die "callstackctl cannot add the user $name (status $code)"
 	done <"$1"
 }
 

@@ -62,10 +62,10 @@ step "up --detach"
 healthy || fail "up returned before healthz answers"
 [[ $(<"$CALLSTACK_RUNDIR/url") == https://127.0.0.1:8443 ]] || fail "url"
 [[ $(<"$localnet") == 1 ]] || fail "route_localnet is not set"
-grep -q 'log=debug' "$CALLSTACK_RUNDIR/dataplane.log" || fail "log=debug did not reach the dataplane"
+grep -q 'log=debug' "$CALLSTACK_RUNDIR/callstack-dataplane.log" || fail "log=debug did not reach the dataplane"
 grep -q 'log=warn' "$CALLSTACK_RUNDIR/callstackd.log" || fail "callstackd.log=warn did not win"
 "$callstack" status || fail "status"
-tr '\0' ' ' <"/proc/$(pid dataplane)/cmdline" | grep -q -- '--set workers=2 ' || fail "workers=2"
+tr '\0' ' ' <"/proc/$(pid callstack-dataplane)/cmdline" | grep -q -- '--set workers=2 ' || fail "workers=2"
 if tr '\0' ' ' <"/proc/$(pid callstackd)/cmdline" | grep -q workers; then fail "workers went to callstackd"; fi
 
 step "a second up is refused, and harms nothing"
@@ -73,7 +73,7 @@ if "$callstack" up --detach; then fail "second up"; fi
 healthy || fail "the first instance suffered"
 
 step "kill -9 of each is repaired"
-for name in dataplane callstackd; do
+for name in callstack-dataplane callstackd; do
 	old=$(pid "$name")
 	kill -9 "$old"
 	eventually 5 replaced "$name" "$old" || fail "$name was not started again"
@@ -82,7 +82,7 @@ eventually 5 healthy || fail "healthz after kill"
 [[ $("$callstack" status) == *"restarts 1"* ]] || fail "restarts are not shown"
 
 step "down"
-pids=("$(pid supervisor)" "$(pid dataplane)" "$(pid callstackd)")
+pids=("$(pid supervisor)" "$(pid callstack-dataplane)" "$(pid callstackd)")
 touch "$CALLSTACK_RUNDIR/dataplane.sock" "$CALLSTACK_RUNDIR/lo.bpf.o"
 "$callstack" down
 for pid in "${pids[@]}"; do
@@ -107,7 +107,7 @@ gone "$callstackd" || fail "Ctrl-C left callstackd"
 
 step "a supervisor that was killed"
 "$callstack" up --detach
-dataplane=$(pid dataplane) callstackd=$(pid callstackd)
+dataplane=$(pid callstack-dataplane) callstackd=$(pid callstackd)
 kill -9 "$(pid supervisor)"
 sleep 0.3
 gone "$callstackd" && fail "the daemon died with the supervisor"
@@ -126,7 +126,7 @@ grep -q 'made to fail' "$work/out" || fail "does not show its log"
 
 step "a daemon that does not stop"
 FAKE_DEAF=callstack-dataplane "$callstack" up --detach
-dataplane=$(pid dataplane)
+dataplane=$(pid callstack-dataplane)
 "$callstack" down
 gone "$dataplane" || fail "deaf dataplane still runs"
 grep -q 'dataplane did not stop .* killed' "$CALLSTACK_RUNDIR/supervisor.log" || fail "nothing said about the deaf one"
