@@ -255,20 +255,24 @@ int sh_link_connect(struct sh_link *out, const char *path)
 	return err;
 }
 
-/* Takes the descriptors that came along, into the link, however many there are. */
+/* Takes the descriptors that came along: three go into the link, more than that is an error and closed. */
 static int take_fds(struct sh_link *l, struct msghdr *msg)
 {
-	int fd[FDS], n = 0;
+	int *const place[FDS] = {&l->memfd, &l->tx_event, &l->rx_event};
+	size_t n = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len && n < FDS; i++)
-			memcpy(&fd[n++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++, n++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (n < FDS)
+				*place[n] = fd;
+			else
+				close(fd);
+		}
 	}
-	l->memfd = n > 0 ? fd[0] : -1;
-	l->tx_event = n > 1 ? fd[1] : -1;
-	l->rx_event = n > 2 ? fd[2] : -1;
 	return n == FDS && !(msg->msg_flags & MSG_CTRUNC) ? 0 : -EPROTO;
 }
 
