@@ -156,7 +156,7 @@ static void unknown_key(struct walk *w, const struct sh_conf_opt *opts, const ch
                         const char *key, const char *path)
 {
 	char all[SH_CONF_WHY] = "", last[64] = "", near[64] = "";
-	unsigned best = 3;
+	size_t best = (strlen(key) + 1) / 2; // as near as that it is likely a slip
 	size_t at = 0;
 
 	for (const struct sh_conf_opt *o = opts; o->type != SH_CONF_END; o++) {
@@ -173,7 +173,7 @@ static void unknown_key(struct walk *w, const struct sh_conf_opt *opts, const ch
 		if (at < sizeof(all))
 			at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s", at ? ", " : "one of ", word);
 		unsigned d = distance(key, word);
-		if (d < best) {
+		if (d < best && d <= 2) {
 			best = d;
 			snprintf(near, sizeof(near), "%s", word);
 		}
