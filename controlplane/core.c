@@ -84,6 +84,7 @@ static void turn(void *arg)
 	cp_calls_turn(c->calls);
 	cp_signaling_turn(c->signaling);
 	cp_plane_flush(c->plane);
+	cp_timer_start(c->tick, cp_plane_wait(c->plane, cp_now_ns()) / 1000000 + 1);
 	count(c);
 }
 
