@@ -245,7 +245,8 @@ static int listen_on(struct cp_front *f, const char *address, uint16_t port, boo
 	    .vhost_name = tls ? "https" : "metrics",
 	    .keepalive_timeout = FRONT_IDLE_S + FRONT_BODY_S,
 	    .timeout_secs_ah_idle = FRONT_IDLE_S + FRONT_BODY_S,
-	    .options = have_ipv6() && !strchr(address, '.') ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6,
+	    .options = (have_ipv6() && !strchr(address, '.') ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6) |
+	               (tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
 	};
 	int err = probe(address, port);
 

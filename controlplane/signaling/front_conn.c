@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include "shared/log.h"
 
 /* Text of the address, and what it is counted by: all of an IPv4 address, the /64 of an IPv6 one, since a single
@@ -171,11 +172,20 @@ static bool hung_up(const struct front_conn *c)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+/* A peer that takes its reply slowly and sends meanwhile makes libwebsockets spin: it neither reads that nor stops
+ * asking for it. Nobody who means well does so. */
+static bool spins(const struct front_conn *c)
+{
+	int waiting = 0;
+
+	return !c->http->linger && ioctl(lws_get_socket_fd(c->wsi), FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
 static void sweep_one(struct front_conn *c, uint64_t now_ns)
 {
 	if (c->ws)
 		front_ws_sweep(c, now_ns);
-	if (c->phase == FRONT_HANDLER && hung_up(c)) {
+	if ((c->phase == FRONT_HANDLER && hung_up(c)) || (c->phase == FRONT_REPLY && spins(c))) {
 		front_conn_kill(c);
 		return;
 	}

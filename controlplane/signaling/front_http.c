@@ -292,8 +292,8 @@ int front_http_body_done(struct front_conn *c)
 {
 	struct cp_http *h = c->http;
 
-	if (!h || c->phase != FRONT_BODY) // an empty body, dispatched with its header
-		return 0;
+	if (!h || c->phase != FRONT_BODY) // an empty body, dispatched with its header; or more after a whole one
+		return h && h->dispatched && h->expected ? -1 : 0;
 	if (h->got != h->expected)
 		return -1;
 	if (h->too_large)

@@ -149,6 +149,7 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *resp)
 	h->out_len = n + body;
 	c->phase = FRONT_REPLY;
 	c->deadline_ns = front_after_s(FRONT_REPLY_S);
+	lws_rx_flow_control(c->wsi, 1); // libwebsockets tells nobody that he may write while it is off
 	lws_callback_on_writable(c->wsi);
 	cp_loop_touch();
 }
@@ -190,7 +191,6 @@ static int done(struct front_conn *c)
 	}
 	c->phase = FRONT_IDLE;
 	c->deadline_ns = front_after_s(FRONT_IDLE_S);
-	lws_rx_flow_control(c->wsi, 1);
 	return lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 
