@@ -36,10 +36,11 @@ trap 'exit 130' INT TERM
 # A namespace with lo and one more interface, as Chromium wants before it pairs with 127.0.0.1.
 make_lo_ns() {
 	add_ns "$ns"
-	ip -n "$ns" link add dummy0 type dummy
-	ip -n "$ns" addr add 198.18.0.1/24 dev dummy0
-	ip -n "$ns" link set dummy0 up
-	ip -n "$ns" route add default dev dummy0
+	ip -n "$ns" link add other type veth peer name far
+	ip -n "$ns" addr add 198.18.0.1/24 dev other
+	ip -n "$ns" link set other up
+	ip -n "$ns" link set far up
+	ip -n "$ns" route add default dev other
 }
 
 # A server namespace and one for clients, a veth between: 198.18.1.1 serves, 198.18.1.2 (fd00:18::2) calls.
