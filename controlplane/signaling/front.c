@@ -94,6 +94,8 @@ static int on_ws(struct front_conn *c, enum lws_callback_reasons reason, void *i
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		return front_ws_writeable(c);
+	case LWS_CALLBACK_TIMER:
+		return front_ws_timer(c);
 	case LWS_CALLBACK_CLOSED:
 		front_ws_closed(c);
 		return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include "shared/log.h"
 
 /* Text of the address, and what it is counted by: all of an IPv4 address, the /64 of an IPv6 one, since a single
@@ -154,22 +155,28 @@ void front_conn_destroyed(struct cp_front *f, struct lws *wsi)
 }
 
 /* From anywhere: its callbacks come later, from the loop. Outside its own callbacks libwebsockets looks at its timers
- * only when it is woken. */
+ * only when it is woken, and some of its states cancel the timer: so the sweep asks again until it is gone. */
 void front_conn_kill(struct front_conn *c)
 {
 	c->phase = c->phase == FRONT_WS ? FRONT_WS : FRONT_DYING;
-	c->deadline_ns = 0;
+	c->deadline_ns = cp_now_ns();
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 	lws_cancel_service(c->front->ctx);
 }
 
 /* While a handler works we read nothing from its client (libwebsockets would spin on what waits there), so whether
- * it hung up is asked for here. */
+ * it hung up is asked for here: the FIN, or a TLS alert, which some send and then wait for ours. TLS 1.3 hides an
+ * alert's type, but nothing else that a client says makes a record of 19 bytes (RFC 8446 §5.2: two, the type, a tag). */
 static bool hung_up(const struct front_conn *c)
 {
-	struct pollfd p = {.fd = lws_get_socket_fd(c->wsi), .events = POLLRDHUP};
+	int fd = lws_get_socket_fd(c->wsi);
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	uint8_t record[5];
 
-	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+		return true;
+	return !c->metrics && recv(fd, record, sizeof(record), MSG_PEEK | MSG_DONTWAIT) == sizeof(record) &&
+	       (record[0] == 21 || (record[0] == 23 && record[3] == 0 && record[4] == 19));
 }
 
 /* A peer that takes its reply slowly and sends meanwhile makes libwebsockets spin: it neither reads that nor stops
@@ -191,8 +198,10 @@ static void sweep_one(struct front_conn *c, uint64_t now_ns)
 	}
 	if (!c->deadline_ns || now_ns < c->deadline_ns)
 		return;
-	sh_debug(FRONT_SUBSYS, "%s: timed out in phase %d", c->address, c->phase);
-	cp_metric_add(CP_METRIC_timeouts, 1);
+	if (c->phase != FRONT_DYING) {
+		sh_debug(FRONT_SUBSYS, "%s: timed out in phase %d", c->address, c->phase);
+		cp_metric_add(CP_METRIC_timeouts, 1);
+	}
 	if ((c->phase == FRONT_BODY || c->phase == FRONT_HANDLER) && !front_http_timeout(c))
 		return;
 	front_conn_kill(c);

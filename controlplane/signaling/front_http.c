@@ -292,8 +292,14 @@ int front_http_body_done(struct front_conn *c)
 {
 	struct cp_http *h = c->http;
 
-	if (!h || c->phase != FRONT_BODY) // an empty body, dispatched with its header; or more after a whole one
-		return h && h->dispatched && h->expected ? -1 : 0;
+	if (c->phase == FRONT_DYING) // lingered until all was read
+		return -1;
+	if (!h)
+		return 0;
+	if (c->phase != FRONT_BODY) { // refused, or empty and dispatched with its header, or more after a whole one
+		h->linger = false;
+		return h->dispatched && h->expected ? -1 : 0;
+	}
 	if (h->got != h->expected)
 		return -1;
 	if (h->too_large)

@@ -101,7 +101,7 @@ struct cp_conn {
 	size_t queued; // bytes, with FRAME_OVERHEAD for each
 	uint64_t heard_ns, pinged_ns;
 	uint16_t close_code; // 0: open
-	char close_reason[124];
+	char close_reason[123 + 1]; // RFC 6455 §5.5: a control frame carries 125 bytes
 	bool ping_due, refused;
 };
 
@@ -165,5 +165,6 @@ int front_ws_upgrade(struct front_conn *c, const char *protocol);
 int front_ws_open(struct front_conn *c);
 int front_ws_receive(struct front_conn *c, const char *data, size_t len);
 int front_ws_writeable(struct front_conn *c);
+int front_ws_timer(struct front_conn *c);
 void front_ws_closed(struct front_conn *c);
 void front_ws_sweep(struct front_conn *c, uint64_t now_ns);

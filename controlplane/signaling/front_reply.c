@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
-#include <sys/socket.h>
 #include "shared/log.h"
 
 enum { HEAD_MAX = 8192 };
@@ -179,8 +178,8 @@ static int done(struct front_conn *c)
 	c->http = NULL;
 	front_http_free(h);
 	if (linger) {
-		/* Closing with bytes unread would reset the connection and take our reply with it (RFC 9112 §9.6). */
-		shutdown(lws_get_socket_fd(c->wsi), SHUT_WR);
+		/* Closing with bytes unread would reset the connection and take our reply with it (RFC 9112 §9.6). The
+		 * peer knows from our header that it has to hang up. */
 		c->phase = FRONT_DYING;
 		c->deadline_ns = front_after_s(FRONT_LINGER_S);
 		return 0;

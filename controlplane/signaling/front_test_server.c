@@ -14,6 +14,7 @@
 enum { FLOOD_FRAME = 16384 };
 
 static struct {
+	struct cp_front *front;
 	struct cp_conn *flooded; // gets frames until the queue is full
 	struct cp_timer *flood, *later;
 	struct cp_http *held;
@@ -178,7 +179,6 @@ static int routes(struct cp_front *f)
 int main(int argc, char **argv)
 {
 	const struct cp_front_ws ws = {on_open, on_message, on_close, NULL};
-	struct cp_front *front;
 	char cert[4096], key[4096], why[512];
 
 	if (argc != 6)
@@ -203,13 +203,13 @@ int main(int argc, char **argv)
 	    .ping_s = 2,
 	    .max_per_address = 200,
 	};
-	if (cp_front_alloc(&front, &conf, &ws) || routes(front) || cp_timer_alloc(&T.flood, flood, NULL) ||
+	if (cp_front_alloc(&T.front, &conf, &ws) || routes(T.front) || cp_timer_alloc(&T.flood, flood, NULL) ||
 	    cp_timer_alloc(&T.later, on_later_timer, NULL))
 		return 1;
 	puts("ready");
 	fflush(stdout);
 	int err = cp_loop_run();
-	cp_front_free(front);
+	cp_front_free(T.front);
 	if (T.held)
 		cp_http_error(T.held, 503, "stopping", "");
 	cp_timer_free(T.flood);

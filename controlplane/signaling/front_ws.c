@@ -194,7 +194,7 @@ int front_ws_receive(struct front_conn *c, const char *data, size_t len)
 
 int front_ws_writeable(struct front_conn *c)
 {
-	unsigned char ping[LWS_PRE];
+	unsigned char ping[LWS_PRE + 1] = {0}; // a pong without payload would not be reported to us
 	struct cp_conn *w = c->ws;
 	struct front_frame *fr;
 	int n;
@@ -203,27 +203,37 @@ int front_ws_writeable(struct front_conn *c)
 		return -1;
 	if (w->ping_due) {
 		w->ping_due = false;
-		if (lws_write(c->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+		if (lws_write(c->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
 			return -1;
 		lws_callback_on_writable(c->wsi);
 		return 0;
 	}
 	fr = STAILQ_FIRST(&w->queue);
-	if (fr) {
-		STAILQ_REMOVE_HEAD(&w->queue, link);
-		w->queued -= fr->len + FRAME_OVERHEAD;
-		n = lws_write(c->wsi, fr->data + LWS_PRE, fr->len, LWS_WRITE_TEXT);
-		free(fr);
-		if (n < 0)
-			return -1;
-		lws_callback_on_writable(c->wsi);
+	if (!fr) {
+		if (w->close_code)
+			lws_set_timer_usecs(c->wsi, 1);
 		return 0;
 	}
-	if (w->close_code) {
-		lws_close_reason(c->wsi, w->close_code, (unsigned char *)w->close_reason, strlen(w->close_reason));
+	STAILQ_REMOVE_HEAD(&w->queue, link);
+	w->queued -= fr->len + FRAME_OVERHEAD;
+	n = lws_write(c->wsi, fr->data + LWS_PRE, fr->len, LWS_WRITE_TEXT);
+	free(fr);
+	if (n < 0)
 		return -1;
-	}
+	lws_callback_on_writable(c->wsi);
 	return 0;
+}
+
+/* All is sent: close with our code (RFC 6455 §7.1.2). libwebsockets takes a close from a writeable callback for a broken
+ * socket, and would tell the peer nothing; from a timer it does the handshake. */
+int front_ws_timer(struct front_conn *c)
+{
+	struct cp_conn *w = c->ws;
+
+	if (!w || !w->close_code)
+		return 0;
+	lws_close_reason(c->wsi, w->close_code, (unsigned char *)w->close_reason, strlen(w->close_reason));
+	return -1;
 }
 
 /* Pings a silent peer, and gives up on a dead one. A peer that reads nothing answers no ping either. */
