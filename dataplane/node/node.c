@@ -107,7 +107,7 @@ int dp_nodes_init(struct dp_worker *w)
 	if (!dp_nodes_config.histories || !rte_is_power_of_2(dp_nodes_config.history_video) ||
 	    (dp_nodes_config.history_audio && !rte_is_power_of_2(dp_nodes_config.history_audio)))
 		return -EINVAL;
-	n = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*n));
+	n = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(sizeof(*n), (size_t)RTE_CACHE_LINE_SIZE));
 	if (!n)
 		return -ENOMEM;
 	memset(n, 0, sizeof(*n));
@@ -192,11 +192,19 @@ struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 /* Of what a subscription's template depends on. */
 static uint32_t conf_hash(const struct sh_sub *s, const struct sh_endpoint *e)
 {
-	uint32_t h = rte_hash_crc(e->set.ext_id, sizeof(e->set.ext_id), e->set.ext_two_byte);
+	struct {
+		uint8_t ext_id[SH_EXT_COUNT], mid[SH_MID_MAX];
+		uint8_t two_byte, mid_len, nack, rtx;
+	} __rte_aligned(8) c = {
+		.two_byte = e->set.ext_two_byte,
+		.mid_len = s->set.mid_len,
+		.nack = s->set.flags & SH_SUB_NACK,
+		.rtx = !!s->set.rtx_ssrc,
+	};
 
-	h = rte_hash_crc(s->set.mid, sizeof(s->set.mid), h);
-	return rte_hash_crc_4byte(s->set.mid_len | (s->set.flags & SH_SUB_NACK) << 8 |
-	                                  (uint32_t)!!s->set.rtx_ssrc << 16, h);
+	memcpy(c.ext_id, e->set.ext_id, sizeof(c.ext_id));
+	memcpy(c.mid, s->set.mid, sizeof(c.mid));
+	return rte_hash_crc(&c, sizeof(c), 0);
 }
 
 void dp_sub_rt_check(struct dp_worker *w, uint32_t index)

@@ -1,9 +1,13 @@
 #include "dataplane/node/node.h"
 #include <rte_hash_crc.h>
+#include <string.h>
 
 static struct dp_valid *entry(struct dp_worker *w, const struct sh_addr *addr)
 {
-	return &dp_node(w)->valid[rte_hash_crc(addr, sizeof(*addr), 0) % DP_VALIDS];
+	uint64_t ip[2];
+
+	memcpy(ip, addr->ip, sizeof(ip));
+	return &dp_node(w)->valid[rte_hash_crc_8byte(ip[0], rte_hash_crc_8byte(ip[1], addr->port)) % DP_VALIDS];
 }
 
 /* One entry a hash value, the newest wins: who loses his is let in again by his next check. */
