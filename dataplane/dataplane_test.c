@@ -1,6 +1,7 @@
 /* callstack-dataplane as a process: it is started on lo of a network namespace of its own, commanded over the link as the
  * daemon does, and spoken to from a UDP socket as a browser does. It is killed, restarted and stopped, and the daemon
- * comes and goes. Usage: dataplane_test PATH-OF-callstack-dataplane. Needs root; skipped without. */
+ * comes and goes. Usage: dataplane_test PATH-OF-callstack-dataplane [WORKERS]; the endpoint is the last worker's, so with
+ * two, lo's one queue is another's and everything is handed over. Needs root; skipped without. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +36,8 @@ enum { SKIP = 77, START_MS = 30000, WAIT_MS = 10000, NOTHING_MS = 300, BASE = 10
 #define PWD   "0123456789abcdefghijklmn"
 
 static const char *binary;
-static char rundir[64], set_rundir[96];
+static char rundir[64], set_rundir[96], set_workers[32];
+static unsigned workers = 1;
 static pid_t pid;
 static struct sh_link daemon_link = SH_LINK_CLOSED;
 static struct sh_msg_e_hello hello;
@@ -55,7 +57,7 @@ static void spawn(void)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		execl(binary, binary, "--set", set_rundir, "--set", "hugepages=off", "--set", "mbufs=16384",
-		      "--set", "log=warn", NULL);
+		      "--set", "log=warn", "--set", set_workers, NULL);
 		_exit(127);
 	}
 }
@@ -146,7 +148,7 @@ static int commit_endpoint(struct sh_link *l, bool full)
 {
 	struct sh_msg_begin b = {.txn = ++txn};
 	struct sh_msg_commit c = {.txn = txn, .records = 1, .full = full};
-	struct sh_msg_endpoint_set e = {.id = EP, .ufrag_len = 8, .pwd_len = 24, .rtcp_ssrc = 7, .cname_len = 1};
+	struct sh_msg_endpoint_set e = {.id = EP, .worker = (uint8_t)(workers - 1), .ufrag_len = 8, .pwd_len = 24, .rtcp_ssrc = 7, .cname_len = 1};
 
 	memcpy(e.ufrag, UFRAG, 8);
 	memcpy(e.pwd, PWD, 24);
@@ -242,7 +244,7 @@ static void open_browser(void)
 	browser = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(browser, (struct sockaddr *)&a, sizeof(a)), 0);
 	media.sin_addr = a.sin_addr;
-	media.sin_port = htons(BASE);
+	media.sin_port = htons((uint16_t)(BASE + workers - 1));
 }
 
 /* The class of the answer: 0x101 success, 0x111 error, 0 none. */
@@ -293,7 +295,7 @@ static bool dtls_is_punted(struct sh_link *l)
 static void starts_and_greets(void **state)
 {
 	join(&daemon_link);
-	assert_int_equal(hello.workers, 1);
+	assert_int_equal(hello.workers, workers);
 	assert_int_equal(hello.base_port, BASE);
 	assert_int_equal(hello.max_endpoints, 4096);
 	assert_in_range(hello.addrs, 1, SH_MAX_ADDRS);
@@ -353,7 +355,7 @@ static void has_few_rights(void **state)
 		assert_int_equal(prm, eff);
 	}
 	closedir(d);
-	assert_in_range(threads, 2, 4);
+	assert_in_range(threads, 1 + workers, 3 + workers);
 }
 
 static void connects(void **state)
@@ -365,7 +367,7 @@ static void connects(void **state)
 	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, WAIT_MS));
 	assert_int_equal(body.endpoint.id, EP);
 	assert_int_equal(body.endpoint.ice, SH_ICE_CONNECTED);
-	assert_int_equal(body.endpoint.local.port, BASE);
+	assert_int_equal(body.endpoint.local.port, BASE + workers - 1);
 	assert_memory_equal(body.endpoint.local.ip, ((uint8_t[]){127, 0, 0, 1}), 4);
 	assert_true(flight_arrives(&daemon_link, WAIT_MS));
 	assert_true(dtls_is_punted(&daemon_link));
@@ -516,7 +518,8 @@ static void print_counters(void)
 	if (sh_slabs_open(&slabs, path) != 0)
 		return;
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++) {
-		uint64_t n = slabs.head->stats[0].v[i] + slabs.head->stats[SH_MAX_WORKERS].v[i];
+		uint64_t n = slabs.head->stats[0].v[i] + slabs.head->stats[1].v[i] +
+		             slabs.head->stats[SH_MAX_WORKERS].v[i];
 
 		if (n)
 			print_message("# %s %llu\n", sh_stat_info[i].name, (unsigned long long)n);
@@ -554,6 +557,9 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	binary = argv[1];
+	if (argc > 2)
+		workers = (unsigned)atoi(argv[2]);
+	snprintf(set_workers, sizeof(set_workers), "workers=%u", workers);
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0 || lo_up() < 0) {
 		printf("skipped: needs root\n");
 		return SKIP;
