@@ -220,11 +220,10 @@ static void read_mapping(struct walk *w, const struct sh_conf_opt *opts, const s
 		const char *name = scalar(key);
 		char full[KEY_MAX], told[KEY_MAX * 2];
 
-		if (!name || strlen(prefix) + strlen(name) + 2 > sizeof(full)) {
+		if (!name || snprintf(full, sizeof(full), "%s%s", prefix, name) >= (int)sizeof(full) - 1) {
 			fault(w, key, path[0] ? path : "key", "not a name", "a key that --help lists");
 			continue;
 		}
-		snprintf(full, sizeof(full), "%s%s", prefix, name);
 		snprintf(told, sizeof(told), "%s%s%s", path, path[0] ? "." : "", name);
 		const struct sh_conf_opt *o = sh_conf_find(opts, full);
 		if (o) {
