@@ -218,12 +218,14 @@ void bench_row(struct bench *b, const char *const *values, const struct bench_st
 
 int bench_close(struct bench *b)
 {
-	json_t *root = json_pack("{s:s, s:s, s:b, s:o, s:o}", "bench", b->name, "unit", "ns", "quick",
-	                         b->quick, "facts", b->facts, "rows", b->rows);
+	json_t *root = json_pack("{s:s, s:s, s:b, s:o, s:o}", "bench", b->name, "unit", "ns",
+	                         "quick", b->quick, "facts", b->facts, "rows", b->rows);
 	int err = 0;
 
-	if (b->json_file && json_dump_file(root, b->json_file, JSON_INDENT(1) | JSON_REAL_PRECISION(6))) {
-		fprintf(stderr, "%s: cannot write %s: %s\n", b->name, b->json_file, strerror(errno));
+	if (b->json_file &&
+	    json_dump_file(root, b->json_file, JSON_INDENT(1) | JSON_REAL_PRECISION(6))) {
+		fprintf(stderr, "%s: cannot write %s: %s\n", b->name, b->json_file,
+		        strerror(errno));
 		err = 1;
 	}
 	json_decref(root);
@@ -242,17 +244,18 @@ struct bench_stat bench_stat(double *samples, unsigned n)
 {
 	qsort(samples, n, sizeof(*samples), by_value);
 	return (struct bench_stat){
-		.min = samples[0],
-		.median = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2,
-		.max = samples[n - 1],
-		.runs = n,
+	    .min = samples[0],
+	    .median = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2,
+	    .max = samples[n - 1],
+	    .runs = n,
 	};
 }
 
 void *bench_memory(size_t n)
 {
 	const size_t huge = 2u << 20;
-	uint8_t *p = mmap(NULL, n + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p =
+	    mmap(NULL, n + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED) {
 		fprintf(stderr, "no memory: %zu bytes\n", n);

@@ -1,13 +1,13 @@
 /* ns per packet of dataplane/srtp: profile, backend, direction, payload size, sessions.
  *
- * floor       the cipher alone: direct calls of the ipsec_mb library on one hot key, as many packets side by side as
- *             in a batch; its cost is what the other rows' ratio is taken to
- * ipsec_mb    dp_srtp_protect (out of place from one shared payload, as a fan-out does) and dp_srtp_unprotect
- * libsrtp2    the same over the reference backend; up to 1,000 sessions
- * openssl     EVP on one hot key, for scale
+ * floor      the cipher alone: direct calls of the ipsec_mb library on one hot key, as many packets
+ *            side by side as in a batch; the other rows' ratios are taken to it
+ * ipsec_mb   dp_srtp_protect (out of place from one shared payload, as a fan-out does), unprotect
+ * libsrtp2   the same over the reference backend; up to 1,000 sessions
+ * openssl    EVP on one hot key, for scale
  *
- * Every batch takes other sessions: all of them in a random order before any comes again. Only the calls
- * are timed; packets to unprotect are made in between. */
+ * Every batch takes other sessions: all of them in a random order before any comes again. Only the
+ * calls are timed; packets to unprotect are made in between. */
 #include "bench/bench.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +23,10 @@ static const struct {
 	const char *name;
 	bool gcm, big;
 } profiles[] = {
-	{SH_SRTP_AEAD_AES_128_GCM, "AEAD_AES_128_GCM", true, false},
-	{SH_SRTP_AEAD_AES_256_GCM, "AEAD_AES_256_GCM", true, true},
-	{SH_SRTP_AES128_CM_SHA1_80, "AES_CM_SHA1_80", false, false},
-	{SH_SRTP_AES128_CM_SHA1_32, "AES_CM_SHA1_32", false, false},
+    {SH_SRTP_AEAD_AES_128_GCM, "AEAD_AES_128_GCM", true, false},
+    {SH_SRTP_AEAD_AES_256_GCM, "AEAD_AES_256_GCM", true, true},
+    {SH_SRTP_AES128_CM_SHA1_80, "AES_CM_SHA1_80", false, false},
+    {SH_SRTP_AES128_CM_SHA1_32, "AES_CM_SHA1_32", false, false},
 };
 
 static struct bench *bench;
@@ -51,7 +51,8 @@ static void shuffle(unsigned n)
 
 static void header(uint8_t *p, uint64_t index)
 {
-	static const uint8_t h[HDR] = {0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0xbe, 0xde, 0, 1, 0x10, 1, 0, 0};
+	static const uint8_t h[HDR] = {0x90, 96, 0,    0,    0, 0, 0,    0, 0, 0,
+	                               0,    7,  0xbe, 0xde, 0, 1, 0x10, 1, 0, 0};
 
 	memcpy(p, h, HDR);
 	p[2] = (uint8_t)(index >> 8);
@@ -92,19 +93,20 @@ static void fill_ops(struct dp_srtp_op *op, struct dp_srtp_session *sessions, ui
 {
 	for (unsigned i = 0; i < batch_size; i++) {
 		op[i] = (struct dp_srtp_op){
-			.session = &sessions[order[(count + i) % n_sessions]],
-			.src = payload,
-			.dst = buf[i],
-			.index = (count + i) / n_sessions,
-			.len = (uint16_t)(HDR + size),
-			.hdr_len = HDR,
+		    .session = &sessions[order[(count + i) % n_sessions]],
+		    .src = payload,
+		    .dst = buf[i],
+		    .index = (count + i) / n_sessions,
+		    .len = (uint16_t)(HDR + size),
+		    .hdr_len = HDR,
 		};
 		header(buf[i], op[i].index);
 	}
 }
 
 /* One run over `packets` packets; ns each. */
-static double rig_run(struct rig *r, unsigned n_sessions, unsigned size, unsigned packets, bool protect)
+static double rig_run(struct rig *r, unsigned n_sessions, unsigned size, unsigned packets,
+                      bool protect)
 {
 	struct dp_srtp_op op[BATCH_MAX];
 	uint64_t ticks = 0, t;
@@ -142,7 +144,8 @@ static struct {
 		_Alignas(64) struct gcm_key_data key;
 	} gcm[2];
 	_Alignas(64) uint8_t aes[176], aes_dec[176];
-	_Alignas(64) uint8_t iv[BATCH_MAX][16]; // made before: a fresh one would stall the cipher's first load
+	_Alignas(64) uint8_t
+	    iv[BATCH_MAX][16]; // made before: a fresh one would stall the cipher's first load
 	uint8_t ipad[20], opad[20], digest[BATCH_MAX][20];
 	IMB_JOB job[BATCH_MAX];
 } raw;
@@ -170,13 +173,17 @@ static void raw_gcm(bool big, unsigned size, bool protect)
 		const uint8_t *from = protect ? payload : p, *iv = raw.iv[i];
 
 		if (big && protect)
-			IMB_AES256_GCM_ENC(raw.mgr, &raw.gcm[1].key, &ctx, p, from, size, iv, buf[i], HDR, tag, 16);
+			IMB_AES256_GCM_ENC(raw.mgr, &raw.gcm[1].key, &ctx, p, from, size, iv,
+			                   buf[i], HDR, tag, 16);
 		else if (big)
-			IMB_AES256_GCM_DEC(raw.mgr, &raw.gcm[1].key, &ctx, p, from, size, iv, buf[i], HDR, tag, 16);
+			IMB_AES256_GCM_DEC(raw.mgr, &raw.gcm[1].key, &ctx, p, from, size, iv,
+			                   buf[i], HDR, tag, 16);
 		else if (protect)
-			IMB_AES128_GCM_ENC(raw.mgr, &raw.gcm[0].key, &ctx, p, from, size, iv, buf[i], HDR, tag, 16);
+			IMB_AES128_GCM_ENC(raw.mgr, &raw.gcm[0].key, &ctx, p, from, size, iv,
+			                   buf[i], HDR, tag, 16);
 		else
-			IMB_AES128_GCM_DEC(raw.mgr, &raw.gcm[0].key, &ctx, p, from, size, iv, buf[i], HDR, tag, 16);
+			IMB_AES128_GCM_DEC(raw.mgr, &raw.gcm[0].key, &ctx, p, from, size, iv,
+			                   buf[i], HDR, tag, 16);
 	}
 }
 
@@ -186,23 +193,23 @@ static void raw_cm(unsigned size, bool protect)
 		uint8_t *p = buf[i] + HDR;
 
 		raw.job[i] = (IMB_JOB){
-			.src = protect ? payload : p,
-			.dst = p,
-			.msg_len_to_cipher_in_bytes = size,
-			.iv = raw.iv[i],
-			.iv_len_in_bytes = 16,
-			.enc_keys = raw.aes,
-			.dec_keys = raw.aes,
-			.key_len_in_bytes = 16,
-			.msg_len_to_hash_in_bytes = HDR + size + 4,
-			.auth_tag_output = raw.digest[i],
-			.auth_tag_output_len_in_bytes = 20,
-			.u.HMAC._hashed_auth_key_xor_ipad = raw.ipad,
-			.u.HMAC._hashed_auth_key_xor_opad = raw.opad,
+		    .src = protect ? payload : p,
+		    .dst = p,
+		    .msg_len_to_cipher_in_bytes = size,
+		    .iv = raw.iv[i],
+		    .iv_len_in_bytes = 16,
+		    .enc_keys = raw.aes,
+		    .dec_keys = raw.aes,
+		    .key_len_in_bytes = 16,
+		    .msg_len_to_hash_in_bytes = HDR + size + 4,
+		    .auth_tag_output = raw.digest[i],
+		    .auth_tag_output_len_in_bytes = 20,
+		    .u.HMAC._hashed_auth_key_xor_ipad = raw.ipad,
+		    .u.HMAC._hashed_auth_key_xor_opad = raw.opad,
 		};
 	}
-	IMB_SUBMIT_CIPHER_BURST_NOCHECK(raw.mgr, raw.job, batch_size, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT,
-	                                IMB_KEY_128_BYTES);
+	IMB_SUBMIT_CIPHER_BURST_NOCHECK(raw.mgr, raw.job, batch_size, IMB_CIPHER_CNTR,
+	                                IMB_DIR_ENCRYPT, IMB_KEY_128_BYTES);
 	for (unsigned i = 0; i < batch_size; i++)
 		raw.job[i].src = buf[i];
 	IMB_SUBMIT_HASH_BURST_NOCHECK(raw.mgr, raw.job, batch_size, IMB_AUTH_HMAC_SHA_1);
@@ -235,16 +242,17 @@ static void evp_init(void)
 {
 	static const uint8_t key[32] = {1};
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t) "SHA1", 0),
-		OSSL_PARAM_construct_end(),
+	    OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t) "SHA1", 0),
+	    OSSL_PARAM_construct_end(),
 	};
 	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 
 	for (unsigned big = 0; big < 2; big++) {
 		for (unsigned d = 0; d < 2; d++) {
 			evp.gcm[big][d] = EVP_CIPHER_CTX_new();
-			EVP_CipherInit_ex(evp.gcm[big][d], big ? EVP_aes_256_gcm() : EVP_aes_128_gcm(), NULL,
-			                  key, NULL, d == 0);
+			EVP_CipherInit_ex(evp.gcm[big][d],
+			                  big ? EVP_aes_256_gcm() : EVP_aes_128_gcm(), NULL, key,
+			                  NULL, d == 0);
 		}
 	}
 	evp.ctr = EVP_CIPHER_CTX_new();
@@ -325,7 +333,8 @@ static struct bench_stat measure(const struct cell *c, struct rig *r, unsigned p
 	return bench_stat(sample, n);
 }
 
-static struct bench_stat row(const struct cell *c, struct rig *r, unsigned packets, const struct bench_stat *floor)
+static struct bench_stat row(const struct cell *c, struct rig *r, unsigned packets,
+                             const struct bench_stat *floor)
 {
 	const char *values[5];
 	char text[2][16];
@@ -374,14 +383,16 @@ static void run_profile(struct rig *rigs, unsigned profile, unsigned packets)
 
 int main(int argc, char **argv)
 {
-	static const char *const columns[] = {"profile", "code", "direction", "size", "sessions", NULL};
+	static const char *const columns[] = {"profile", "code",     "direction",
+	                                      "size",    "sessions", NULL};
 	static const char *const names[] = {"ipsec_mb", "libsrtp2"};
 	struct rig rigs[2];
-	unsigned packets;
+	unsigned packets, only;
 	char text[16];
 
-	bench = bench_open("bench_srtp", "[--batch N]", argc, argv);
+	bench = bench_open("bench_srtp", "[--batch N] [--profile 1|2|7|8]", argc, argv);
 	batch_size = (unsigned)bench_option(bench, "--batch", 64);
+	only = (unsigned)bench_option(bench, "--profile", 0); // RFC 5764's numbers
 	if (batch_size < 1 || batch_size > BATCH_MAX) {
 		fprintf(stderr, "bench_srtp: --batch is 1..%d\n", BATCH_MAX);
 		return 2;
@@ -408,7 +419,8 @@ int main(int argc, char **argv)
 		r->receive = b ? rigs[0].receive : bench_memory(SESSIONS_MAX * sizeof(*r->receive));
 	}
 	for (unsigned p = 0; p < sizeof(profiles) / sizeof(profiles[0]); p++)
-		run_profile(rigs, p, packets);
+		if (only == 0 || only == profiles[p].id)
+			run_profile(rigs, p, packets);
 	for (unsigned b = 0; b < 2; b++) {
 		dp_srtp_batch_free(rigs[b].batch);
 		dp_srtp_batch_free(rigs[b].maker);

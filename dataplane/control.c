@@ -365,10 +365,11 @@ static void round_once(void)
 
 	ct.again = false;
 	take_punts();
+	dp_route_publish(); // before commands: a flight takes the way that the newest check showed
 	take_commands();
+	dp_route_publish();
 	if (dp_reap())
 		dp_workers_wake();
-	dp_route_publish();
 	kept = !dp_event_flush();
 	if (ct.link.sock >= 0)
 		sh_link_wake(&ct.link);

@@ -63,18 +63,24 @@ static unsigned parse_cpus(const char *text, unsigned *cpu, unsigned most)
 	return n;
 }
 
-/* From the highest allowed one downwards, so that one is left for the control thread where there is one. */
-static unsigned choose_cpus(const cpu_set_t *allowed, unsigned workers, unsigned *cpu)
+/* From the highest allowed one downwards, so that one is left for the control thread where there is one. Workers that
+ * sleep when idle may share: they then take turns on all CPUs (tests, small hosts). */
+static unsigned choose_cpus(const cpu_set_t *allowed, const struct dp_conf *conf, unsigned *cpu)
 {
 	unsigned n = 0, have = (unsigned)CPU_COUNT(allowed);
+	bool share = conf->poll == DP_POLL_ADAPTIVE && conf->workers >= have;
 
-	for (int c = CPU_SETSIZE - 1; c >= 0 && n < workers; c--) {
-		if (!CPU_ISSET(c, allowed))
-			continue;
-		if (have > 1 && n == have - 1)
-			break; // the last one is for control
-		cpu[n++] = (unsigned)c;
+	while (n < conf->workers) {
+		unsigned before = n;
+
+		for (int c = CPU_SETSIZE - 1; c >= 0 && n < conf->workers; c--)
+			if (CPU_ISSET(c, allowed) && (share || n + 1 < have || have == 1))
+				cpu[n++] = (unsigned)c;
+		if (!share || n == before)
+			break;
 	}
+	if (share && have > 1)
+		sh_warn(SUBSYS, "%u workers and the control thread share %u CPUs", conf->workers, have);
 	return n;
 }
 
@@ -83,28 +89,30 @@ static int lcores(struct args *a, const struct dp_conf *conf)
 	unsigned cpu[CPUS_MAX], n;
 	char list[ARG], rest[ARG] = "";
 	size_t at = 0;
-	cpu_set_t allowed;
+	cpu_set_t allowed, control;
 
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		return -errno;
-	n = strcmp(conf->lcores, "auto") == 0 ? choose_cpus(&allowed, conf->workers, cpu)
+	n = strcmp(conf->lcores, "auto") == 0 ? choose_cpus(&allowed, conf, cpu)
 	                                      : parse_cpus(conf->lcores, cpu, CPUS_MAX);
 	if (n < conf->workers) {
 		sh_error(SUBSYS, "%u workers need as many CPUs, %u are there (lcores: %s)", conf->workers, n,
 		         conf->lcores);
 		return -EINVAL;
 	}
+	control = allowed;
 	for (unsigned i = 0; i < conf->workers; i++) {
 		if (cpu[i] >= CPU_SETSIZE || !CPU_ISSET(cpu[i], &allowed)) {
 			sh_error(SUBSYS, "lcores: CPU %u is not ours to use", cpu[i]);
 			return -EINVAL;
 		}
-		if (CPU_COUNT(&allowed) > 1)
-			CPU_CLR(cpu[i], &allowed);
+		CPU_CLR(cpu[i], &control);
 	}
-	/* Control runs where no worker does. */
+	if (CPU_COUNT(&control) == 0)
+		control = allowed;
+	/* Control runs where no worker does, if there is such a place. */
 	for (int c = 0, k = 0; c < CPU_SETSIZE && strlen(rest) < ARG / 2; c++)
-		if (CPU_ISSET(c, &allowed))
+		if (CPU_ISSET(c, &control))
 			snprintf(rest + strlen(rest), ARG - strlen(rest), "%s%d", k++ ? "," : "", c);
 	at = (size_t)snprintf(list, sizeof(list), "0@(%s)", rest);
 	for (unsigned i = 0; i < conf->workers && at < sizeof(list); i++)

@@ -47,20 +47,23 @@ static int interface_facts(struct dp_port *p, const char *name)
 	return err;
 }
 
-/* What we send from 127.0.0.1 does not come from a local socket, so on its way in the kernel would take it for a
- * stranger's (a martian) without this. */
-static void allow_localnet(const char *name)
+/* What a socket sends over lo carries its route with it; what we send does not, and so is looked at like a stranger's:
+ * a source in 127/8, or any address of this host, is a martian without these. */
+static void allow_local_sources(const char *name)
 {
+	static const char *const knob[] = {"route_localnet", "accept_local"};
 	char path[96];
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		sh_warn(SUBSYS, "%s: %s: %s; media from 127.0.0.1 will not be taken", name, path,
-		        strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	for (unsigned i = 0; i < 2; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", name, knob[i]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			sh_warn(SUBSYS, "%s: %s; what we send on %s may not be taken", path, strerror(errno), name);
+		if (fd >= 0)
+			close(fd);
+	}
 }
 
 static int write_program(const struct dp_port *p, const struct dp_port_params *params, char *path,
@@ -109,7 +112,7 @@ static int af_xdp(struct dp_port *p, const struct dp_port_params *params)
 		return err;
 	}
 	if (p->loopback)
-		allow_localnet(c->interface);
+		allow_local_sources(c->interface);
 	err = xdp_steer_clear(p->ifindex, why, sizeof(why));
 	if (err) {
 		sh_error(SUBSYS, "%s: %s", c->interface, why);

@@ -233,12 +233,14 @@ uint64_t cp_plane_tick(struct cp_plane *p, uint64_t now_ns)
 	if ((p->state == CP_LINK_WELCOME || p->state == CP_LINK_HELLO) && now_ns >= p->deadline_ns)
 		cp_link_down(p, "it does not answer", RETRY_MS * MS);
 	cp_plane_flush(p);
-	switch (p->state) {
-	case CP_LINK_DOWN:
+	return cp_plane_wait(p, now_ns);
+}
+
+uint64_t cp_plane_wait(const struct cp_plane *p, uint64_t now_ns)
+{
+	if (p->started && p->state == CP_LINK_DOWN)
 		return p->retry_at_ns > now_ns ? p->retry_at_ns - now_ns : MS;
-	case CP_LINK_UP:
-		return cp_txn_pending(p) ? FULL_MS * MS : IDLE_MS * MS;
-	default:
-		return IDLE_MS * MS;
-	}
+	if (p->state == CP_LINK_UP && cp_txn_pending(p))
+		return FULL_MS * MS;
+	return IDLE_MS * MS;
 }

@@ -57,6 +57,8 @@ void cp_plane_start(struct cp_plane *p, uint64_t now_ns);
 void cp_plane_on_readable(struct cp_plane *p, int fd);
 /* Reconnects, continues what a full ring held up. Returns the ns after which it wants to be called again. */
 uint64_t cp_plane_tick(struct cp_plane *p, uint64_t now_ns);
+/* The same answer at any other time: a turn may have lost the link or filled the ring, and then it is sooner. */
+uint64_t cp_plane_wait(const struct cp_plane *p, uint64_t now_ns);
 /* Once at the end of each loop turn: all that was set since goes in one transaction. While one is unanswered, the
  * next one gathers. */
 void cp_plane_flush(struct cp_plane *p);

@@ -248,7 +248,10 @@ static void connects_and_says_so(void **state)
 	assert_int_equal(cp_plane_hello(w.p)->workers, 2);
 	assert_int_equal(cp_plane_hello(w.p)->base_port, 10000);
 	assert_int_equal(w.dp.full_commits, 1); // of nothing: sweeps
+	assert_true(cp_plane_wait(w.p, w.now) >= 500 * MS); // nothing to do
 	fake_dp_kill(&w.dp);
+	turn();
+	assert_true(cp_plane_wait(w.p, w.now) <= 100 * MS); // the next one may be there already
 	settle();
 	assert_int_equal(w.downs, 1);
 	assert_string_equal(w.reason, "it closed the link, or died");
@@ -760,6 +763,7 @@ static void nothing_is_lost_by_a_full_ring(void **state)
 	struct cp_plane_counts n;
 	cp_plane_counts(w.p, &n);
 	assert_true(n.ring_full > 0);
+	assert_true(cp_plane_wait(w.p, w.now) <= 10 * MS);
 	assert_true(cp_plane_tick(w.p, w.now) <= 10 * MS); // wants to be called soon
 	/* Changes and deletions of what was sent, of what waits, and of what comes later. */
 	for (int i = 0; i < 300; i += 3)

@@ -72,8 +72,15 @@ struct cp_front_conf {
 	uint32_t max_message;    // bytes of a WebSocket message, 262,144
 	uint32_t max_body;       // bytes of a request body, 262,144
 	uint32_t max_queue;      // bytes waiting for a slow reader, 1,048,576
-	const char *cors_origin; // value of Access-Control-Allow-Origin for /whip, /whep, /api; "" none
+	/* Origins that may call /whip, /whep and /api, comma-separated, or "*"; "" none. Those listed by name may open
+	 * /ws too; "*" says nothing about /ws, which otherwise takes only pages of its own host, and clients that
+	 * send no Origin. */
+	const char *cors_origin;
+	uint32_t ping_s;          // silence after which a WebSocket is pinged; twice that: closed. 0: 15
+	uint32_t max_connections; // in all; 0: what descriptors allow
+	uint32_t max_per_address; // connections of one IPv4 address or IPv6 /64; 0: 256
 };
+/* Binds and listens; conf and ws are copied. cp_loop_init() came before. 0 or -errno (said in the log). */
 int cp_front_alloc(struct cp_front **out, const struct cp_front_conf *conf, const struct cp_front_ws *ws);
 /* Stop listening, close all with 1001, free. */
 void cp_front_free(struct cp_front *f);

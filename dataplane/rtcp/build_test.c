@@ -10,8 +10,8 @@
 #include <string.h>
 
 static const struct dp_rtcp_block blocks[32] = {
-        {.ssrc = 7, .lost = -5, .max_ext_seq = 70000, .jitter = 3, .lsr = 4, .dlsr = 5, .fraction = 12},
-        {.ssrc = 8, .lost = 0x7fffff, .fraction = 255},
+    {.ssrc = 7, .lost = -5, .max_ext_seq = 70000, .jitter = 3, .lsr = 4, .dlsr = 5, .fraction = 12},
+    {.ssrc = 8, .lost = 0x7fffff, .fraction = 255},
 };
 
 static void compound(void **state)
@@ -79,7 +79,8 @@ static void sdes_lengths(void **state)
 static void feedback_bytes(void **state)
 {
 	static const uint8_t pli[] = {0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2};
-	static const uint8_t fir[] = {0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 9, 0, 0, 0};
+	static const uint8_t fir[] = {0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0,
+	                              0,    0,   0, 0, 0, 2, 9, 0, 0, 0};
 	uint8_t buf[64];
 	struct dp_rtcp_out o = {buf, sizeof(buf), 0};
 
@@ -138,7 +139,8 @@ static void nack_packs(void **state)
 	srand(11);
 	for (unsigned round = 0; round < 300; round++) {
 		for (unsigned i = 0; i < 200; i++)
-			seqs[i] = i ? seqs[i - 1] + (round % 3 ? 1 + rand() % 12 : rand() % 65536) : rand();
+			seqs[i] = i ? seqs[i - 1] + (round % 3 ? 1 + rand() % 12 : rand() % 65536)
+			            : rand();
 		nack_roundtrip(seqs, 200, &entries);
 	}
 }
@@ -206,9 +208,9 @@ static void refuses_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(compound), cmocka_unit_test(sdes_lengths),
-	        cmocka_unit_test(feedback_bytes), cmocka_unit_test(nack_packs),
-	        cmocka_unit_test(bounded), cmocka_unit_test(refuses_counts),
+	    cmocka_unit_test(compound),       cmocka_unit_test(sdes_lengths),
+	    cmocka_unit_test(feedback_bytes), cmocka_unit_test(nack_packs),
+	    cmocka_unit_test(bounded),        cmocka_unit_test(refuses_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
-/* RTCP in. dp_rtcp_first() proves the framing of the whole compound once, so that the walk over it and the
- * accessors below need no more checks than each packet's own count (RFC 3550 A.2).
+/* RTCP in. dp_rtcp_first() proves the framing of the whole compound once, so that the walk over it
+ * and the accessors below need no more checks than each packet's own count (RFC 3550 A.2).
  *
- * parse.c takes compounds apart, build.c makes them, report.c relates reports to streams and clocks. */
+ * parse.c takes compounds apart, build.c makes them, report.c relates reports to streams and
+ * clocks. */
 #include "dataplane/rtcp/rtcp.h"
 #include <errno.h>
 #include <string.h>
@@ -85,13 +86,13 @@ void dp_rtcp_block(struct dp_rtcp_block *out, const struct dp_rtcp_pkt *p, unsig
 	uint32_t loss = dp_get32(b + 4);
 
 	*out = (struct dp_rtcp_block){
-	        .ssrc = dp_get32(b),
-	        .lost = (int32_t)(loss << 8) >> 8,
-	        .max_ext_seq = dp_get32(b + 8),
-	        .jitter = dp_get32(b + 12),
-	        .lsr = dp_get32(b + 16),
-	        .dlsr = dp_get32(b + 20),
-	        .fraction = loss >> 24,
+	    .ssrc = dp_get32(b),
+	    .lost = (int32_t)(loss << 8) >> 8,
+	    .max_ext_seq = dp_get32(b + 8),
+	    .jitter = dp_get32(b + 12),
+	    .lsr = dp_get32(b + 16),
+	    .dlsr = dp_get32(b + 20),
+	    .fraction = loss >> 24,
 	};
 }
 

@@ -33,26 +33,35 @@ static void framing(void **state)
 		int err;
 		uint8_t p[24];
 	} row[] = {
-	        {8, 0, 1, 0, {0x80, 201, 0, 1}},                                 // 0 RR alone
-	        {12, 0, 2, 0, {0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 203, 0, 0}},   // 1 RR, BYE
-	        {8, 0, 0, -EBADMSG, {0x81, 206, 0, 1}},                          // 2 not SR or RR first
-	        {8, DP_RTCP_RSIZE, 1, 0, {0x81, 206, 0, 1}},                     // 3 unless agreed
-	        {8, 0, 0, -EBADMSG, {0x40, 201, 0, 1}},                          // 4 version
-	        {8, 0, 0, -EBADMSG, {0x80, 201, 0, 2}},                          // 5 longer than the datagram
-	        {12, 0, 0, -EBADMSG, {0x80, 201, 0, 1}},                         // 6 a tail of zeros
-	        {10, 0, 0, -EBADMSG, {0x80, 201, 0, 1}},                         // 7 half a head
-	        {12, 0, 0, -EBADMSG, {0x80, 201, 0, 1, 0, 0, 0, 1, 0x40, 203, 0, 0}}, // 8 version of the second
-	        {12, 0, 1, 0, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4}},        // 9 padding
-	        {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0}}, // 10 of nothing
-	        {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}}, // 11 not in words
-	        {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 12}}, // 12 with the head
-	        {16, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0x80, 203, 0, 0}}, // 13 not last
-	        {0, 0, 0, -EBADMSG, {0}},
-	        {0, DP_RTCP_RSIZE, 0, -EBADMSG, {0}},
-	        {3, DP_RTCP_RSIZE, 0, -EBADMSG, {0x80, 206, 0}},
-	        {4, 0, 0, -EBADMSG, {0x80, 201, 0, 0}},                          // 17 RR without SSRC
-	        {4, DP_RTCP_RSIZE, 1, 0, {0x80, 203, 0, 0}},
-	        {20, 0, 3, 0, {0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 207, 0, 1, 9, 9, 9, 9, 0x9f, 255, 0, 0}}, // 19 XR, unknown
+	    {8, 0, 1, 0, {0x80, 201, 0, 1}},                               // 0 RR alone
+	    {12, 0, 2, 0, {0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 203, 0, 0}}, // 1 RR, BYE
+	    {8, 0, 0, -EBADMSG, {0x81, 206, 0, 1}},                        // 2 not SR or RR first
+	    {8, DP_RTCP_RSIZE, 1, 0, {0x81, 206, 0, 1}},                   // 3 unless agreed
+	    {8, 0, 0, -EBADMSG, {0x40, 201, 0, 1}},                        // 4 version
+	    {8, 0, 0, -EBADMSG, {0x80, 201, 0, 2}},  // 5 longer than the datagram
+	    {12, 0, 0, -EBADMSG, {0x80, 201, 0, 1}}, // 6 a tail of zeros
+	    {10, 0, 0, -EBADMSG, {0x80, 201, 0, 1}}, // 7 half a head
+	    {12,
+	     0,
+	     0,
+	     -EBADMSG,
+	     {0x80, 201, 0, 1, 0, 0, 0, 1, 0x40, 203, 0, 0}},         // 8 version of the second
+	    {12, 0, 1, 0, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4}}, // 9 padding
+	    {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0}},  // 10 of nothing
+	    {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},  // 11 not in words
+	    {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 12}}, // 12 with the head
+	    {16,
+	     0,
+	     0,
+	     -EBADMSG,
+	     {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0x80, 203, 0, 0}}, // 13 not last
+	    {0, 0, 0, -EBADMSG, {0}},
+	    {0, DP_RTCP_RSIZE, 0, -EBADMSG, {0}},
+	    {3, DP_RTCP_RSIZE, 0, -EBADMSG, {0x80, 206, 0}},
+	    {4, 0, 0, -EBADMSG, {0x80, 201, 0, 0}}, // 17 RR without SSRC
+	    {4, DP_RTCP_RSIZE, 1, 0, {0x80, 203, 0, 0}},
+	    {20, 0, 3, 0, {0x80, 201, 0, 1, 0, 0, 0,    1,   0x80, 207,
+	                   0,    1,   9, 9, 9, 9, 0x9f, 255, 0,    0}}, // 19 XR, unknown
 	};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
@@ -76,11 +85,12 @@ static struct dp_rtcp_pkt only(const uint8_t *p, uint32_t len)
 }
 
 static const uint8_t sr[] = {
-        0x81, 200, 0, 12, 0xde, 0xad, 0xbe, 0xef,
-        0x83, 0xaa, 0x7e, 0x80, 0x40, 0, 0, 0, // NTP
-        0, 1, 2, 3, 0, 0, 0, 5, 0, 0, 1, 0,
-        0xca, 0xfe, 0xba, 0xbe, 0x40, 0xff, 0xff, 0xfe, // fraction 1/4, lost -2
-        0, 2, 0, 7, 0, 0, 0, 9, 1, 2, 3, 4, 0, 1, 0, 0,
+    0x81, 200,  0,    12,   0xde, 0xad, 0xbe, 0xef, 0x83, 0xaa,
+    0x7e, 0x80, 0x40, 0,    0,    0, // NTP
+    0,    1,    2,    3,    0,    0,    0,    5,    0,    0,
+    1,    0,    0xca, 0xfe, 0xba, 0xbe, 0x40, 0xff, 0xff, 0xfe, // fraction 1/4, lost -2
+    0,    2,    0,    7,    0,    0,    0,    9,    1,    2,
+    3,    4,    0,    1,    0,    0,
 };
 
 static void sender_report(void **state)
@@ -142,9 +152,10 @@ static void receiver_report(void **state)
 
 static void sdes(void **state)
 {
-	/* two chunks; the first has a NAME only and ends on a word, so a whole word of zeros follows */
-	uint8_t two[] = {0x82, 202, 0, 7, 0, 0, 0, 1, 2, 2, 'x', 'y', 0, 0, 0, 0,
-	                 0, 0, 0, 9, 1, 4, 'a', '@', 'b', 'c', 0, 0, 0, 0, 0, 0};
+	/* two chunks; the first has a NAME only and ends on a word, so a whole word of zeros
+	 * follows */
+	uint8_t two[] = {0x82, 202, 0, 7, 0, 0, 0,   1,   2,   2,   'x', 'y', 0, 0, 0, 0,
+	                 0,    0,   0, 9, 1, 4, 'a', '@', 'b', 'c', 0,   0,   0, 0, 0, 0};
 	struct dp_rtcp_pkt p = only(two, sizeof(two));
 	const uint8_t *cname;
 	uint32_t ssrc;
@@ -185,7 +196,8 @@ static void bye(void **state)
 static void nack(void **state)
 {
 	static const uint16_t want[] = {65535, 0, 15, 300};
-	const uint8_t b[] = {0x81, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0x80, 0x01, 0x01, 0x2c, 0, 0};
+	const uint8_t b[] = {0x81, 205, 0,    4,    0,    0,    0,    1,    0, 0,
+	                     0,    2,   0xff, 0xff, 0x80, 0x01, 0x01, 0x2c, 0, 0};
 	struct dp_rtcp_pkt p = only(b, sizeof(b));
 	struct dp_rtcp_nack_iter it;
 	struct dp_rtcp_fb fb;
@@ -208,8 +220,8 @@ static void nack(void **state)
 
 static void fir(void **state)
 {
-	const uint8_t b[] = {0x84, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0,
-	                     0, 0, 0, 7, 3, 0, 0, 0, 0, 0, 0, 8, 255, 0, 0, 0};
+	const uint8_t b[] = {0x84, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0,   0, 0, 0,
+	                     0,    7,   3, 0, 0, 0, 0, 0, 0, 8, 255, 0, 0, 0};
 	struct dp_rtcp_pkt p = only(b, sizeof(b));
 	struct dp_rtcp_fb fb;
 	uint32_t count, ssrc;
@@ -229,8 +241,8 @@ static void fir(void **state)
 
 static void remb(void **state)
 {
-	uint8_t b[] = {0x8f, 206, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, 'R', 'E', 'M', 'B',
-	               2, 0x0b, 0xff, 0xff, 0, 0, 0, 7, 0, 0, 0, 8};
+	uint8_t b[] = {0x8f, 206, 0, 6,    0,    0,    0, 1, 0, 0, 0, 0, 'R', 'E',
+	               'M',  'B', 2, 0x0b, 0xff, 0xff, 0, 0, 0, 7, 0, 0, 0,   8};
 	struct dp_rtcp_pkt p = only(b, sizeof(b));
 	struct dp_rtcp_remb r;
 	struct dp_rtcp_fb fb;
@@ -257,10 +269,14 @@ static void remb(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(framing), cmocka_unit_test(sender_report),
-	        cmocka_unit_test(receiver_report), cmocka_unit_test(sdes),
-	        cmocka_unit_test(bye), cmocka_unit_test(nack),
-	        cmocka_unit_test(fir), cmocka_unit_test(remb),
+	    cmocka_unit_test(framing),
+	    cmocka_unit_test(sender_report),
+	    cmocka_unit_test(receiver_report),
+	    cmocka_unit_test(sdes),
+	    cmocka_unit_test(bye),
+	    cmocka_unit_test(nack),
+	    cmocka_unit_test(fir),
+	    cmocka_unit_test(remb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

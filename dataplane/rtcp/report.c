@@ -21,9 +21,9 @@ bool dp_rtcp_rtt_us(uint32_t *us, uint32_t now_mid, const struct dp_rtcp_block *
 void dp_rtcp_block_of(struct dp_rtcp_block *out, struct sh_rx_stream *s, uint64_t now_ns)
 {
 	*out = (struct dp_rtcp_block){
-	        .ssrc = s->ssrc,
-	        .max_ext_seq = s->max_ext_seq,
-	        .jitter = s->jitter_q4 >> 4,
+	    .ssrc = s->ssrc,
+	    .max_ext_seq = s->max_ext_seq,
+	    .jitter = s->jitter_q4 >> 4,
 	};
 	if (s->sr_at_ns) {
 		out->lsr = dp_ntp_mid(s->sr_ntp);

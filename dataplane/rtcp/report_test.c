@@ -27,7 +27,7 @@ static void round_trip(void **state)
 	struct dp_rtcp_block b = {.lsr = 0xb7052000, .dlsr = 0x00054000};
 	uint32_t us = 1;
 
-	assert_true(dp_rtcp_rtt_us(&us, 0xb710 << 16 | 0x8000, &b));
+	assert_true(dp_rtcp_rtt_us(&us, 0xb7108000, &b));
 	assert_int_equal(us, 6125000);
 	assert_true(dp_rtcp_rtt_us(&us, b.lsr + b.dlsr - 60, &b)); // a hair before it could be
 	assert_int_equal(us, 0);
@@ -46,7 +46,8 @@ static void block_of_stream(void **state)
 
 	for (unsigned i = 0; i < 10; i++)
 		if (i != 4)
-			dp_rtp_rx_update(&s, &(struct dp_rtp_hdr){.seq = 65530 + i, .ts = i * 3000}, i * 33333333ull);
+			dp_rtp_rx_update(&s, &(struct dp_rtp_hdr){.seq = 65530 + i, .ts = i * 3000},
+			                 i * 33333333ull);
 	dp_rtcp_block_of(&b, &s, 0);
 	assert_int_equal(b.ssrc, 77);
 	assert_int_equal(b.max_ext_seq, 65539);
@@ -65,9 +66,9 @@ static void block_of_stream(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(ntp),
-	        cmocka_unit_test(round_trip),
-	        cmocka_unit_test(block_of_stream),
+	    cmocka_unit_test(ntp),
+	    cmocka_unit_test(round_trip),
+	    cmocka_unit_test(block_of_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

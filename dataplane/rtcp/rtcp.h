@@ -1,8 +1,9 @@
 /* RTCP: compounds in and out. RFC 3550 §6, 4585 (NACK, PLI), 5104 (FIR), 5506 (reduced size),
  * draft-alvestrand-rmcat-remb-03 (REMB). XR (RFC 3611) and unknown types are passed over.
  *
- * Pure code: no clock, no allocation, no DPDK. buf/len is one whole decrypted compound; nothing outside it is
- * read, and the parsed structures point into it. int results: 0 or -errno. Any thread, on data it owns. */
+ * Pure code: no clock, no allocation, no DPDK. buf/len is one whole decrypted compound; nothing
+ * outside it is read, and the parsed structures point into it. int results: 0 or -errno. Any
+ * thread, on data it owns. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,8 +44,9 @@ struct dp_rtcp_iter {
 
 enum { DP_RTCP_RSIZE = 1 }; // RFC 5506 negotiated: the first packet may be of any type
 
-/* Checks the framing of the whole compound (RFC 3550 A.2): versions, lengths that add up to len exactly, padding
- * in the last packet only, and SR or RR first unless DP_RTCP_RSIZE. 0, or -EBADMSG. */
+/* Checks the framing of the whole compound (RFC 3550 A.2): versions, lengths that add up to len
+ * exactly, padding in the last packet only, and SR or RR first unless DP_RTCP_RSIZE. 0, or
+ * -EBADMSG. */
 int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, unsigned flags);
 /* Next packet, in order; false: no more. */
 bool dp_rtcp_next(struct dp_rtcp_iter *it, struct dp_rtcp_pkt *out);
@@ -86,7 +88,8 @@ struct dp_rtcp_fb {
 };
 int dp_rtcp_fb(struct dp_rtcp_fb *out, const struct dp_rtcp_pkt *p); // -EBADMSG
 
-/* Generic NACK (RFC 4585 §6.2.1): for (dp_rtcp_nack_first(&it, &fb) == 0; dp_rtcp_nack_next(&it, &seq);) … */
+/* Generic NACK (RFC 4585 §6.2.1): for (dp_rtcp_nack_first(&it, &fb) == 0; dp_rtcp_nack_next(&it,
+ * &seq);) … */
 struct dp_rtcp_nack_iter {
 	const uint8_t *at, *end;
 	uint32_t bits; // of the current entry: bit 0 = pid, bit i = pid + i
@@ -99,8 +102,8 @@ bool dp_rtcp_nack_next(struct dp_rtcp_nack_iter *it, uint16_t *seq);
 int dp_rtcp_fir_count(uint32_t *count, const struct dp_rtcp_fb *fb);
 void dp_rtcp_fir(uint32_t *ssrc, uint8_t *seq, const struct dp_rtcp_fb *fb, uint32_t i);
 
-/* REMB. bps saturates at UINT64_MAX. -ENOENT: another application layer feedback; -EBADMSG. SSRC i is
- * dp_get32(out->ssrcs + 4 * i). */
+/* REMB. bps saturates at UINT64_MAX. -ENOENT: another application layer feedback; -EBADMSG. SSRC i
+ * is dp_get32(out->ssrcs + 4 * i). */
 struct dp_rtcp_remb {
 	uint64_t bps;
 	const uint8_t *ssrcs;
@@ -115,7 +118,7 @@ struct dp_rtcp_out {
 	uint32_t room, len; // len: written so far, multiple of 4
 };
 
-/* All: 0; -ENOSPC (nothing was written, len unchanged); -EINVAL: more than the count field carries. */
+/* All: 0; -ENOSPC (nothing was written, len unchanged); -EINVAL: none, or too many for the count. */
 int dp_rtcp_put_sr(struct dp_rtcp_out *o, const struct dp_rtcp_sr *sr,
                    const struct dp_rtcp_block *blocks, uint32_t n); // n 0..31
 int dp_rtcp_put_rr(struct dp_rtcp_out *o, uint32_t ssrc, const struct dp_rtcp_block *blocks,
@@ -153,8 +156,8 @@ static inline uint64_t dp_ntp_short_to_us(uint32_t d)
 	return ((uint64_t)d * 1000000u) >> 16;
 }
 
-/* Round-trip time from a report block that arrived at now_mid (dp_ntp_mid of the clock that SRs are sent with).
- * false: no LSR yet, or a result below -1 ms or over 60 s (then *us is untouched). */
+/* Round-trip time from a report block that arrived at now_mid (dp_ntp_mid of the clock that SRs are
+ * sent with). false: no LSR yet, or a result below -1 ms or over 60 s (then *us is untouched). */
 bool dp_rtcp_rtt_us(uint32_t *us, uint32_t now_mid, const struct dp_rtcp_block *b);
 
 /* Report block about s at now_ns (clock of s->sr_at_ns). Advances s's priors: once a report. */

@@ -1,5 +1,5 @@
-/* Header extensions in and out: what ext.c finds is checked against bytes by hand, and what write.c makes against
- * what ext.c finds in it. */
+/* Header extensions in and out: what ext.c finds is checked against bytes by hand, and what write.c
+ * makes against what ext.c finds in it. */
 #include "dataplane/rtp/rtp.h"
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ids in these tests: MID 1, audio level 2, abs-send-time 3, TWCC 4, dependency descriptor 5, colour space 20 */
+/* ids in these tests: MID 1, audio level 2, abs-send-time 3, TWCC 4, dependency descriptor 5,
+ * colour space 20 */
 static const uint8_t ids[SH_EXT_COUNT] = {
-        [SH_EXT_MID] = 1,  [SH_EXT_AUDIO_LEVEL] = 2, [SH_EXT_ABS_SEND_TIME] = 3,
-        [SH_EXT_TWCC] = 4, [SH_EXT_DEPENDENCY] = 5,  [SH_EXT_COLOR_SPACE] = 20,
+    [SH_EXT_MID] = 1,  [SH_EXT_AUDIO_LEVEL] = 2, [SH_EXT_ABS_SEND_TIME] = 3,
+    [SH_EXT_TWCC] = 4, [SH_EXT_DEPENDENCY] = 5,  [SH_EXT_COLOR_SPACE] = 20,
 };
 
 struct packet {
@@ -23,7 +24,8 @@ struct packet {
 	struct dp_rtp_exts e;
 };
 
-/* A packet with an extension of that profile and body, whose length is made a multiple of 4 by the caller. */
+/* A packet with an extension of that profile and body, whose length is made a multiple of 4 by the
+ * caller. */
 static int make(struct packet *p, uint16_t profile, const void *body, uint32_t len)
 {
 	memset(p, 0, sizeof(*p));
@@ -48,9 +50,12 @@ static void one_byte(void **state)
 {
 	struct packet p;
 
-	assert_int_equal(make(&p, 0xbede, "\x10\x61\x00\x00\x20\x85\x32\x01\x02\x03\x41\xbe\xef\x91\xff\xff", 16), 0);
+	assert_int_equal(make(&p, 0xbede,
+	                      "\x10\x61\x00\x00\x20\x85\x32\x01\x02\x03\x41\xbe\xef\x91\xff\xff",
+	                      16),
+	                 0);
 	assert_int_equal(p.e.present, 1u << SH_EXT_MID | 1u << SH_EXT_AUDIO_LEVEL |
-	                                      1u << SH_EXT_ABS_SEND_TIME | 1u << SH_EXT_TWCC);
+	                                  1u << SH_EXT_ABS_SEND_TIME | 1u << SH_EXT_TWCC);
 	check(&p, SH_EXT_MID, "a", 1);
 	check(&p, SH_EXT_AUDIO_LEVEL, "\x85", 1);
 	check(&p, SH_EXT_ABS_SEND_TIME, "\x01\x02\x03", 3);
@@ -69,7 +74,11 @@ static void one_byte_edges(void **state)
 	assert_int_equal(make(&p, 0xbede, "\x10\x61\x10\x62", 4), 0);
 	check(&p, SH_EXT_MID, "a", 1);
 	/* 16 bytes, the longest */
-	assert_int_equal(make(&p, 0xbede, "\x1f" "0123456789abcdef\0\0\0", 20), 0);
+	assert_int_equal(make(&p, 0xbede,
+	                      "\x1f"
+	                      "0123456789abcdef\0\0\0",
+	                      20),
+	                 0);
 	check(&p, SH_EXT_MID, "0123456789abcdef", 16);
 	/* past the end: what came before is kept */
 	assert_int_equal(make(&p, 0xbede, "\x10\x61\x33\x01", 4), -EBADMSG);
@@ -89,7 +98,8 @@ static void two_byte(void **state)
 	struct packet p;
 
 	/* application bits in the profile; padding; an empty element; an id above 15 */
-	assert_int_equal(make(&p, 0x1005, "\x01\x01\x61\x00\x02\x00\x14\x04\x09\x08\x07\x06", 12), 0);
+	assert_int_equal(make(&p, 0x1005, "\x01\x01\x61\x00\x02\x00\x14\x04\x09\x08\x07\x06", 12),
+	                 0);
 	check(&p, SH_EXT_MID, "a", 1);
 	check(&p, SH_EXT_AUDIO_LEVEL, "", 0);
 	assert_int_not_equal(p.e.off[SH_EXT_AUDIO_LEVEL], 0);
@@ -118,14 +128,15 @@ static int rewrite(struct packet *out, const struct dp_rtp_tmpl *t, const struct
 }
 
 static const uint8_t other_ids[SH_EXT_COUNT] = {
-        [SH_EXT_MID] = 9,   [SH_EXT_AUDIO_LEVEL] = 8, [SH_EXT_ABS_SEND_TIME] = 7,
-        [SH_EXT_TWCC] = 6,  [SH_EXT_DEPENDENCY] = 2,  [SH_EXT_COLOR_SPACE] = 11,
+    [SH_EXT_MID] = 9,  [SH_EXT_AUDIO_LEVEL] = 8, [SH_EXT_ABS_SEND_TIME] = 7,
+    [SH_EXT_TWCC] = 6, [SH_EXT_DEPENDENCY] = 2,  [SH_EXT_COLOR_SPACE] = 11,
 };
 
 static void writes_plain(void **state)
 {
 	const uint8_t none[SH_EXT_COUNT] = {0};
-	struct dp_rtp_write w = {.ts = 0xfffffffe, .ssrc = 0x80000001, .seq = 65535, .pt = 127, .marker = 1};
+	struct dp_rtp_write w = {
+	    .ts = 0xfffffffe, .ssrc = 0x80000001, .seq = 65535, .pt = 127, .marker = 1};
 	struct dp_rtp_tmpl t;
 	struct packet p;
 
@@ -149,11 +160,13 @@ static void writes_fresh_and_copies(void **state)
 	struct dp_rtp_tmpl t;
 
 	/* MID, abs-send-time and TWCC of the publisher must not come through; audio level must */
-	assert_int_equal(make(&in, 0xbede, "\x10\x61\x20\x85\x32\x01\x02\x03\x41\xbe\xef\x00", 12), 0);
+	assert_int_equal(make(&in, 0xbede, "\x10\x61\x20\x85\x32\x01\x02\x03\x41\xbe\xef\x00", 12),
+	                 0);
 	dp_rtp_tmpl_init(&t, other_ids, false, (const uint8_t *)"video", 5);
 	w.exts = &in.e;
 	w.exts_buf = in.buf;
-	assert_int_equal(rewrite(&out, &t, &w, other_ids), 12 + 4 + 16); // 6 + 4 + 3 + 2 bytes, padded
+	assert_int_equal(rewrite(&out, &t, &w, other_ids),
+	                 12 + 4 + 16); // 6 + 4 + 3 + 2 bytes, padded
 	assert_int_equal(out.h.ext_profile, 0xbede);
 	check(&out, SH_EXT_MID, "video", 5);
 	check(&out, SH_EXT_ABS_SEND_TIME, "\xab\xcd\xef", 3);
@@ -278,16 +291,16 @@ static void abs_send_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(one_byte),
-	        cmocka_unit_test(one_byte_edges),
-	        cmocka_unit_test(two_byte),
-	        cmocka_unit_test(writes_plain),
-	        cmocka_unit_test(writes_fresh_and_copies),
-	        cmocka_unit_test(long_element),
-	        cmocka_unit_test(empty_element_is_left_out),
-	        cmocka_unit_test(high_ids),
-	        cmocka_unit_test(bounded),
-	        cmocka_unit_test(abs_send_time),
+	    cmocka_unit_test(one_byte),
+	    cmocka_unit_test(one_byte_edges),
+	    cmocka_unit_test(two_byte),
+	    cmocka_unit_test(writes_plain),
+	    cmocka_unit_test(writes_fresh_and_copies),
+	    cmocka_unit_test(long_element),
+	    cmocka_unit_test(empty_element_is_left_out),
+	    cmocka_unit_test(high_ids),
+	    cmocka_unit_test(bounded),
+	    cmocka_unit_test(abs_send_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
-/* Where a frame starts, and whether a decoder can start there: the first bytes of the payload formats.
- * VP8: RFC 7741 §4.2, §4.3. VP9: RFC 9628 §4.2. H264: RFC 6184 §5.2 to §5.8 (packetization modes 0 and 1).
- * AV1: the AV1 RTP specification §4.4 and its Dependency Descriptor. */
+/* Where a frame starts, and whether a decoder can start there: the first bytes of the payload
+ * formats.
+ *   VP8: RFC 7741 §4.2, §4.3. VP9: RFC 9628 §4.2.
+ *   H264: RFC 6184 §5.2 to §5.8 (packetization modes 0 and 1).
+ *   AV1: the AV1 RTP specification §4.4 and its Dependency Descriptor. */
 #include "dataplane/rtp/rtp.h"
 
 enum { BOTH = DP_FRAME_START | DP_FRAME_KEY };
@@ -117,7 +119,8 @@ static int obu_first_byte(const uint8_t *p, uint32_t len)
 	return at < len ? p[at] : -1;
 }
 
-/* For senders without Dependency Descriptor and with an unset N bit: a sequence header in front of a key frame. */
+/* For senders without Dependency Descriptor and with an unset N bit: a sequence header in front of
+ * a key frame. */
 static unsigned frame_av1_obus(const uint8_t *p, uint32_t len)
 {
 	unsigned count = p[0] >> 4 & 3, flags = 0;
@@ -160,7 +163,7 @@ static unsigned frame_av1(const uint8_t *p, uint32_t len, const uint8_t *dd, uin
 	if (dd_len >= 3) {
 		if (!(dd[0] & 0x80)) // start_of_frame
 			return 0;
-		/* template_dependency_structure_present_flag: first packet of a coded video sequence */
+		/* template_dependency_structure_present_flag: a coded video sequence begins */
 		if ((dd_len > 3 && (dd[3] & 0x80)) || (p[0] & N))
 			return BOTH;
 		return DP_FRAME_START;

@@ -15,79 +15,95 @@ struct row {
 };
 
 static const struct row rows[] = {
-        /* 0: VP8, RFC 7741 */
-        {SH_CODEC_VP8, K, 4, 0, {0x10, 0x00, 0x9d, 0x01}},              // no extension, P 0
-        {SH_CODEC_VP8, S, 4, 0, {0x10, 0x01, 0x9d, 0x01}},              // P 1
-        {SH_CODEC_VP8, 0, 4, 0, {0x00, 0x00}},                          // S 0: continuation
-        {SH_CODEC_VP8, 0, 4, 0, {0x11, 0x00}},                          // second partition
-        {SH_CODEC_VP8, K, 4, 0, {0x90, 0x80, 0x11, 0x50}},              // 7-bit PictureID
-        {SH_CODEC_VP8, S, 5, 0, {0x90, 0x80, 0x91, 0x50, 0x51}},        // 15-bit PictureID
-        {SH_CODEC_VP8, K, 7, 0, {0x90, 0xf0, 0x91, 0x51, 0x07, 0x20, 0x50}}, // I, L, T, K
-        {SH_CODEC_VP8, K, 5, 0, {0x90, 0x10, 0x07, 0x50}},              // K alone has the byte
-        {SH_CODEC_VP8, 0, 6, 0, {0x90, 0xf0, 0x91, 0x51, 0x07, 0x20}},  // ends in the descriptor
-        {SH_CODEC_VP8, 0, 1, 0, {0x90}},
-        {SH_CODEC_VP8, 0, 2, 0, {0x90, 0x80}},
-        {SH_CODEC_VP8, 0, 1, 0, {0x10}},
-        {SH_CODEC_VP8, 0, 0, 0, {0}},
-        /* 13: VP9, RFC 9628 */
-        {SH_CODEC_VP9, K, 4, 0, {0x8c, 0x11}},                          // I B E, no layers
-        {SH_CODEC_VP9, S, 4, 0, {0xcc, 0x11}},                          // P
-        {SH_CODEC_VP9, 0, 4, 0, {0x84, 0x11}},                          // B 0
-        {SH_CODEC_VP9, K, 6, 0, {0xaa, 0x91, 0x22, 0x00, 0x05, 0x18}},  // I L B V, SID 0, TL0PICIDX
-        {SH_CODEC_VP9, 0, 6, 0, {0xac, 0x91, 0x22, 0x03, 0x05, 0x18}},  // SID 1 of a key picture
-        {SH_CODEC_VP9, S, 6, 0, {0xec, 0x91, 0x22, 0x00, 0x05, 0x18}},  // delta, SID 0
-        {SH_CODEC_VP9, K, 5, 0, {0xbc, 0x91, 0x22, 0x00, 0x18}},        // flexible: no TL0PICIDX
-        {SH_CODEC_VP9, S, 6, 0, {0xfc, 0x91, 0x22, 0x00, 0x02, 0x18}},  // flexible, P_DIFF
-        {SH_CODEC_VP9, K, 3, 0, {0x28, 0x80, 0x00}},                    // no PictureID; TID 4
-        {SH_CODEC_VP9, 0, 1, 0, {0x8c}},
-        {SH_CODEC_VP9, 0, 2, 0, {0xac, 0x11}},
-        {SH_CODEC_VP9, 0, 3, 0, {0xac, 0x11, 0x00}},                    // TL0PICIDX missing
-        /* 25: H264, RFC 6184 */
-        {SH_CODEC_H264, K, 3, 0, {0x65, 0x88, 0x84}},                   // IDR, first_mb 0
-        {SH_CODEC_H264, 0, 3, 0, {0x65, 0x40, 0x84}},                   // IDR, a later slice
-        {SH_CODEC_H264, S, 3, 0, {0x41, 0x9a, 0x00}},                   // slice
-        {SH_CODEC_H264, 0, 3, 0, {0x41, 0x1a, 0x00}},                   // later slice
-        {SH_CODEC_H264, K, 4, 0, {0x67, 0x42, 0xc0, 0x1f}},             // SPS
-        {SH_CODEC_H264, S, 2, 0, {0x68, 0xce}},                         // PPS alone
-        {SH_CODEC_H264, S, 2, 0, {0x09, 0x10}},                         // delimiter
-        {SH_CODEC_H264, K, 10, 0, {0x78, 0, 2, 0x67, 0x42, 0, 3, 0x68, 0xce, 0x3c}}, // STAP-A
-        {SH_CODEC_H264, K, 10, 0, {0x78, 0, 2, 0x09, 0x10, 0, 3, 0x65, 0x88, 0x3c}},
-        {SH_CODEC_H264, S, 10, 0, {0x78, 0, 2, 0x09, 0x10, 0, 3, 0x41, 0x9a, 0x3c}},
-        {SH_CODEC_H264, S, 10, 0, {0x78, 0, 2, 0x09, 0x10, 0, 9, 0x65, 0x88, 0x3c}}, // second too long
-        {SH_CODEC_H264, 0, 4, 0, {0x78, 0, 0, 0x65}},                   // empty unit
-        {SH_CODEC_H264, 0, 2, 0, {0x78, 0}},
-        {SH_CODEC_H264, K, 4, 0, {0x7c, 0x85, 0x88, 0x84}},             // FU-A start of an IDR
-        {SH_CODEC_H264, 0, 4, 0, {0x7c, 0x05, 0x88, 0x84}},             // middle
-        {SH_CODEC_H264, 0, 4, 0, {0x7c, 0x45, 0x88, 0x84}},             // end
-        {SH_CODEC_H264, S, 4, 0, {0x7c, 0x81, 0x9a, 0x84}},
-        {SH_CODEC_H264, 0, 2, 0, {0x7c, 0x85}},
-        {SH_CODEC_H264, 0, 1, 0, {0x7c}},
-        {SH_CODEC_H264, 0, 1, 0, {0x65}},
-        /* 45: AV1 */
-        {SH_CODEC_AV1, K, 3, 0, {0x18, 0x0a, 0x0b}},                    // N
-        {SH_CODEC_AV1, S, 3, 0, {0x10, 0x30, 0x20}},                    // frame OBU, inter
-        {SH_CODEC_AV1, 0, 3, 0, {0x90, 0x30, 0x20}},                    // Z: continued
-        {SH_CODEC_AV1, K, 7, 0, {0x20, 0x03, 0x08, 0x00, 0x00, 0x30, 0x00}}, // W 2: sequence header, key frame
-        {SH_CODEC_AV1, S, 7, 0, {0x20, 0x03, 0x08, 0x00, 0x00, 0x30, 0x20}}, // repeated before an inter frame
-        {SH_CODEC_AV1, S, 7, 0, {0x20, 0x03, 0x08, 0x00, 0x00, 0x30, 0x80}}, // shows an existing one
-        {SH_CODEC_AV1, K, 8, 0, {0x00, 0x03, 0x08, 0x00, 0x00, 0x02, 0x30, 0x00}}, // W 0: all have lengths
-        {SH_CODEC_AV1, K, 9, 0, {0x00, 0x03, 0x08, 0x00, 0x00, 0x03, 0x32, 0x01, 0x10}}, // with obu_size
-        {SH_CODEC_AV1, K, 3, 0, {0x10, 0x08, 0x00}},                    // sequence header alone
-        {SH_CODEC_AV1, 0, 3, 0, {0x00, 0x7f, 0x08}},                    // length past the end
-        {SH_CODEC_AV1, 0, 4, 0, {0x00, 0xff, 0xff, 0xff}},              // endless leb128
-        {SH_CODEC_AV1, 0, 1, 0, {0x00}},
-        {SH_CODEC_AV1, K, 3, 4, {0x10, 0x30, 0x00}, {0x80, 0, 1, 0x80}}, // DD with a structure
-        {SH_CODEC_AV1, S, 3, 3, {0x10, 0x30, 0x00}, {0x80, 0, 1}},      // DD without
-        {SH_CODEC_AV1, S, 3, 4, {0x10, 0x30, 0x00}, {0x80, 0, 1, 0x40}}, // only active targets
-        {SH_CODEC_AV1, 0, 3, 4, {0x90, 0x30, 0x00}, {0x40, 0, 1, 0x80}}, // not the start of a frame
-        {SH_CODEC_AV1, K, 3, 3, {0x18, 0x30, 0x00}, {0x80, 0, 1}},      // N decides too
-        {SH_CODEC_AV1, S, 3, 2, {0x10, 0x30, 0x20}, {0x80, 0}},         // DD too short to be one
-        /* 63: others */
-        {SH_CODEC_OPUS, K, 1, 0, {0}},
-        {SH_CODEC_PCMU, K, 1, 0, {0}},
-        {SH_CODEC_OPUS, 0, 0, 0, {0}},
-        {SH_CODEC_RTX, 0, 5, 0, {0}},
-        {SH_CODEC_NONE, 0, 5, 0, {0}},
+    /* 0: VP8, RFC 7741 */
+    {SH_CODEC_VP8, K, 4, 0, {0x10, 0x00, 0x9d, 0x01}},                   // no extension, P 0
+    {SH_CODEC_VP8, S, 4, 0, {0x10, 0x01, 0x9d, 0x01}},                   // P 1
+    {SH_CODEC_VP8, 0, 4, 0, {0x00, 0x00}},                               // S 0: continuation
+    {SH_CODEC_VP8, 0, 4, 0, {0x11, 0x00}},                               // second partition
+    {SH_CODEC_VP8, K, 4, 0, {0x90, 0x80, 0x11, 0x50}},                   // 7-bit PictureID
+    {SH_CODEC_VP8, S, 5, 0, {0x90, 0x80, 0x91, 0x50, 0x51}},             // 15-bit PictureID
+    {SH_CODEC_VP8, K, 7, 0, {0x90, 0xf0, 0x91, 0x51, 0x07, 0x20, 0x50}}, // I, L, T, K
+    {SH_CODEC_VP8, K, 5, 0, {0x90, 0x10, 0x07, 0x50}},                   // K alone has the byte
+    {SH_CODEC_VP8, 0, 6, 0, {0x90, 0xf0, 0x91, 0x51, 0x07, 0x20}},       // ends in the descriptor
+    {SH_CODEC_VP8, 0, 1, 0, {0x90}},
+    {SH_CODEC_VP8, 0, 2, 0, {0x90, 0x80}},
+    {SH_CODEC_VP8, 0, 1, 0, {0x10}},
+    {SH_CODEC_VP8, 0, 0, 0, {0}},
+    /* 13: VP9, RFC 9628 */
+    {SH_CODEC_VP9, K, 4, 0, {0x8c, 0x11}},                         // I B E, no layers
+    {SH_CODEC_VP9, S, 4, 0, {0xcc, 0x11}},                         // P
+    {SH_CODEC_VP9, 0, 4, 0, {0x84, 0x11}},                         // B 0
+    {SH_CODEC_VP9, K, 6, 0, {0xaa, 0x91, 0x22, 0x00, 0x05, 0x18}}, // I L B V, SID 0, TL0PICIDX
+    {SH_CODEC_VP9, 0, 6, 0, {0xac, 0x91, 0x22, 0x03, 0x05, 0x18}}, // SID 1 of a key picture
+    {SH_CODEC_VP9, S, 6, 0, {0xec, 0x91, 0x22, 0x00, 0x05, 0x18}}, // delta, SID 0
+    {SH_CODEC_VP9, K, 5, 0, {0xbc, 0x91, 0x22, 0x00, 0x18}},       // flexible: no TL0PICIDX
+    {SH_CODEC_VP9, S, 6, 0, {0xfc, 0x91, 0x22, 0x00, 0x02, 0x18}}, // flexible, P_DIFF
+    {SH_CODEC_VP9, K, 3, 0, {0x28, 0x80, 0x00}},                   // no PictureID; TID 4
+    {SH_CODEC_VP9, 0, 1, 0, {0x8c}},
+    {SH_CODEC_VP9, 0, 2, 0, {0xac, 0x11}},
+    {SH_CODEC_VP9, 0, 3, 0, {0xac, 0x11, 0x00}}, // TL0PICIDX missing
+    /* 25: H264, RFC 6184 */
+    {SH_CODEC_H264, K, 3, 0, {0x65, 0x88, 0x84}},       // IDR, first_mb 0
+    {SH_CODEC_H264, 0, 3, 0, {0x65, 0x40, 0x84}},       // IDR, a later slice
+    {SH_CODEC_H264, S, 3, 0, {0x41, 0x9a, 0x00}},       // slice
+    {SH_CODEC_H264, 0, 3, 0, {0x41, 0x1a, 0x00}},       // later slice
+    {SH_CODEC_H264, K, 4, 0, {0x67, 0x42, 0xc0, 0x1f}}, // SPS
+    {SH_CODEC_H264, S, 2, 0, {0x68, 0xce}},             // PPS alone
+    {SH_CODEC_H264, S, 2, 0, {0x09, 0x10}},             // delimiter
+    {SH_CODEC_H264, K, 10, 0, {0x78, 0, 2, 0x67, 0x42, 0, 3, 0x68, 0xce, 0x3c}}, // STAP-A
+    {SH_CODEC_H264, K, 10, 0, {0x78, 0, 2, 0x09, 0x10, 0, 3, 0x65, 0x88, 0x3c}},
+    {SH_CODEC_H264, S, 10, 0, {0x78, 0, 2, 0x09, 0x10, 0, 3, 0x41, 0x9a, 0x3c}},
+    {SH_CODEC_H264, S, 10, 0, {0x78, 0, 2, 0x09, 0x10, 0, 9, 0x65, 0x88, 0x3c}}, // second too long
+    {SH_CODEC_H264, 0, 4, 0, {0x78, 0, 0, 0x65}},                                // empty unit
+    {SH_CODEC_H264, 0, 2, 0, {0x78, 0}},
+    {SH_CODEC_H264, K, 4, 0, {0x7c, 0x85, 0x88, 0x84}}, // FU-A start of an IDR
+    {SH_CODEC_H264, 0, 4, 0, {0x7c, 0x05, 0x88, 0x84}}, // middle
+    {SH_CODEC_H264, 0, 4, 0, {0x7c, 0x45, 0x88, 0x84}}, // end
+    {SH_CODEC_H264, S, 4, 0, {0x7c, 0x81, 0x9a, 0x84}},
+    {SH_CODEC_H264, 0, 2, 0, {0x7c, 0x85}},
+    {SH_CODEC_H264, 0, 1, 0, {0x7c}},
+    {SH_CODEC_H264, 0, 1, 0, {0x65}},
+    /* 45: AV1 */
+    {SH_CODEC_AV1, K, 3, 0, {0x18, 0x0a, 0x0b}}, // N
+    {SH_CODEC_AV1, S, 3, 0, {0x10, 0x30, 0x20}}, // frame OBU, inter
+    {SH_CODEC_AV1, 0, 3, 0, {0x90, 0x30, 0x20}}, // Z: continued
+    {SH_CODEC_AV1,
+     K,
+     7,
+     0,
+     {0x20, 0x03, 0x08, 0x00, 0x00, 0x30, 0x00}}, // W 2: sequence header, key frame
+    {SH_CODEC_AV1,
+     S,
+     7,
+     0,
+     {0x20, 0x03, 0x08, 0x00, 0x00, 0x30, 0x20}}, // repeated before an inter frame
+    {SH_CODEC_AV1, S, 7, 0, {0x20, 0x03, 0x08, 0x00, 0x00, 0x30, 0x80}}, // shows an existing one
+    {SH_CODEC_AV1,
+     K,
+     8,
+     0,
+     {0x00, 0x03, 0x08, 0x00, 0x00, 0x02, 0x30, 0x00}}, // W 0: all have lengths
+    {SH_CODEC_AV1,
+     K,
+     9,
+     0,
+     {0x00, 0x03, 0x08, 0x00, 0x00, 0x03, 0x32, 0x01, 0x10}}, // with obu_size
+    {SH_CODEC_AV1, K, 3, 0, {0x10, 0x08, 0x00}},              // sequence header alone
+    {SH_CODEC_AV1, 0, 3, 0, {0x00, 0x7f, 0x08}},              // length past the end
+    {SH_CODEC_AV1, 0, 4, 0, {0x00, 0xff, 0xff, 0xff}},        // endless leb128
+    {SH_CODEC_AV1, 0, 1, 0, {0x00}},
+    {SH_CODEC_AV1, K, 3, 4, {0x10, 0x30, 0x00}, {0x80, 0, 1, 0x80}}, // DD with a structure
+    {SH_CODEC_AV1, S, 3, 3, {0x10, 0x30, 0x00}, {0x80, 0, 1}},       // DD without
+    {SH_CODEC_AV1, S, 3, 4, {0x10, 0x30, 0x00}, {0x80, 0, 1, 0x40}}, // only active targets
+    {SH_CODEC_AV1, 0, 3, 4, {0x90, 0x30, 0x00}, {0x40, 0, 1, 0x80}}, // not the start of a frame
+    {SH_CODEC_AV1, K, 3, 3, {0x18, 0x30, 0x00}, {0x80, 0, 1}},       // N decides too
+    {SH_CODEC_AV1, S, 3, 2, {0x10, 0x30, 0x20}, {0x80, 0}},          // DD too short to be one
+    /* 63: others */
+    {SH_CODEC_OPUS, K, 1, 0, {0}},
+    {SH_CODEC_PCMU, K, 1, 0, {0}},
+    {SH_CODEC_OPUS, 0, 0, 0, {0}},
+    {SH_CODEC_RTX, 0, 5, 0, {0}},
+    {SH_CODEC_NONE, 0, 5, 0, {0}},
 };
 
 static unsigned frame_exact(unsigned codec, const uint8_t *p, uint32_t len, const uint8_t *dd,
@@ -117,21 +133,21 @@ static void table(void **state)
 	}
 }
 
-/* A key frame that is cut anywhere is never read past its end, and KEY never comes without START. */
+/* A key frame cut anywhere is never read past its end, and KEY never comes without START. */
 static void truncated(void **state)
 {
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		for (uint32_t len = 0; len < rows[i].len; len++)
-			assert_int_not_equal(frame_exact(rows[i].codec, rows[i].p, len, rows[i].dd,
-			                                 rows[i].dd_len),
-			                     DP_FRAME_KEY);
+			assert_int_not_equal(
+			    frame_exact(rows[i].codec, rows[i].p, len, rows[i].dd, rows[i].dd_len),
+			    DP_FRAME_KEY);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(table),
-	        cmocka_unit_test(truncated),
+	    cmocka_unit_test(table),
+	    cmocka_unit_test(truncated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

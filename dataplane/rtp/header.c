@@ -1,9 +1,9 @@
 /* The RTP fixed header, RFC 3550 §5.1.
  *
- * This folder in packet order: header.c and ext.c take an incoming packet apart, replay.c guards its index,
- * frame.c looks at what it carries, rx.c and nack.c keep account of what came and what did not, write.c makes the
- * header of what goes out. Nothing here keeps state of its own: all of it is the caller's, in the slabs or in
- * worker-private memory, and lives as long as the stream. */
+ * This folder in packet order: header.c and ext.c take an incoming packet apart, replay.c guards
+ * its index, frame.c looks at what it carries, rx.c and nack.c keep account of what came and what
+ * did not, write.c makes the header of what goes out. Nothing here keeps state of its own: all of
+ * it is the caller's, in the slabs or in worker-private memory, and lives as long as the stream. */
 #include "dataplane/rtp/rtp.h"
 #include <errno.h>
 

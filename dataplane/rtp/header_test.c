@@ -21,11 +21,11 @@ static int parse_exact(struct dp_rtp_hdr *h, const uint8_t *p, uint32_t len, boo
 }
 
 static const uint8_t full[] = {
-        0xb2, 0xe0, 0x12, 0x34, 0x01, 0x02, 0x03, 0x04, 0xca, 0xfe, 0xba, 0xbe, // V P X CC=2, M, PT 96
-        0, 0, 0, 1, 0, 0, 0, 2,                                                 // CSRCs
-        0xbe, 0xde, 0x00, 0x01, 0x10, 0xaa, 0x00, 0x00,                         // extension, one word
-        1, 2, 3, 4, 5,                                                          // payload
-        0, 0, 3,                                                                // padding
+    0xb2, 0xe0, 0x12, 0x34, 0x01, 0x02, 0x03, 0x04, 0xca, 0xfe, 0xba, 0xbe, // V P X CC=2, M, PT 96
+    0,    0,    0,    1,    0,    0,    0,    2,                            // CSRCs
+    0xbe, 0xde, 0x00, 0x01, 0x10, 0xaa, 0x00, 0x00,                         // extension, one word
+    1,    2,    3,    4,    5,                                              // payload
+    0,    0,    3,                                                          // padding
 };
 
 static void every_field(void **state)
@@ -68,20 +68,20 @@ static void table(void **state)
 		int err;
 		uint16_t payload_len;
 	} row[] = {
-	        {{0x80, 0}, 12, 0, 0},                                           // 0 bare header
-	        {{0x40, 0}, 12, -EBADMSG, 0},                                    // 1 version 1
-	        {{0xc0, 0}, 12, -EBADMSG, 0},                                    // 2 version 3
-	        {{0xa0, 0}, 12, -EBADMSG, 0},                                    // 3 padding, no room for its count
-	        {{0xa0, 0, [12] = 1}, 13, 0, 0},                                 // 4 padding only
-	        {{0xa0, 0, [12] = 0}, 13, -EBADMSG, 0},                          // 5 padding count 0
-	        {{0xa0, 0, [12] = 2}, 13, -EBADMSG, 0},                          // 6 reaches into the header
-	        {{0x90, 0, [15] = 0}, 16, 0, 0},                                 // 7 empty extension
-	        {{0x90, 0, [15] = 1}, 16, -EBADMSG, 0},                          // 8 extension past the end
-	        {{0x90, 0, [14] = 0xff, [15] = 0xff}, 20, -EBADMSG, 0},          // 9 far past it
-	        {{0x90, 0, [14] = 0x40, [15] = 0x00}, 20, -EBADMSG, 0},          // 10 4 * length is 2^16
-	        {{0x82, 0}, 20, 0, 0},                                           // 11 CSRCs only
-	        {{0x83, 0}, 20, -EBADMSG, 0},                                    // 12 one CSRC too many
-	        {{0x80, 0}, 20, 0, 8},                                           // 13 payload
+	    {{0x80, 0}, 12, 0, 0},                  // 0 bare header
+	    {{0x40, 0}, 12, -EBADMSG, 0},           // 1 version 1
+	    {{0xc0, 0}, 12, -EBADMSG, 0},           // 2 version 3
+	    {{0xa0, 0}, 12, -EBADMSG, 0},           // 3 padding, no room for its count
+	    {{0xa0, 0, [12] = 1}, 13, 0, 0},        // 4 padding only
+	    {{0xa0, 0, [12] = 0}, 13, -EBADMSG, 0}, // 5 padding count 0
+	    {{0xa0, 0, [12] = 2}, 13, -EBADMSG, 0}, // 6 reaches into the header
+	    {{0x90, 0, [15] = 0}, 16, 0, 0},        // 7 empty extension
+	    {{0x90, 0, [15] = 1}, 16, -EBADMSG, 0}, // 8 extension past the end
+	    {{0x90, 0, [14] = 0xff, [15] = 0xff}, 20, -EBADMSG, 0}, // 9 far past it
+	    {{0x90, 0, [14] = 0x40, [15] = 0x00}, 20, -EBADMSG, 0}, // 10 4 * length is 2^16
+	    {{0x82, 0}, 20, 0, 0},                                  // 11 CSRCs only
+	    {{0x83, 0}, 20, -EBADMSG, 0},                           // 12 one CSRC too many
+	    {{0x80, 0}, 20, 0, 8},                                  // 13 payload
 	};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
@@ -112,10 +112,10 @@ static void rtx_original_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_field),
-	        cmocka_unit_test(every_truncation),
-	        cmocka_unit_test(table),
-	        cmocka_unit_test(rtx_original_number),
+	    cmocka_unit_test(every_field),
+	    cmocka_unit_test(every_truncation),
+	    cmocka_unit_test(table),
+	    cmocka_unit_test(rtx_original_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

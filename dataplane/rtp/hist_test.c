@@ -19,7 +19,8 @@ static void keeps_the_newest(void **state)
 		assert_true(out == (s < 65500 + 64 ? DP_HIST_NONE : (s - 64) * 3));
 	}
 	for (uint32_t s = 65500; s < 65700; s++)
-		assert_true(dp_hist_get(&h, (uint16_t)s) == (s < 65700 - 64 ? DP_HIST_NONE : s * 3));
+		assert_true(dp_hist_get(&h, (uint16_t)s) ==
+		            (s < 65700 - 64 ? DP_HIST_NONE : s * 3));
 	assert_true(dp_hist_get(&h, (uint16_t)65700) == DP_HIST_NONE);
 }
 
@@ -73,9 +74,9 @@ static void everything_comes_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(keeps_the_newest),
-	        cmocka_unit_test(holes_and_late_ones),
-	        cmocka_unit_test(everything_comes_back),
+	    cmocka_unit_test(keeps_the_newest),
+	    cmocka_unit_test(holes_and_late_ones),
+	    cmocka_unit_test(everything_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

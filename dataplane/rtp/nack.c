@@ -1,6 +1,6 @@
-/* Gaps in an incoming stream and when to ask for them. The missing numbers are a short ascending array: appended
- * to when a packet jumps ahead, searched when one comes late, compacted when they are asked for. With no loss
- * nothing but `newest` is touched. */
+/* Gaps in an incoming stream and when to ask for them. The missing numbers are a short ascending
+ * array: appended to when a packet jumps ahead, searched when one comes late, compacted when they
+ * are asked for. With no loss nothing but `newest` is touched. */
 #include "dataplane/rtp/rtp.h"
 #include <string.h>
 
@@ -22,9 +22,9 @@ static void note_gap(struct dp_nack *n, uint16_t from, uint32_t missing, uint32_
 		forget_oldest(n, n->count + missing - DP_NACK_MAX);
 	for (uint32_t i = 0; i < missing; i++)
 		n->miss[n->count++] = (struct dp_nack_miss){
-		        .since_us = now_us,
-		        .next_us = now_us + DP_NACK_REORDER_US,
-		        .seq = from + i,
+		    .since_us = now_us,
+		    .next_us = now_us + DP_NACK_REORDER_US,
+		    .seq = from + i,
 		};
 }
 
@@ -80,7 +80,8 @@ uint32_t dp_nack_due(struct dp_nack *n, uint64_t now_ns, uint32_t rtt_us, uint16
 		return 0;
 	if (!rtt_us)
 		rtt_us = 100000;
-	wait = rtt_us + rtt_us / 8 + DP_NACK_REORDER_US; // an answer on its way should not be asked for again
+	/* an answer on its way should not be asked for again */
+	wait = rtt_us + rtt_us / 8 + DP_NACK_REORDER_US;
 	if (wait < DP_NACK_RETRY_US)
 		wait = DP_NACK_RETRY_US;
 	for (uint32_t i = 0; i < n->count; i++) {

@@ -77,8 +77,9 @@ static void overflow(void **state)
 	assert_int_equal(out[DP_NACK_MAX - 1], 20301);
 }
 
-/* A sender of 100,000 packets, 2 ms apart, over a path that loses some, delays some, and answers NACKs after an RTT
- * with the same loss. Nearly all must come, none be asked for that came, and the microsecond clock wraps within. */
+/* A sender of 100,000 packets, 2 ms apart, over a path that loses some, delays some, and answers
+ * NACKs after an RTT with the same loss. Nearly all must come, none be asked for that came, and the
+ * microsecond clock wraps within. */
 static void lossy_path(void **state)
 {
 	enum { COUNT = 100000, RTT = 40, LOSS = 10 };
@@ -95,14 +96,16 @@ static void lossy_path(void **state)
 
 		for (unsigned i = lo; i < COUNT && 2 * i <= ms; i++) {
 			if (arrive[i] == ms || again[i] == ms) {
-				recovered += again[i] == ms &&
-				             dp_nack_seen(&n, i, base + ms * MS) == DP_NACK_RECOVERED;
+				recovered +=
+				    again[i] == ms &&
+				    dp_nack_seen(&n, i, base + ms * MS) == DP_NACK_RECOVERED;
 				if (arrive[i] == ms)
 					dp_nack_seen(&n, i, base + ms * MS);
 				arrive[i] = 1; // came
 			}
 		}
-		for (unsigned k = dp_nack_due(&n, base + ms * MS, RTT * 1000, out, 64); k--; asked++) {
+		for (unsigned k = dp_nack_due(&n, base + ms * MS, RTT * 1000, out, 64); k--;
+		     asked++) {
 			unsigned i = dp_seq_extend(ms / 2, out[k]);
 
 			wrong += arrive[i] == 1;
@@ -123,10 +126,10 @@ static void lossy_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(gap_and_retry),
-	        cmocka_unit_test(gives_up),
-	        cmocka_unit_test(overflow),
-	        cmocka_unit_test(lossy_path),
+	    cmocka_unit_test(gap_and_retry),
+	    cmocka_unit_test(gives_up),
+	    cmocka_unit_test(overflow),
+	    cmocka_unit_test(lossy_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

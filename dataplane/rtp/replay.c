@@ -1,6 +1,6 @@
-/* SRTP and SRTCP replay windows, RFC 3711 §3.3.2: checked before authentication, moved only after it.
- * A window is a ring of bits by index modulo its size, so moving it forward means clearing the bits of the
- * indexes that were skipped. */
+/* SRTP and SRTCP replay windows, RFC 3711 §3.3.2: checked before authentication, moved only after
+ * it. A window is a ring of bits by index modulo its size, so moving it forward means clearing the
+ * bits of the indexes that were skipped. */
 #include "dataplane/rtp/rtp.h"
 #include <errno.h>
 #include <string.h>
@@ -79,7 +79,8 @@ int dp_replay_rtcp_check(const struct sh_endpoint *e, uint32_t ssrc, uint32_t in
 		return -EOVERFLOW;
 	if (i < 0)
 		return 0;
-	return window_check(e->srtcp_rx[i].window, SH_REPLAY_RTCP_BITS, e->srtcp_rx[i].index, index);
+	return window_check(e->srtcp_rx[i].window, SH_REPLAY_RTCP_BITS, e->srtcp_rx[i].index,
+	                    index);
 }
 
 int dp_replay_rtcp_commit(struct sh_endpoint *e, uint32_t ssrc, uint32_t index)
@@ -100,7 +101,7 @@ int dp_replay_rtcp_commit(struct sh_endpoint *e, uint32_t ssrc, uint32_t index)
 		e->srtcp_rx[i] = (struct sh_rx_srtcp){.ssrc = ssrc, .index = index};
 	}
 	e->srtcp_rx[i].used = newest_use + 1;
-	e->srtcp_rx[i].index = window_commit(e->srtcp_rx[i].window, SH_REPLAY_RTCP_BITS,
-	                                     e->srtcp_rx[i].index, index);
+	e->srtcp_rx[i].index =
+	    window_commit(e->srtcp_rx[i].window, SH_REPLAY_RTCP_BITS, e->srtcp_rx[i].index, index);
 	return 0;
 }

@@ -44,7 +44,8 @@ static void index_guess(void **state)
 
 				c.index = (uint64_t)r << 16 | edge[i];
 				got = dp_srtp_index_guess(&c, edge[j]);
-				/* exactly 2^15 apart is a tie; the book breaks it by the half that s_l is in */
+				/* exactly 2^15 apart is a tie; the book breaks it by the half that
+				 * s_l is in */
 				if ((uint16_t)(edge[i] - edge[j]) == 32768)
 					continue;
 				if (want < 0)
@@ -63,12 +64,29 @@ static void table(void **state)
 		uint64_t index;
 		int err;
 	} row[] = {
-	        {5000, 0},          {5000, -EALREADY}, {4999, 0},     {4999, -EALREADY},
-	        {3977, 0},          {3976, -ESTALE},   {6000, 0},     {5000, -EALREADY},
-	        {5001, 0},          {4977, 0},         {4976, -ESTALE}, {6000, -EALREADY},
-	        {7024, 0},          {6000, -ESTALE},   {6001, 0},     {100000, 0},
-	        {98977, 0},         {98976, -ESTALE},  {99999, 0},    {UINT64_MAX, -ESTALE},
-	        {1ull << 48, -EOVERFLOW}, {(1ull << 48) - 1, 0}, {(1ull << 48) - 1, -EALREADY},
+	    {5000, 0},
+	    {5000, -EALREADY},
+	    {4999, 0},
+	    {4999, -EALREADY},
+	    {3977, 0},
+	    {3976, -ESTALE},
+	    {6000, 0},
+	    {5000, -EALREADY},
+	    {5001, 0},
+	    {4977, 0},
+	    {4976, -ESTALE},
+	    {6000, -EALREADY},
+	    {7024, 0},
+	    {6000, -ESTALE},
+	    {6001, 0},
+	    {100000, 0},
+	    {98977, 0},
+	    {98976, -ESTALE},
+	    {99999, 0},
+	    {UINT64_MAX, -ESTALE},
+	    {1ull << 48, -EOVERFLOW},
+	    {(1ull << 48) - 1, 0},
+	    {(1ull << 48) - 1, -EALREADY},
 	};
 	struct sh_rx_crypto c = {0};
 
@@ -101,7 +119,7 @@ static void against_memory(void **state)
 		at -= back < at ? back : 0;
 		if (at >= sizeof(seen))
 			break;
-		want = i == 0 || at > newest          ? 0
+		want = i == 0 || at > newest           ? 0
 		       : newest - at >= SH_REPLAY_BITS ? -ESTALE
 		       : seen[at]                      ? -EALREADY
 		                                       : 0;
@@ -160,9 +178,9 @@ static void srtcp_each_ssrc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(index_guess),    cmocka_unit_test(table),
-	        cmocka_unit_test(against_memory), cmocka_unit_test(wraps_with_loss),
-	        cmocka_unit_test(srtcp_each_ssrc),
+	    cmocka_unit_test(index_guess),     cmocka_unit_test(table),
+	    cmocka_unit_test(against_memory),  cmocka_unit_test(wraps_with_loss),
+	    cmocka_unit_test(srtcp_each_ssrc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

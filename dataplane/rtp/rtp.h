@@ -1,10 +1,10 @@
-/* RTP as the packet path needs it: header and header extensions in and out, RTX, sequence numbers, receiver
- * statistics, key frames, gap tracking, retransmission history, SRTP index and replay window.
- * RFC 3550, 8285, 4588, 3711 §3.3, 7741 (VP8), 9628 (VP9), 6184 (H264), AV1 RTP 1.0.
+/* RTP as the packet path needs it: header and header extensions in and out, RTX, sequence numbers,
+ * receiver statistics, key frames, gap tracking, retransmission history, SRTP index and replay
+ * window. RFC 3550, 8285, 4588, 3711 §3.3, 7741 (VP8), 9628 (VP9), 6184 (H264), AV1 RTP 1.0.
  *
- * Pure code: no clock, no allocation, no DPDK. Every function may be called by any thread on data it owns.
- * buf/len is always one whole UDP payload (plaintext); nothing outside it is read. Offsets are from buf.
- * int results: 0 or -errno. */
+ * Pure code: no clock, no allocation, no DPDK. Every function may be called by any thread on data
+ * it owns. buf/len is always one whole UDP payload (plaintext); nothing outside it is read. Offsets
+ * are from buf. int results: 0 or -errno. */
 #pragma once
 #include <errno.h>
 #include <stdbool.h>
@@ -47,21 +47,21 @@ enum { DP_RTP_HDR_MIN = 12 };
 struct dp_rtp_hdr {
 	uint32_t ts, ssrc;
 	uint16_t seq;
-	uint16_t ext_profile;  // 0xBEDE, 0x100x or another; 0 with ext_off 0
-	uint16_t ext_off;      // first byte of extension data (after its 4-byte head); 0: no extension
-	uint16_t ext_len;      // bytes, multiple of 4, may be 0
+	uint16_t ext_profile; // 0xBEDE, 0x100x or another; 0 with ext_off 0
+	uint16_t ext_off; // first byte of extension data (after its 4-byte head); 0: no extension
+	uint16_t ext_len; // bytes, multiple of 4, may be 0
 	uint16_t payload_off;
-	uint16_t payload_len;  // without padding; 0 is legal (probing)
-	uint8_t pt, marker;    // 0..127, 0..1
-	uint8_t csrc_count;    // 0..15, from buf + 12
-	uint8_t padding;       // bytes of padding, its count byte included
+	uint16_t payload_len; // without padding; 0 is legal (probing)
+	uint8_t pt, marker;   // 0..127, 0..1
+	uint8_t csrc_count;   // 0..15, from buf + 12
+	uint8_t padding;      // bytes of padding, its count byte included
 };
 
-/* -EBADMSG: version, CSRCs, extension or padding do not fit, or len > 65535. RFC 3550 §5.1, §5.3.1. */
+/* -EBADMSG: version, CSRCs, extension or padding do not fit, or len > 65535 (RFC 3550 §5.1). */
 int dp_rtp_parse(struct dp_rtp_hdr *out, const uint8_t *buf, uint32_t len);
 
-/* The same before decryption, when payload and padding cannot be looked at yet: everything but payload_len
- * without padding. payload_len counts up to len (SRTP tag included), padding is 0. */
+/* The same before decryption, when payload and padding cannot be looked at yet: everything but
+ * payload_len without padding. payload_len counts up to len (SRTP tag included), padding is 0. */
 int dp_rtp_parse_clear(struct dp_rtp_hdr *out, const uint8_t *buf, uint32_t len);
 
 /* ---- header extensions in (ext.c) ---- */
@@ -72,24 +72,24 @@ struct dp_rtp_exts {
 	uint8_t len[SH_EXT_COUNT];  // bytes of data; one-byte form 1..16, two-byte form 0..255
 };
 
-/* Finds each kind by the ids of the sending endpoint (0: not negotiated). Unknown ids are skipped; of one id
- * that comes twice the first counts. -EBADMSG: an element passes the end of the extension (what came before it
- * is kept). No extension, or one that is not RFC 8285: 0, nothing present. */
+/* Finds each kind by the ids of the sending endpoint (0: not negotiated). Unknown ids are skipped;
+ * of one id that comes twice the first counts. -EBADMSG: an element passes the end of the extension
+ * (what came before it is kept). No extension, or one that is not RFC 8285: 0, nothing present. */
 int dp_rtp_ext_parse(struct dp_rtp_exts *out, const struct dp_rtp_hdr *hdr, const uint8_t *buf,
                      const uint8_t id_of_kind[SH_EXT_COUNT]);
 
 /* ---- header and extensions out (write.c) ---- */
 
-/* What stays the same for all packets to one subscription: its extension ids and MID, ready to be copied.
- * One cache line. Made by dp_rtp_tmpl_init(), read-only afterwards. */
+/* What stays the same for all packets to one subscription: its extension ids and MID, ready to be
+ * copied. One cache line. Made by dp_rtp_tmpl_init(), read-only afterwards. */
 struct dp_rtp_tmpl {
-	uint8_t bytes[32];          // MID, abs-send-time and TWCC elements, values of the last two zero
-	uint8_t id[SH_EXT_COUNT];   // of copied kinds; 0: don't
-	uint16_t copy;              // bit k: kind k is copied
-	uint16_t wide;              // of these, the ones that only the two-byte form can name
-	uint8_t len;                // of bytes[]
-	uint8_t ast_at, twcc_at;    // where their values are in bytes[]; 0: not written
-	uint8_t two_byte;           // bytes[] is in the two-byte form: an id is above 14
+	uint8_t bytes[32]; // MID, abs-send-time and TWCC elements, values of the last two zero
+	uint8_t id[SH_EXT_COUNT]; // of copied kinds; 0: don't
+	uint16_t copy;            // bit k: kind k is copied
+	uint16_t wide;            // of these, the ones that only the two-byte form can name
+	uint8_t len;              // of bytes[]
+	uint8_t ast_at, twcc_at;  // where their values are in bytes[]; 0: not written
+	uint8_t two_byte;         // bytes[] is in the two-byte form: an id is above 14
 	uint8_t may_two_byte, pad[11];
 };
 
@@ -102,22 +102,19 @@ struct dp_rtp_write {
 	uint32_t ts, ssrc;
 	uint16_t seq;
 	uint8_t pt, marker;
-	uint8_t csrc_count;       // 0: dropped; else csrc = incoming buf + 12
-	const uint8_t *csrc;      // 4 bytes each, network byte order
-	uint32_t abs_send_time;   // 24 bits, 6.18 s: dp_rtp_abs_send_time()
+	uint8_t csrc_count;     // 0: dropped; else csrc = incoming buf + 12
+	const uint8_t *csrc;    // 4 bytes each, network byte order
+	uint32_t abs_send_time; // 24 bits, 6.18 s: dp_rtp_abs_send_time()
 	uint16_t twcc_seq;
 	/* where copied kinds come from; NULL: nothing is copied */
 	const struct dp_rtp_exts *exts;
 	const uint8_t *exts_buf;
 };
 
-/* Longest header that dp_rtp_write() makes for copied kinds as browsers send them; room for it is always enough
- * unless a peer sends extensions of unusual length. */
-enum { DP_RTP_HDR_ROOM = 12 + 4 * 15 + 4 + 256 };
-
-/* Writes a header (no padding bit) into buf[room]; returns its length, a multiple of 4, or -ENOSPC (buf may be
- * partly written; room under 12 + 4 * csrc_count + 36 is always too little, as the template is copied whole). The two-byte form is used only when a packet needs it and the receiver allows it; otherwise
- * an element that does not fit the one-byte form is left out. */
+/* Writes a header (no padding bit) into buf[room]; returns its length, a multiple of 4, or -ENOSPC
+ * (buf may be partly written; room under 12 + 4 * csrc_count + 36 is always too little, as the
+ * template is copied whole). The two-byte form is used only when a packet needs it and the receiver
+ * allows it; otherwise an element that does not fit the one-byte form is left out. */
 int dp_rtp_write(uint8_t *buf, uint32_t room, const struct dp_rtp_tmpl *t,
                  const struct dp_rtp_write *w);
 
@@ -125,14 +122,15 @@ int dp_rtp_write(uint8_t *buf, uint32_t room, const struct dp_rtp_tmpl *t,
 static inline uint32_t dp_rtp_abs_send_time(uint64_t now_ns)
 {
 	return (uint32_t)(((now_ns / 1000000000u) << 18) +
-	                  (((now_ns % 1000000000u) << 18) / 1000000000u)) & 0xffffffu;
+	                  (((now_ns % 1000000000u) << 18) / 1000000000u)) &
+	       0xffffffu;
 }
 
 /* ---- RTX, RFC 4588 §4 (session of its own SSRC) ---- */
 
-/* Original sequence number of an RTX packet; the original payload is payload_off + 2, payload_len − 2.
- * -ENODATA: empty payload (padding-only probe); -EBADMSG: one byte. To send RTX: dp_rtp_write() with the RTX
- * SSRC, pt and seq, then dp_put16(osn), then the payload. */
+/* Original sequence number of an RTX packet; the original payload is payload_off + 2, payload_len
+ * − 2. -ENODATA: empty payload (padding-only probe); -EBADMSG: one byte. To send RTX:
+ * dp_rtp_write() with the RTX SSRC, pt and seq, then dp_put16(osn), then the payload. */
 static inline int dp_rtx_osn(uint16_t *osn, const struct dp_rtp_hdr *hdr, const uint8_t *buf)
 {
 	if (hdr->payload_len < 2)
@@ -155,9 +153,10 @@ static inline bool dp_seq_newer(uint16_t a, uint16_t b)
 	return (int16_t)(a - b) > 0;
 }
 
-/* Counts an authenticated packet (not an RTX restored one) in s and returns its extended sequence number.
- * s->clock_hz must be set; s zeroed starts anew. Writes packets, bytes, base/max_ext_seq, received, jitter_q4,
- * transit, last_at_ns. A forward jump of 3000 or more restarts the loss count (A.1 MAX_DROPOUT). */
+/* Counts an authenticated packet (not an RTX restored one) in s and returns its extended sequence
+ * number. s->clock_hz must be set; s zeroed starts anew. Writes packets, bytes, base/max_ext_seq,
+ * received, jitter_q4, transit, last_at_ns. A forward jump of 3000 or more restarts the loss count
+ * (A.1 MAX_DROPOUT). */
 uint32_t dp_rtp_rx_update(struct sh_rx_stream *s, const struct dp_rtp_hdr *hdr, uint64_t now_ns);
 
 /* Fraction lost since the last call (1/256) and cumulative loss (24 bits signed, clamped); advances
@@ -183,11 +182,11 @@ static inline bool dp_rtp_is_keyframe(unsigned codec, const uint8_t *payload, ui
 /* ---- gaps: whom to ask for what again (nack.c) ---- */
 
 enum {
-	DP_NACK_MAX = 256,          // missing packets remembered a stream
+	DP_NACK_MAX = 256, // missing packets remembered a stream
 	DP_NACK_TRIES = 10,
-	DP_NACK_REORDER_US = 5000,  // a gap this young may be reordering
-	DP_NACK_RETRY_US = 20000,   // shortest time between two requests for one packet
-	DP_NACK_AGE_US = 1000000,   // older losses are given up
+	DP_NACK_REORDER_US = 5000, // a gap this young may be reordering
+	DP_NACK_RETRY_US = 20000,  // shortest time between two requests for one packet
+	DP_NACK_AGE_US = 1000000,  // older losses are given up
 };
 
 struct dp_nack_miss {
@@ -202,7 +201,8 @@ struct dp_nack {
 	uint16_t newest;
 	uint16_t count;
 	uint8_t started, pad[3];
-	uint32_t given_up; // since the caller last zeroed it: losses that will not be repaired (ask for a key frame)
+	/* since the caller last zeroed it: losses that nobody will repair (ask for a key frame) */
+	uint32_t given_up;
 	struct dp_nack_miss miss[DP_NACK_MAX];
 };
 
@@ -215,8 +215,9 @@ enum dp_nack_seen {
 /* Every sequence number that arrives, RTX restored ones too. */
 enum dp_nack_seen dp_nack_seen(struct dp_nack *n, uint16_t seq, uint64_t now_ns);
 
-/* Numbers to ask for now, ascending, into out[max]; returns how many. rtt_us 0: unknown (100 ms). Ones that
- * max leaves no room for stay due. Cheap when nothing is missing: call once a burst or a few ms. */
+/* Numbers to ask for now, ascending, into out[max]; returns how many. rtt_us 0: unknown (100 ms).
+ * Ones that max leaves no room for stay due. Cheap when nothing is missing: call once a burst or a
+ * few ms. */
 uint32_t dp_nack_due(struct dp_nack *n, uint64_t now_ns, uint32_t rtt_us, uint16_t *out,
                      uint32_t max);
 
@@ -247,8 +248,8 @@ static inline void dp_hist_init(struct dp_hist *h, struct dp_hist_slot *slots, u
 		slots[i] = (struct dp_hist_slot){0, DP_HIST_NONE};
 }
 
-/* Keeps handle under ext_seq; returns the handle it pushes out, which is the caller's again, or DP_HIST_NONE.
- * A packet too old to be kept comes back itself. */
+/* Keeps handle under ext_seq; returns the handle it pushes out, which is the caller's again, or
+ * DP_HIST_NONE. A packet too old to be kept comes back itself. */
 static inline uint32_t dp_hist_put(struct dp_hist *h, uint32_t ext_seq, uint32_t handle)
 {
 	struct dp_hist_slot *s = &h->slot[ext_seq & h->mask];
@@ -285,7 +286,8 @@ static inline uint32_t dp_hist_take(struct dp_hist *h, uint32_t i)
 
 /* ---- SRTP index and replay, RFC 3711 §3.3.1, §3.3.2, appendix A (replay.c) ---- */
 
-/* Index (roc << 16 | seq) of a packet, to be authenticated with. UINT64_MAX: it would lie before index 0. */
+/* Index (roc << 16 | seq) of a packet, to be authenticated with. UINT64_MAX: it would lie before
+ * index 0. */
 static inline uint64_t dp_srtp_index_guess(const struct sh_rx_crypto *c, uint16_t seq)
 {
 	uint64_t index = c->index + (uint64_t)(int64_t)(int16_t)(seq - (uint16_t)c->index);
@@ -295,14 +297,15 @@ static inline uint64_t dp_srtp_index_guess(const struct sh_rx_crypto *c, uint16_
 	return index >> 63 ? UINT64_MAX : index;
 }
 
-/* Before authentication; changes nothing. 0, -EALREADY: seen; -ESTALE: older than the window, or before the
- * first index; -EOVERFLOW: index past 48 bits, the key is used up. */
+/* Before authentication; changes nothing. 0, -EALREADY: seen; -ESTALE: older than the window, or
+ * before the first index; -EOVERFLOW: index past 48 bits, the key is used up. */
 int dp_replay_check(const struct sh_rx_crypto *c, uint64_t index);
-/* After authentication. Checks again, with the same results, since two copies of a packet may have passed the
- * check in one burst: anything but 0 changes nothing, and the packet is a replay. */
+/* After authentication. Checks again, with the same results, since two copies of a packet may have
+ * passed the check in one burst: anything but 0 changes nothing, and the packet is a replay. */
 int dp_replay_commit(struct sh_rx_crypto *c, uint64_t index);
 
-/* The same for SRTCP; each sender SSRC counts its own 31-bit index (RFC 3711 §3.4: one cryptographic context
- * an SSRC), so state is kept for SH_SRTCP_SSRCS of them, the longest silent one is forgotten first. */
+/* The same for SRTCP; each sender SSRC counts its own 31-bit index (RFC 3711 §3.4: one
+ * cryptographic context an SSRC), so state is kept for SH_SRTCP_SSRCS of them, the longest silent
+ * one is forgotten first. */
 int dp_replay_rtcp_check(const struct sh_endpoint *e, uint32_t ssrc, uint32_t index);
 int dp_replay_rtcp_commit(struct sh_endpoint *e, uint32_t ssrc, uint32_t index);

@@ -1,5 +1,5 @@
-/* Receiver statistics of one incoming stream, RFC 3550 A.1, A.3, A.8. Its packets are authenticated, so there is
- * no probation: the first one counts. */
+/* Receiver statistics of one incoming stream, RFC 3550 A.1, A.3, A.8. Its packets are
+ * authenticated, so there is no probation: the first one counts. */
 #include "dataplane/rtp/rtp.h"
 
 enum { MAX_DROPOUT = 3000, TRANSIT_JUMP_S = 5 };
@@ -7,7 +7,8 @@ enum { MAX_DROPOUT = 3000, TRANSIT_JUMP_S = 5 };
 static void update_jitter(struct sh_rx_stream *s, uint32_t ts, uint64_t now_ns, bool first)
 {
 	uint32_t hz = s->clock_hz;
-	uint32_t arrival = (uint32_t)(now_ns / 1000000000u * hz + now_ns % 1000000000u * hz / 1000000000u);
+	uint32_t arrival =
+	    (uint32_t)(now_ns / 1000000000u * hz + now_ns % 1000000000u * hz / 1000000000u);
 	uint32_t transit = arrival - ts, d = transit - s->transit;
 
 	s->transit = transit;

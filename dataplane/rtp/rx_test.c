@@ -38,7 +38,7 @@ static void loss(void **state)
 {
 	struct sh_rx_stream s = {.clock_hz = 90000};
 
-	check_loss(&s, 0, 0); // nothing came yet
+	check_loss(&s, 0, 0);              // nothing came yet
 	for (unsigned i = 0; i < 100; i++) // 65500..65599, each tenth lost
 		if (i % 10 != 5)
 			get(&s, 65500 + i, i * 900, i * 10 * MS);
@@ -47,7 +47,7 @@ static void loss(void **state)
 	assert_int_equal(s.bytes, 9000);
 	check_loss(&s, 10 * 256 / 100, 10);
 	check_loss(&s, 0, 10); // no packets in between
-	/* one late comes, two that are doubled: fewer lost, and the interval has a gain, not a loss */
+	/* one comes late, one twice: fewer lost, and the interval has a gain, not a loss */
 	get(&s, (uint16_t)65505, 5 * 900, 1000 * MS);
 	get(&s, (uint16_t)65515, 15 * 900, 1000 * MS);
 	get(&s, (uint16_t)65515, 15 * 900, 1000 * MS);
@@ -75,7 +75,8 @@ static void restart(void **state)
 
 static void clamps(void **state)
 {
-	struct sh_rx_stream s = {.packets = 1, .base_ext_seq = 0, .max_ext_seq = 0x1000000, .received = 1};
+	struct sh_rx_stream s = {
+	    .packets = 1, .base_ext_seq = 0, .max_ext_seq = 0x1000000, .received = 1};
 
 	check_loss(&s, 255, 0x7fffff);
 	s.received = 0x3000000;
@@ -102,8 +103,8 @@ static void jitter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(extends), cmocka_unit_test(loss),   cmocka_unit_test(restart),
-	        cmocka_unit_test(clamps),  cmocka_unit_test(jitter),
+	    cmocka_unit_test(extends), cmocka_unit_test(loss),   cmocka_unit_test(restart),
+	    cmocka_unit_test(clamps),  cmocka_unit_test(jitter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

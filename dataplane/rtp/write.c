@@ -1,5 +1,6 @@
-/* The header of an outgoing packet. What is the same for all packets to a subscription is prepared once in a
- * template; a packet costs one 32-byte copy, two patched values and the copied kinds that it happens to carry. */
+/* The header of an outgoing packet. What is the same for all packets to a subscription is prepared
+ * once in a template; a packet costs one 32-byte copy, two patched values and the copied kinds that
+ * it happens to carry. */
 #include "dataplane/rtp/rtp.h"
 #include <errno.h>
 #include <string.h>
@@ -65,8 +66,10 @@ void dp_rtp_tmpl_init(struct dp_rtp_tmpl *t, const uint8_t ext_id[SH_EXT_COUNT],
 	}
 }
 
-/* Some copied kind of this packet has an id or a length that the one-byte form cannot express (RFC 8285 §4.2). */
-static bool needs_two_byte(const struct dp_rtp_tmpl *t, const struct dp_rtp_exts *exts, unsigned copy)
+/* Some copied kind of this packet has an id or a length that the one-byte form cannot express (RFC
+ * 8285 §4.2). */
+static bool needs_two_byte(const struct dp_rtp_tmpl *t, const struct dp_rtp_exts *exts,
+                           unsigned copy)
 {
 	if (copy & t->wide)
 		return true;
@@ -76,7 +79,8 @@ static bool needs_two_byte(const struct dp_rtp_tmpl *t, const struct dp_rtp_exts
 	return false;
 }
 
-/* Rewrites the one-byte elements in p[0..len) as two-byte ones; returns the new end. At most three elements. */
+/* Rewrites the one-byte elements in p[0..len) as two-byte ones; returns the new end. At most three
+ * elements. */
 static uint8_t *widen(uint8_t *p, uint32_t len)
 {
 	uint8_t narrow[sizeof(((struct dp_rtp_tmpl *)0)->bytes)];

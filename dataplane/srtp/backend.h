@@ -1,4 +1,5 @@
-/* What a backend is to srtp.c, and the checks of an op that all backends share. Private to this folder. */
+/* What a backend is to srtp.c, and the checks of an op that all backends share. Private to this
+ * folder. */
 #pragma once
 #include <errno.h>
 #include <endian.h>
@@ -22,7 +23,8 @@ struct dp_srtp_batch {
 	const struct dp_srtp_backend *backend;
 };
 
-/* srtp.c writes a session's head after session_init returned 0, and wipes all of it after session_wipe. */
+/* srtp.c writes a session's head after session_init returned 0, and wipes all of it after
+ * session_wipe. */
 struct dp_srtp_backend {
 	const char *name;
 	int (*ready)(void); // once, at first find: 0, or -ENOTSUP
@@ -61,7 +63,8 @@ static inline int dp_srtp_op_check(const struct dp_srtp_op *op, enum dp_srtp_run
 	} else if (op->len < head || op->len + trailer > UINT16_MAX) {
 		return -EINVAL;
 	}
-	if (run != DP_SRTCP_UNPROTECT && op->index > (rtcp ? DP_SRTCP_INDEX_MAX : DP_SRTP_INDEX_MAX))
+	if (run != DP_SRTCP_UNPROTECT &&
+	    op->index > (rtcp ? DP_SRTCP_INDEX_MAX : DP_SRTP_INDEX_MAX))
 		return -EINVAL;
 	return 0;
 }

@@ -7,8 +7,8 @@
 static IMB_MGR *setup_mgr; // expands keys; control thread; lives as long as the process
 static pthread_once_t setup_once = PTHREAD_ONCE_INIT;
 
-/* The library's best manager for this CPU. Its GCM key layout differs by CPU, so sessions are expanded by the same
- * kind of manager that runs the packets. */
+/* The library's best manager for this CPU. Its GCM key layout differs by CPU, so sessions are
+ * expanded by the same kind of manager that runs the packets. */
 static IMB_MGR *mgr_best(void)
 {
 	IMB_MGR *m = alloc_mb_mgr(0);
@@ -49,8 +49,8 @@ static IMB_MGR *mgr_sha_ni(void)
 	return NULL;
 }
 
-/* Where the library keeps the powers of the hash key: 48, 16 B each and the highest first, with VAES; otherwise 8,
- * twice with SSE and AVX. */
+/* Where the library keeps the powers of the hash key: 48, 16 B each and the highest first, with
+ * VAES; otherwise 8, twice with SSE and AVX. */
 static void gcm_lines(struct imb_batch *b)
 {
 	const unsigned powers = IMB_GCM_KEYS, vaes = IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ;
@@ -93,9 +93,9 @@ static int batch_new(struct dp_srtp_batch **out)
 		imb_free(b);
 		return -ENOMEM;
 	}
-	b->lanes = b->wide->used_arch == IMB_ARCH_AVX512 ? 16 :
-	           b->wide->used_arch == IMB_ARCH_AVX2   ? 8 :
-	                                                   4;
+	b->lanes = b->wide->used_arch == IMB_ARCH_AVX512 ? 16
+	           : b->wide->used_arch == IMB_ARCH_AVX2 ? 8
+	                                                 : 4;
 	gcm_lines(b);
 	b->gcm_enc[0] = b->wide->gcm128_enc;
 	b->gcm_enc[1] = b->wide->gcm256_enc;
@@ -134,8 +134,8 @@ static void cm_expand(struct imb_cm_key *key, const uint8_t *secret, unsigned la
 	sh_secret_wipe(&t, sizeof(t));
 }
 
-void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key, unsigned key_len,
-                 const uint8_t *salt)
+void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key,
+                 unsigned key_len, const uint8_t *salt)
 {
 	struct imb_gcm_rtp t = {0};
 
@@ -160,8 +160,8 @@ static void gcm_expand(struct imb_session *s, unsigned way, bool rtcp, const uin
 	const unsigned label = rtcp ? DP_SRTP_LABEL_RTCP : 0;
 	uint8_t key[32], salt[12];
 
-	dp_srtp_kdf(setup_mgr, secret, key_len, secret + key_len, 12, label + DP_SRTP_LABEL_KEY, key,
-	            key_len);
+	dp_srtp_kdf(setup_mgr, secret, key_len, secret + key_len, 12, label + DP_SRTP_LABEL_KEY,
+	            key, key_len);
 	dp_srtp_kdf(setup_mgr, secret, key_len, secret + key_len, 12, label + DP_SRTP_LABEL_SALT,
 	            salt, 12);
 	imb_gcm_set(s, way, rtcp, key, key_len, salt);
@@ -195,16 +195,17 @@ static void session_wipe(struct dp_srtp_session *session)
 }
 
 const struct dp_srtp_backend dp_srtp_ipsec_mb = {
-	.name = "ipsec_mb",
-	.ready = ready,
-	.batch_new = batch_new,
-	.batch_free = batch_free,
-	.session_init = session_init,
-	.session_wipe = session_wipe,
-	.run = {
-		[DP_SRTP_PROTECT] = imb_protect,
-		[DP_SRTP_UNPROTECT] = imb_unprotect,
-		[DP_SRTCP_PROTECT] = imb_rtcp_protect,
-		[DP_SRTCP_UNPROTECT] = imb_rtcp_unprotect,
-	},
+    .name = "ipsec_mb",
+    .ready = ready,
+    .batch_new = batch_new,
+    .batch_free = batch_free,
+    .session_init = session_init,
+    .session_wipe = session_wipe,
+    .run =
+        {
+            [DP_SRTP_PROTECT] = imb_protect,
+            [DP_SRTP_UNPROTECT] = imb_unprotect,
+            [DP_SRTCP_PROTECT] = imb_rtcp_protect,
+            [DP_SRTCP_UNPROTECT] = imb_rtcp_unprotect,
+        },
 };

@@ -4,14 +4,14 @@
 #include "dataplane/srtp/backend.h"
 
 enum {
-	IMB_QUEUE = 64,       // HMAC jobs in flight: 4 times the widest manager's lanes; 64 jobs fit L1
+	IMB_QUEUE = 64, // HMAC jobs in flight: 4 times the widest manager's lanes; 64 jobs fit L1
 	IMB_AES128_KEYS = 176, // bytes of round keys
 	IMB_GCM_KEYS = 240,    // the same, room for AES-256
 	IMB_SHA1_TAG = 20,
 	IMB_CM_RTCP_TAG = 10,
 };
 
-/* SRTCP over GCM is rare: its hash key powers (up to 768 B) are computed again for each packet, 90 ns. */
+/* SRTCP over GCM is rare: the powers of its hash key are computed again for each packet (90 ns). */
 struct imb_gcm_rtcp {
 	uint8_t round_keys[IMB_GCM_KEYS];
 	uint8_t salt[16];
@@ -28,8 +28,8 @@ struct imb_cm_key {
 	uint8_t salt[16];           // 14 used
 };
 
-/* A struct dp_srtp_session, as this backend sees it. Index of the arrays: DP_SRTP_TX, DP_SRTP_RX. A worker that
- * sends to 50,000 of them reads the first line and those of rtp[DP_SRTP_TX] only. */
+/* A struct dp_srtp_session, as this backend sees it. Index of the arrays: DP_SRTP_TX, DP_SRTP_RX. A
+ * worker that sends to 50,000 of them reads the first line and those of rtp[DP_SRTP_TX] only. */
 struct imb_session {
 	_Alignas(64) struct {
 		uint16_t profile;
@@ -74,11 +74,12 @@ struct imb_batch {
 
 dp_srtp_run_h imb_protect, imb_unprotect, imb_rtcp_protect, imb_rtcp_unprotect;
 
-/* ipsec_mb.c: session keys of one way, as derived (or as an RFC's vectors give them). salt: 12 bytes. */
-void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key, unsigned key_len,
-                 const uint8_t *salt);
+/* ipsec_mb.c: session keys of one way, as derived (or as an RFC's vectors give them). salt: 12
+ * bytes. */
+void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key,
+                 unsigned key_len, const uint8_t *salt);
 
-/* ipsec_mb_cm.c: queue a checked op of an AES-CM profile; it is finished when the queue is drained. */
+/* ipsec_mb_cm.c: queue a checked op of an AES-CM profile; draining the queue finishes it. */
 void imb_cm_put(struct imb_batch *b, struct dp_srtp_op *op, enum dp_srtp_run run);
 void imb_cm_drain(struct imb_batch *b, enum dp_srtp_run run);
 
@@ -87,8 +88,9 @@ static inline const struct imb_session *imb_session(const struct dp_srtp_op *op)
 	return (const struct imb_session *)(const void *)op->session;
 }
 
-/* salt XOR (SSRC at byte `at`, the 48-bit index right behind it); the salt is zero behind its end. Written by one store
- * of 16 bytes: the library reads it with one load, which could not be forwarded from smaller stores. */
+/* salt XOR (SSRC at byte `at`, the 48-bit index right behind it); the salt is zero behind its end.
+ * Written by one store of 16 bytes: the library reads it with one load, which could not be
+ * forwarded from smaller stores. */
 static inline void imb_iv(uint8_t iv[16], const uint8_t *salt, const uint8_t *ssrc, uint64_t index,
                           unsigned at)
 {

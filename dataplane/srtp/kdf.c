@@ -19,19 +19,19 @@ void dp_srtp_kdf(IMB_MGR *mgr, const uint8_t *key, unsigned key_len, const uint8
 		IMB_AES_KEYEXP_256(mgr, key, s.enc, s.dec);
 	else
 		IMB_AES_KEYEXP_128(mgr, key, s.enc, s.dec);
-	/* x = (label || index DIV kdr) XOR master_salt, 112 bits, aligned right; the label is octet 7 of them;
-	 * IV = x * 2^16 */
+	/* x = (label || 48 bits of index DIV kdr = 0) XOR master_salt, of 112 bits; IV = x * 2^16
+	 */
 	memcpy(s.iv, salt, salt_len);
 	s.iv[7] ^= (uint8_t)label;
 	s.job = (IMB_JOB){
-		.src = s.zero,
-		.dst = out,
-		.msg_len_to_cipher_in_bytes = len,
-		.iv = s.iv,
-		.iv_len_in_bytes = 16,
-		.enc_keys = s.enc,
-		.dec_keys = s.dec,
-		.key_len_in_bytes = key_len,
+	    .src = s.zero,
+	    .dst = out,
+	    .msg_len_to_cipher_in_bytes = len,
+	    .iv = s.iv,
+	    .iv_len_in_bytes = 16,
+	    .enc_keys = s.enc,
+	    .dec_keys = s.dec,
+	    .key_len_in_bytes = key_len,
 	};
 	IMB_SUBMIT_CIPHER_BURST_NOCHECK(mgr, &s.job, 1, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT,
 	                                key_len == 32 ? IMB_KEY_256_BYTES : IMB_KEY_128_BYTES);

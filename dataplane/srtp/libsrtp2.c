@@ -1,11 +1,11 @@
 /* The libsrtp2 backend: the reference, and the backend of CPUs that ipsec_mb does not run on.
  *
- * libsrtp keeps its own idea of where each stream (SSRC) is: it estimates the index from the sequence number, and
- * refuses replays. Here the index is an argument. So each session holds four libsrtp sessions (RTP and
- * RTCP, each way), with a few streams each and a note of the index that libsrtp believes in. While that note
- * leads to the wanted index, which is the rule, a packet costs one libsrtp call. When it does not (first packet,
- * a jump, a repeat), the stream is made anew and its roll-over counter is set: slow (key derivation), and
- * right.
+ * libsrtp keeps its own idea of where each stream (SSRC) is: it estimates the index from the
+ * sequence number, and refuses replays. Here the index is an argument. So each session holds four
+ * libsrtp sessions (RTP and RTCP, each way), with a few streams each and a note of the index that
+ * libsrtp believes in. While that note leads to the wanted index, which is the rule, a packet costs
+ * one libsrtp call. When it does not (first packet, a jump, a repeat), the stream is made anew and
+ * its roll-over counter is set: slow (key derivation), and right.
  *
  * Allocates inside its calls, as libsrtp does. A session is used by one worker at a time. */
 #include "dataplane/srtp/backend.h"
@@ -145,9 +145,10 @@ static int rtp_run(struct lane *lane, struct dp_srtp_op *op, rtp_call_h *call, i
 	return to_errno(st);
 }
 
-/* libsrtp cannot be told an SRTCP index, but it counts on from what it received, and keeps that over a change of
- * keys. So: a stream without encryption or tag receives an empty packet, whose index puts the window where we want
- * it, and then gets its keys. The window is 128 wide and starts 127 below what was received. */
+/* libsrtp cannot be told an SRTCP index, but it counts on from what it received, and keeps that
+ * over a change of keys. So: a stream without encryption or tag receives an empty packet, whose
+ * index puts the window where we want it, and then gets its keys. The window is 128 wide and starts
+ * 127 below what was received. */
 static struct stream *rtcp_seek(struct lane *lane, uint32_t ssrc, uint32_t last)
 {
 	uint8_t packet[DP_SRTCP_HDR_MIN + 4] = {0x80, 201, 0, 1};
@@ -346,16 +347,17 @@ static int ready(void)
 }
 
 const struct dp_srtp_backend dp_srtp_libsrtp2 = {
-	.name = "libsrtp2",
-	.ready = ready,
-	.batch_new = batch_new,
-	.batch_free = batch_free,
-	.session_init = session_init,
-	.session_wipe = session_wipe,
-	.run = {
-		[DP_SRTP_PROTECT] = protect,
-		[DP_SRTP_UNPROTECT] = unprotect,
-		[DP_SRTCP_PROTECT] = srtcp_protect,
-		[DP_SRTCP_UNPROTECT] = srtcp_unprotect,
-	},
+    .name = "libsrtp2",
+    .ready = ready,
+    .batch_new = batch_new,
+    .batch_free = batch_free,
+    .session_init = session_init,
+    .session_wipe = session_wipe,
+    .run =
+        {
+            [DP_SRTP_PROTECT] = protect,
+            [DP_SRTP_UNPROTECT] = unprotect,
+            [DP_SRTCP_PROTECT] = srtcp_protect,
+            [DP_SRTCP_UNPROTECT] = srtcp_unprotect,
+        },
 };

@@ -9,18 +9,18 @@
  *   ipsec_mb_cm.c     its packets: AES-CM, and HMAC-SHA1 with many packets side by side
  *   libsrtp2.c        the reference
  *
- * Nothing here knows what was sent or received before: a worker that got an index from its replay window can
- * run its packets in any order. What is set up at start (backend, contexts) lives as long as the process;
- * a session lives as long as its endpoint has keys. */
+ * Nothing here knows what was sent or received before: a worker that got an index from its replay
+ * window can run its packets in any order. What is set up at start (backend, contexts) lives as
+ * long as the process; a session lives as long as its endpoint has keys. */
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/srtp/backend.h"
 
 /* SRTCP tags are 80 bits long in AES_CM_128_HMAC_SHA1_32 too (RFC 3711 §5.2, RFC 4568 §6.2.2). */
 static const struct dp_srtp_profile profiles[] = {
-	{SH_SRTP_AEAD_AES_128_GCM, 16, 12, 16, 20, true},
-	{SH_SRTP_AEAD_AES_256_GCM, 32, 12, 16, 20, true},
-	{SH_SRTP_AES128_CM_SHA1_80, 16, 14, 10, 14, false},
-	{SH_SRTP_AES128_CM_SHA1_32, 16, 14, 4, 14, false},
+    {SH_SRTP_AEAD_AES_128_GCM, 16, 12, 16, 20, true},
+    {SH_SRTP_AEAD_AES_256_GCM, 32, 12, 16, 20, true},
+    {SH_SRTP_AES128_CM_SHA1_80, 16, 14, 10, 14, false},
+    {SH_SRTP_AES128_CM_SHA1_32, 16, 14, 4, 14, false},
 };
 
 const struct dp_srtp_profile *dp_srtp_profile_find(uint16_t id)
@@ -47,9 +47,9 @@ unsigned dp_srtp_salt_len(uint16_t profile)
 
 static const struct dp_srtp_backend *const backends[] = {
 #ifdef DP_SRTP_IPSEC_MB
-	&dp_srtp_ipsec_mb,
+    &dp_srtp_ipsec_mb,
 #endif
-	&dp_srtp_libsrtp2,
+    &dp_srtp_libsrtp2,
 };
 
 const struct dp_srtp_backend *dp_srtp_backend_find(const char *name)
@@ -86,8 +86,8 @@ int dp_srtp_session_init(const struct dp_srtp_backend *backend, struct dp_srtp_s
                          const struct sh_srtp_secret *tx)
 {
 	const struct sh_srtp_secret *const secret[DP_SRTP_WAYS] = {
-		[DP_SRTP_TX] = tx,
-		[DP_SRTP_RX] = rx,
+	    [DP_SRTP_TX] = tx,
+	    [DP_SRTP_RX] = rx,
 	};
 	const struct dp_srtp_profile *p = dp_srtp_profile_find(profile);
 	int err;
@@ -133,7 +133,8 @@ unsigned dp_srtcp_unprotect(struct dp_srtp_batch *batch, struct dp_srtp_op *ops,
 	return batch->backend->run[DP_SRTCP_UNPROTECT](batch, ops, n);
 }
 
-/* E || index is the last word with AEAD (RFC 7714 §9.2), and before the tag without (RFC 3711 §3.4). */
+/* E || index is the last word with AEAD (RFC 7714 §9.2), and before the tag without (RFC 3711
+ * §3.4). */
 int dp_srtcp_peek_index(const struct dp_srtp_session *session, const uint8_t *packet, unsigned len,
                         uint32_t *index)
 {

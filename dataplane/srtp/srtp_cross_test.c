@@ -1,7 +1,7 @@
-/* The two backends against each other, bit by bit, on random packets: every profile, sizes from the bare header to
- * 1,500 B, CSRCs and extensions, indices with roll-over, repeats and jumps, mixed sessions and profiles in
- * batches of 1 to 256, in place and out of place; and whatever was tampered with fails in both.
- * The seed is printed; CALLSTACK_TEST_SEED sets it. */
+/* The two backends against each other, bit by bit, on random packets: every profile, sizes from the
+ * bare header to 1,500 B, CSRCs and extensions, indices with roll-over, repeats and jumps, mixed
+ * sessions and profiles in batches of 1 to 256, in place and out of place; and whatever was
+ * tampered with fails in both. The seed is printed; CALLSTACK_TEST_SEED sets it. */
 #include "dataplane/srtp/srtp.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -63,11 +63,11 @@ static int setup(void **state)
 		s->session = aligned_alloc(64, sizeof(struct dp_srtp_session) * SESSIONS);
 		s->peer = aligned_alloc(64, sizeof(struct dp_srtp_session) * SESSIONS);
 		for (unsigned i = 0; i < SESSIONS; i++) {
-			assert_int_equal(dp_srtp_session_init(s->backend, &s->session[i], profiles[i % 4],
-			                                      &rx[i], &tx[i]),
+			assert_int_equal(dp_srtp_session_init(s->backend, &s->session[i],
+			                                      profiles[i % 4], &rx[i], &tx[i]),
 			                 0);
-			assert_int_equal(dp_srtp_session_init(s->backend, &s->peer[i], profiles[i % 4],
-			                                      &tx[i], &rx[i]),
+			assert_int_equal(dp_srtp_session_init(s->backend, &s->peer[i],
+			                                      profiles[i % 4], &tx[i], &rx[i]),
 			                 0);
 		}
 	}
@@ -90,7 +90,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A packet of `len` bytes or a few more, header in buf, all of it plaintext in plain; returns its header length. */
+/* A packet of `len` bytes or a few more, header in buf, all of it plaintext in plain; returns its
+ * header length. */
 static unsigned make_rtp(uint8_t *plain, unsigned *len, uint64_t index, uint32_t ssrc)
 {
 	unsigned cc = rnd(3) ? 0 : rnd(16), ext = rnd(2) ? 1 + rnd(9) : 0;
@@ -131,7 +132,8 @@ static uint64_t rnd_index(void)
 
 static unsigned rnd_len(bool rtcp)
 {
-	static const uint16_t edge[] = {12, 13, 27, 28, 29, 44, 63, 64, 65, 128, 255, 256, 268, 284, 524, 780, 1036};
+	static const uint16_t edge[] = {12,  13,  27,  28,  29,  44,  63,  64,  65,
+	                                128, 255, 256, 268, 284, 524, 780, 1036};
 
 	if (rtcp)
 		return 8 + 4 * rnd(120);
@@ -164,12 +166,12 @@ static void make_batch(unsigned n, bool rtcp, unsigned only)
 			memset(buf, GUARD, BUF);
 			memcpy(buf, plain[i], in_place ? len : plain_hdr[i]);
 			sides[b].op[i] = (struct dp_srtp_op){
-				.session = &sides[b].session[s],
-				.src = in_place ? buf + plain_hdr[i] : plain[i] + plain_hdr[i],
-				.dst = buf,
-				.index = index,
-				.len = (uint16_t)len,
-				.hdr_len = (uint16_t)plain_hdr[i],
+			    .session = &sides[b].session[s],
+			    .src = in_place ? buf + plain_hdr[i] : plain[i] + plain_hdr[i],
+			    .dst = buf,
+			    .index = index,
+			    .len = (uint16_t)len,
+			    .hdr_len = (uint16_t)plain_hdr[i],
 			};
 		}
 	}
@@ -273,13 +275,15 @@ static void test_sequence(void **state)
 			protect_both(100, dp_srtp_protect);
 			turn_around(100, false);
 			for (unsigned b = 0; b < 2; b++)
-				assert_int_equal(dp_srtp_unprotect(sides[b].batch, sides[b].op, 100), 100);
+				assert_int_equal(
+				    dp_srtp_unprotect(sides[b].batch, sides[b].op, 100), 100);
 			index += 100 + rnd(50);
 		}
 	}
 }
 
-/* One bit flipped anywhere, a wrong roll-over counter, a byte cut off: refused by both; the others pass. */
+/* One bit flipped anywhere, a wrong roll-over counter, a byte cut off: refused by both; the others
+ * pass. */
 static void tamper(bool rtcp)
 {
 	const unsigned n = 60;
@@ -291,7 +295,8 @@ static void tamper(bool rtcp)
 	for (unsigned i = 0; i < n; i++) {
 		unsigned how = rnd(4), bit = rnd(8), at = rnd(sides[0].op[i].len);
 
-		/* the RTP header's shape and the sequence number are the caller's to read: leave them */
+		/* the RTP header's shape and the sequence number are the caller's to read: leave
+		 * them */
 		if (!rtcp && (at == 0 || at == 2 || at == 3 || (at >= 12 && at < plain_hdr[i])))
 			at = sides[0].op[i].len - 1;
 		hurt[i] = how != 0;
@@ -311,7 +316,8 @@ static void tamper(bool rtcp)
 		for (unsigned i = 0; i < n; i++) {
 			const struct dp_srtp_op *op = &sides[b].op[i];
 			const struct dp_srtp_session *keys = op->session;
-			bool cut = op->len < plain_hdr[i] + (rtcp ? keys->rtcp_trailer : keys->rtp_trailer);
+			bool cut = op->len <
+			           plain_hdr[i] + (rtcp ? keys->rtcp_trailer : keys->rtp_trailer);
 			int st = op->status;
 
 			assert_int_equal(st, !hurt[i] ? 0 : cut ? -EINVAL : -EBADMSG);
@@ -333,7 +339,8 @@ static void test_tamper(void **state)
 /* An SRTCP index may be the last one that there is. */
 static void test_rtcp_last_index(void **state)
 {
-	static const uint32_t index[] = {1, 2, 127, 128, 129, 0x7fffff7e, 0x7fffff80, 0x7fffff81, 0x7ffffffe, 0x7fffffff};
+	static const uint32_t index[] = {
+	    1, 2, 127, 128, 129, 0x7fffff7e, 0x7fffff80, 0x7fffff81, 0x7ffffffe, 0x7fffffff};
 	const unsigned n = sizeof(index) / sizeof(index[0]);
 
 	for (unsigned s = 0; s < 4; s++) {
@@ -348,7 +355,8 @@ static void test_rtcp_last_index(void **state)
 			const uint8_t *word = op->dst + op->len + (aead ? 16 : 0);
 
 			assert_int_equal(word[0] & 0x80, 0x80); // E
-			assert_int_equal((word[0] & 0x7f) << 24 | word[1] << 16 | word[2] << 8 | word[3],
+			assert_int_equal((word[0] & 0x7f) << 24 | word[1] << 16 | word[2] << 8 |
+			                     word[3],
 			                 index[i]);
 		}
 	}
@@ -357,9 +365,11 @@ static void test_rtcp_last_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rtp),         cmocka_unit_test(test_rtcp),
-		cmocka_unit_test(test_sequence),    cmocka_unit_test(test_tamper),
-		cmocka_unit_test(test_rtcp_last_index),
+	    cmocka_unit_test(test_rtp),
+	    cmocka_unit_test(test_rtcp),
+	    cmocka_unit_test(test_sequence),
+	    cmocka_unit_test(test_tamper),
+	    cmocka_unit_test(test_rtcp_last_index),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

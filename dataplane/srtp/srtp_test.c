@@ -1,4 +1,5 @@
-/* Vectors of RFC 3711 (appendix B), RFC 6188 (§7) and RFC 7714 (§16, §17), and the edges of the interface. */
+/* Vectors of RFC 3711 (appendix B), RFC 6188 (§7) and RFC 7714 (§16, §17), and the edges of the
+ * interface. */
 #include "dataplane/srtp/srtp.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -47,8 +48,10 @@ static struct fixture *fixture_new(const char *backend, uint16_t profile, const 
 	assert_non_null(f->backend);
 	assert_string_equal(dp_srtp_backend_name(f->backend), backend);
 	assert_int_equal(dp_srtp_batch_new(&f->batch, f->backend), 0);
-	assert_int_equal(hex(secret.bytes, key_salt), dp_srtp_key_len(profile) + dp_srtp_salt_len(profile));
-	assert_int_equal(dp_srtp_session_init(f->backend, &f->session, profile, &secret, &secret), 0);
+	assert_int_equal(hex(secret.bytes, key_salt),
+	                 dp_srtp_key_len(profile) + dp_srtp_salt_len(profile));
+	assert_int_equal(dp_srtp_session_init(f->backend, &f->session, profile, &secret, &secret),
+	                 0);
 	return f;
 }
 
@@ -70,20 +73,21 @@ struct kdf_vector {
 };
 
 static const struct kdf_vector kdf_vectors[] = {
-	/* RFC 3711 B.3 */
-	{"E1F97A0D3E018BE0D64FA32C06DE4139", "0EC675AD498AFEEBB6960B3AABE6", DP_SRTP_LABEL_KEY,
-	 "C61E7A93744F39EE10734AFE3FF7A087"},
-	{"E1F97A0D3E018BE0D64FA32C06DE4139", "0EC675AD498AFEEBB6960B3AABE6", DP_SRTP_LABEL_SALT,
-	 "30CBBC08863D8C85D49DB34A9AE1"},
-	{"E1F97A0D3E018BE0D64FA32C06DE4139", "0EC675AD498AFEEBB6960B3AABE6", DP_SRTP_LABEL_AUTH,
-	 "CEBE321F6FF7716B6FD4AB49AF256A156D38BAA48F0A0ACF3C34E2359E6CDBCEE049646C43D9327AD175578E"
-	 "F72270986371C10C9A369AC2F94A8C5FBCDDDC256D6E919A48B610EF17C2041E474035766B68642C59BBFC2F"
-	 "34DB60DBDFB2"},
-	/* RFC 6188 §7.2 */
-	{"f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6", "3b04803de51ee7c96423ab5b78d2",
-	 DP_SRTP_LABEL_KEY, "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"},
-	{"f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6", "3b04803de51ee7c96423ab5b78d2",
-	 DP_SRTP_LABEL_SALT, "fa31791685ca444a9e07c6c64e93"},
+    /* RFC 3711 B.3 */
+    {"E1F97A0D3E018BE0D64FA32C06DE4139", "0EC675AD498AFEEBB6960B3AABE6", DP_SRTP_LABEL_KEY,
+     "C61E7A93744F39EE10734AFE3FF7A087"},
+    {"E1F97A0D3E018BE0D64FA32C06DE4139", "0EC675AD498AFEEBB6960B3AABE6", DP_SRTP_LABEL_SALT,
+     "30CBBC08863D8C85D49DB34A9AE1"},
+    {"E1F97A0D3E018BE0D64FA32C06DE4139", "0EC675AD498AFEEBB6960B3AABE6", DP_SRTP_LABEL_AUTH,
+     "CEBE321F6FF7716B6FD4AB49AF256A156D38BAA48F0A0ACF3C34E2359E6CDBCEE049646C43D9327AD175578E"
+     "F72270986371C10C9A369AC2F94A8C5FBCDDDC256D6E919A48B610EF17C2041E474035766B68642C59BBFC2F"
+     "34DB60DBDFB2"},
+    /* RFC 6188 §7.2 */
+    {"f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6",
+     "3b04803de51ee7c96423ab5b78d2", DP_SRTP_LABEL_KEY,
+     "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"},
+    {"f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6",
+     "3b04803de51ee7c96423ab5b78d2", DP_SRTP_LABEL_SALT, "fa31791685ca444a9e07c6c64e93"},
 };
 
 static void test_kdf(void **state)
@@ -103,18 +107,20 @@ static void test_kdf(void **state)
 	free_mb_mgr(mgr);
 }
 
-/* RFC 3711 B.2: keystream of AES-CM. The session key and salt are given, so is a packet of zeroes' result; SSRC and
- * index are 0 there. The keystream shows as the ciphertext of zeroes. */
+/* RFC 3711 B.2: keystream of AES-CM. The session key and salt are given, so is a packet of zeroes'
+ * result; SSRC and index are 0 there. The keystream shows as the ciphertext of zeroes. */
 static void test_aes_cm_keystream(void **state)
 {
 	static const char first[] = "E03EAD0935C95E80E166B16DD92B4EB4"
-				    "D23513162B02D0F72A43A2FE4A5F97AB"
-				    "41E95B3BB0A2E8DD477901E4FCA894C0";
-	struct fixture *f = fixture_new("ipsec_mb", SH_SRTP_AES128_CM_SHA1_80,
-	                                "00000000000000000000000000000000 0000000000000000000000000000");
+	                            "D23513162B02D0F72A43A2FE4A5F97AB"
+	                            "41E95B3BB0A2E8DD477901E4FCA894C0";
+	struct fixture *f =
+	    fixture_new("ipsec_mb", SH_SRTP_AES128_CM_SHA1_80,
+	                "00000000000000000000000000000000 0000000000000000000000000000");
 	struct imb_session *s = (struct imb_session *)(void *)&f->session;
 	uint8_t key[16], want[48], buf[BUF] = {0x80}, dec[176];
-	struct dp_srtp_op op = {.session = &f->session, .src = buf + 12, .dst = buf, .len = 60, .hdr_len = 12};
+	struct dp_srtp_op op = {
+	    .session = &f->session, .src = buf + 12, .dst = buf, .len = 60, .hdr_len = 12};
 	IMB_MGR *mgr = alloc_mb_mgr(0);
 
 	init_mb_mgr_auto(mgr, NULL);
@@ -142,14 +148,14 @@ static const char cm_rtcp[] = "81c8000b cafebabe abababab abababab abababab abab
 
 /* Whole packets from a master key: those that libsrtp and its descendants agree on. */
 static const struct packet_vector master_vectors[] = {
-	{SH_SRTP_AES128_CM_SHA1_80, cm_key, false, 0x1234, cm_rtp,
-	 "800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc 99ea179b 8dbb"},
-	{SH_SRTP_AES128_CM_SHA1_80, cm_key, true, 1, cm_rtcp,
-	 "81c8000b cafebabe 7128035b e487b9bd bef89041 f977a5a8 80000001 993e08cd 54d6c123 0798"},
-	{SH_SRTP_AES128_CM_SHA1_32, cm_key, false, 0x1234, cm_rtp,
-	 "800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc"},
-	{SH_SRTP_AES128_CM_SHA1_32, cm_key, true, 1, cm_rtcp,
-	 "81c8000b cafebabe 7128035b e487b9bd bef89041 f977a5a8 80000001 993e08cd 54d6c123 0798"},
+    {SH_SRTP_AES128_CM_SHA1_80, cm_key, false, 0x1234, cm_rtp,
+     "800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc 99ea179b 8dbb"},
+    {SH_SRTP_AES128_CM_SHA1_80, cm_key, true, 1, cm_rtcp,
+     "81c8000b cafebabe 7128035b e487b9bd bef89041 f977a5a8 80000001 993e08cd 54d6c123 0798"},
+    {SH_SRTP_AES128_CM_SHA1_32, cm_key, false, 0x1234, cm_rtp,
+     "800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc"},
+    {SH_SRTP_AES128_CM_SHA1_32, cm_key, true, 1, cm_rtcp,
+     "81c8000b cafebabe 7128035b e487b9bd bef89041 f977a5a8 80000001 993e08cd 54d6c123 0798"},
 };
 
 static void check_packet(struct fixture *f, const struct packet_vector *v, bool protect)
@@ -157,13 +163,17 @@ static void check_packet(struct fixture *f, const struct packet_vector *v, bool 
 	uint8_t buf[BUF] = {0}, plain[BUF], wire[BUF];
 	unsigned plain_len = hex(plain, v->plain), wire_len = hex(wire, v->wire);
 	unsigned hdr = v->rtcp ? 8 : 12;
-	struct dp_srtp_op op = {
-		.session = &f->session, .dst = buf, .src = plain + hdr, .hdr_len = 12, .index = v->index};
+	struct dp_srtp_op op = {.session = &f->session,
+	                        .dst = buf,
+	                        .src = plain + hdr,
+	                        .hdr_len = 12,
+	                        .index = v->index};
 
 	if (protect) {
 		memcpy(buf, plain, hdr);
 		op.len = (uint16_t)plain_len;
-		assert_int_equal((v->rtcp ? dp_srtcp_protect : dp_srtp_protect)(f->batch, &op, 1), 1);
+		assert_int_equal((v->rtcp ? dp_srtcp_protect : dp_srtp_protect)(f->batch, &op, 1),
+		                 1);
 		assert_int_equal(op.out_len, wire_len);
 		assert_memory_equal(buf, wire, wire_len);
 	}
@@ -197,33 +207,35 @@ static void test_master_vectors(void **state)
 	}
 }
 
-static const char gcm_rtp[] = "8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 "
-			      "69736120 696e2070 61727465 73207472 6573";
-static const char gcm_rtcp[] = "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 "
-			       "deadbeef deadbeef deadbeef deadbeef deadbeef";
+static const char gcm_rtp[] =
+    "8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 "
+    "69736120 696e2070 61727465 73207472 6573";
+static const char gcm_rtcp[] =
+    "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 "
+    "deadbeef deadbeef deadbeef deadbeef deadbeef";
 static const char gcm_key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 static const char gcm_salt[] = "517569642070726f2071756f";
 
 /* RFC 7714 §16.1, §16.2, §17.1 to §17.4; session keys given. The last two are in clear (E = 0). */
 static const struct packet_vector gcm_vectors[] = {
-	{SH_SRTP_AEAD_AES_128_GCM, "", false, 0xf17b, gcm_rtp,
-	 "8040f17b 8041f8d3 5501a0b2 f24de3a3 fb34de6c acba861c 9d7e4bca be633bd5 0d294e6f 42a5f47a "
-	 "51c7d19b 36de3adf 8833899d 7f27beb1 6a9152cf 765ee439 0cce"},
-	{SH_SRTP_AEAD_AES_256_GCM, "", false, 0xf17b, gcm_rtp,
-	 "8040f17b 8041f8d3 5501a0b2 32b1de78 a822fe12 ef9f78fa 332e33aa b1801238 9a58e2f3 b50b2a02 "
-	 "76ffae0f 1ba63799 b87b7aa3 db36dfff d6b0f9bb 7878d7a7 6c13"},
-	{SH_SRTP_AEAD_AES_128_GCM, "", true, 0x5d4, gcm_rtcp,
-	 "81c8000d 4d617273 63e94885 dcdab67c a727d766 2f6b7e99 7ff5c0f7 6c06f32d c676a5f1 730d6fda "
-	 "4ce09b46 86303ded 0bb9275b c84aa458 96cf4d2f c5abf872 45d9eade 800005d4"},
-	{SH_SRTP_AEAD_AES_256_GCM, "", true, 0x5d4, gcm_rtcp,
-	 "81c8000d 4d617273 d50ae4d1 f5ce5d30 4ba297e4 7d470c28 2c3ece5d bffe0a50 a2eaa5c1 110555be "
-	 "8415f658 c61de047 6f1b6fad 1d1eb30c 4446839f 57ff6f6c b26ac3be 800005d4"},
-	{SH_SRTP_AEAD_AES_128_GCM, NULL, true, 0x5d4, gcm_rtcp,
-	 "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef "
-	 "deadbeef deadbeef deadbeef 841dd968 3dd78ec9 2ae58790 125f62b3 000005d4"},
-	{SH_SRTP_AEAD_AES_256_GCM, NULL, true, 0x5d4, gcm_rtcp,
-	 "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef "
-	 "deadbeef deadbeef deadbeef 91db4afb feee5a97 8fab4393 ed2615fe 000005d4"},
+    {SH_SRTP_AEAD_AES_128_GCM, "", false, 0xf17b, gcm_rtp,
+     "8040f17b 8041f8d3 5501a0b2 f24de3a3 fb34de6c acba861c 9d7e4bca be633bd5 0d294e6f 42a5f47a "
+     "51c7d19b 36de3adf 8833899d 7f27beb1 6a9152cf 765ee439 0cce"},
+    {SH_SRTP_AEAD_AES_256_GCM, "", false, 0xf17b, gcm_rtp,
+     "8040f17b 8041f8d3 5501a0b2 32b1de78 a822fe12 ef9f78fa 332e33aa b1801238 9a58e2f3 b50b2a02 "
+     "76ffae0f 1ba63799 b87b7aa3 db36dfff d6b0f9bb 7878d7a7 6c13"},
+    {SH_SRTP_AEAD_AES_128_GCM, "", true, 0x5d4, gcm_rtcp,
+     "81c8000d 4d617273 63e94885 dcdab67c a727d766 2f6b7e99 7ff5c0f7 6c06f32d c676a5f1 730d6fda "
+     "4ce09b46 86303ded 0bb9275b c84aa458 96cf4d2f c5abf872 45d9eade 800005d4"},
+    {SH_SRTP_AEAD_AES_256_GCM, "", true, 0x5d4, gcm_rtcp,
+     "81c8000d 4d617273 d50ae4d1 f5ce5d30 4ba297e4 7d470c28 2c3ece5d bffe0a50 a2eaa5c1 110555be "
+     "8415f658 c61de047 6f1b6fad 1d1eb30c 4446839f 57ff6f6c b26ac3be 800005d4"},
+    {SH_SRTP_AEAD_AES_128_GCM, NULL, true, 0x5d4, gcm_rtcp,
+     "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef "
+     "deadbeef deadbeef deadbeef 841dd968 3dd78ec9 2ae58790 125f62b3 000005d4"},
+    {SH_SRTP_AEAD_AES_256_GCM, NULL, true, 0x5d4, gcm_rtcp,
+     "81c8000d 4d617273 4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef "
+     "deadbeef deadbeef deadbeef 91db4afb feee5a97 8fab4393 ed2615fe 000005d4"},
 };
 
 static void test_gcm_vectors(void **state)
@@ -271,8 +283,12 @@ static void test_refusals(void **state)
 			unsigned trailer = dp_srtp_rtp_trailer(&f->session);
 			static struct dp_srtp_session none;
 			uint8_t good[BUF] = {0x80, 96, 0, 1}, bad[BUF], src[64] = {1};
-			struct dp_srtp_op base = {.session = &f->session, .src = src, .dst = bad,
-			                          .index = 1, .len = 60, .hdr_len = 12};
+			struct dp_srtp_op base = {.session = &f->session,
+			                          .src = src,
+			                          .dst = bad,
+			                          .index = 1,
+			                          .len = 60,
+			                          .hdr_len = 12};
 			struct dp_srtp_op ops[] = {base, base, base, base, base, base};
 
 			memset(bad, 0xee, sizeof(bad));
@@ -318,30 +334,38 @@ static void test_profiles(void **state)
 	assert_null(dp_srtp_backend_find("openssl"));
 	assert_int_equal(dp_srtp_key_len(SH_SRTP_NONE), 0);
 	assert_int_equal(dp_srtp_salt_len(5), 0);
-	assert_int_equal(dp_srtp_session_init(b, &session, SH_SRTP_NONE, &secret, &secret), -EINVAL);
+	assert_int_equal(dp_srtp_session_init(b, &session, SH_SRTP_NONE, &secret, &secret),
+	                 -EINVAL);
 	assert_int_equal(dp_srtp_session_init(b, &session, 5, &secret, &secret), -EINVAL);
 	for (size_t i = 0; i < sizeof(session); i++)
 		assert_int_equal(((uint8_t *)&session)[i], 0);
 }
 
-/* rx and tx are not mixed up: what A sends with tx, B reads with rx of the same secret, and A cannot. */
+/* rx and tx are not mixed up: what A sends with tx, B reads with rx of the same secret, and A
+ * cannot. */
 static void test_directions(void **state)
 {
 	for (unsigned b = 0; b < BACKENDS; b++) {
 		for (unsigned p = 0; p < 4; p++) {
 			const struct dp_srtp_backend *be = dp_srtp_backend_find(backend_names[b]);
 			static struct dp_srtp_session alice, bob;
-			struct sh_srtp_secret one = {.bytes = {1, 2, 3}}, two = {.bytes = {4, 5, 6}};
+			struct sh_srtp_secret one = {.bytes = {1, 2, 3}},
+			                      two = {.bytes = {4, 5, 6}};
 			uint8_t buf[2][BUF] = {{0x80, 96, 0, 9}, {0x80, 96, 0, 9}};
 			struct dp_srtp_batch *batch;
 			struct dp_srtp_op ops[2];
 
 			assert_int_equal(dp_srtp_batch_new(&batch, be), 0);
-			assert_int_equal(dp_srtp_session_init(be, &alice, all_profiles[p], &one, &two), 0);
-			assert_int_equal(dp_srtp_session_init(be, &bob, all_profiles[p], &two, &one), 0);
+			assert_int_equal(
+			    dp_srtp_session_init(be, &alice, all_profiles[p], &one, &two), 0);
+			assert_int_equal(
+			    dp_srtp_session_init(be, &bob, all_profiles[p], &two, &one), 0);
 			for (unsigned i = 0; i < 2; i++)
-				ops[i] = (struct dp_srtp_op){.session = &alice, .src = buf[i] + 12,
-				                             .dst = buf[i], .index = 9, .len = 100,
+				ops[i] = (struct dp_srtp_op){.session = &alice,
+				                             .src = buf[i] + 12,
+				                             .dst = buf[i],
+				                             .index = 9,
+				                             .len = 100,
 				                             .hdr_len = 12};
 			assert_int_equal(dp_srtp_protect(batch, ops, 2), 2);
 			ops[0].len = ops[1].len = ops[0].out_len;
@@ -359,13 +383,13 @@ static void test_directions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kdf),
-		cmocka_unit_test(test_aes_cm_keystream),
-		cmocka_unit_test(test_master_vectors),
-		cmocka_unit_test(test_gcm_vectors),
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_profiles),
-		cmocka_unit_test(test_directions),
+	    cmocka_unit_test(test_kdf),
+	    cmocka_unit_test(test_aes_cm_keystream),
+	    cmocka_unit_test(test_master_vectors),
+	    cmocka_unit_test(test_gcm_vectors),
+	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_profiles),
+	    cmocka_unit_test(test_directions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
-/* MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT, RFC 8489 §14.5 to §14.7; HMAC, RFC 2104.
- * OpenSSL's SHA1_* and SHA256_* work on a context of ours: no allocation, no lock, no provider look-up, unlike its
- * EVP and HMAC interfaces; that is why the deprecated names are used here. */
+/* MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT, RFC 8489 §14.5 to §14.7; HMAC, RFC
+ * 2104. OpenSSL's SHA1_* and SHA256_* work on a context of ours: no allocation, no lock, no
+ * provider look-up, unlike its EVP and HMAC interfaces; that is why the deprecated names are used
+ * here. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "dataplane/stun/internal.h"
 #include <errno.h>
@@ -86,7 +87,8 @@ int dp_stun_check(const struct dp_stun_msg *m, const uint8_t *pwd, uint32_t pwd_
 
 	if (!off)
 		return -ENOENT;
-	dp_stun_hmac(mac, sha256, pwd, pwd_len, m->buf, off, off + STUN_ATTR_HEAD + len - DP_STUN_HDR);
+	dp_stun_hmac(mac, sha256, pwd, pwd_len, m->buf, off,
+	             off + STUN_ATTR_HEAD + len - DP_STUN_HDR);
 	return sh_secret_equal(mac, m->buf + off + STUN_ATTR_HEAD, len) ? 0 : -EKEYREJECTED;
 }
 
@@ -94,9 +96,9 @@ uint32_t dp_stun_crc32(const uint8_t *p, uint32_t len)
 {
 	/* reflected 0xEDB88320, four bits at a time: messages are some hundred bytes */
 	static const uint32_t nibble[16] = {
-	        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
-	        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-	        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+	    0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+	    0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+	    0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 	};
 	uint32_t crc = ~0u;
 

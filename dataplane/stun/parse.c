@@ -1,7 +1,7 @@
 /* A STUN message in, RFC 8489 §6, §14; ICE attributes, RFC 8445 §16.1.
  *
- * parse.c finds the attributes, integrity.c has the two checksums, write.c makes messages, respond.c the answers of
- * an ICE-lite server. Nothing is kept between calls. */
+ * parse.c finds the attributes, integrity.c has the two checksums, write.c makes messages,
+ * respond.c the answers of an ICE-lite server. Nothing is kept between calls. */
 #include "dataplane/stun/internal.h"
 #include <errno.h>
 #include <string.h>
@@ -92,8 +92,8 @@ static int parse_attr(struct dp_stun_msg *m, uint16_t attr, const uint8_t *v, ui
 	}
 }
 
-/* MESSAGE-INTEGRITY, then MESSAGE-INTEGRITY-SHA256, then FINGERPRINT; whatever else stands behind the first of them is
- * ignored (§14.5, §14.6). */
+/* MESSAGE-INTEGRITY, then MESSAGE-INTEGRITY-SHA256, then FINGERPRINT; whatever else stands behind
+ * the first of them is ignored (§14.5, §14.6). */
 static int parse_trailer(struct dp_stun_msg *m, uint16_t attr, uint32_t at, uint32_t len)
 {
 	const uint8_t *v = m->buf + at + STUN_ATTR_HEAD;

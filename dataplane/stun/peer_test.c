@@ -1,5 +1,5 @@
-/* The same messages through libnice's STUN library: what it makes we accept, what we make it accepts, and both
- * refuse the same damaged ones. */
+/* The same messages through libnice's STUN library: what it makes we accept, what we make it
+ * accepts, and both refuse the same damaged ones. */
 #include "dataplane/stun/internal.h"
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,8 @@ static size_t nice_check(StunAgent *a, StunMessage *m, uint8_t *buf, size_t room
 static void we_answer_nice(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		const struct sh_addr addr = {.family = i ? 6 : 4, .port = 40000, .ip = {192, 0, 2, 9}};
+		const struct sh_addr addr = {
+		    .family = i ? 6 : 4, .port = 40000, .ip = {192, 0, 2, 9}};
 		struct sockaddr_storage ss = {0};
 		socklen_t ss_len = sizeof(ss);
 		uint8_t out[1300], in[DP_STUN_RESPONSE_MAX];
@@ -53,9 +54,10 @@ static void we_answer_nice(void **state)
 		assert_true(req.flags & DP_STUN_HAS_USE_CANDIDATE);
 		n = dp_stun_success(in, sizeof(in), &req, &addr, pwd, 22);
 		assert_true(n > 0);
-		assert_int_equal(stun_agent_validate(&a, &r, in, n, NULL, NULL), STUN_VALIDATION_SUCCESS);
-		assert_int_equal(stun_usage_ice_conncheck_process(&r, &ss, &ss_len,
-		                                                  STUN_USAGE_ICE_COMPATIBILITY_RFC5245),
+		assert_int_equal(stun_agent_validate(&a, &r, in, n, NULL, NULL),
+		                 STUN_VALIDATION_SUCCESS);
+		assert_int_equal(stun_usage_ice_conncheck_process(
+		                     &r, &ss, &ss_len, STUN_USAGE_ICE_COMPATIBILITY_RFC5245),
 		                 STUN_USAGE_ICE_RETURN_SUCCESS);
 		if (i) {
 			struct sockaddr_in6 *s = (struct sockaddr_in6 *)&ss;
@@ -91,12 +93,13 @@ static void nice_understands_errors(void **state)
 	assert_int_equal(stun_agent_validate(&a, &r, in, n, NULL, NULL), STUN_VALIDATION_SUCCESS);
 	assert_int_equal(stun_message_find_error(&r, &code), STUN_MESSAGE_RETURN_SUCCESS);
 	assert_int_equal(code, 487);
-	assert_int_equal(stun_usage_ice_conncheck_process(&r, &ss, &ss_len, STUN_USAGE_ICE_COMPATIBILITY_RFC5245),
+	assert_int_equal(stun_usage_ice_conncheck_process(&r, &ss, &ss_len,
+	                                                  STUN_USAGE_ICE_COMPATIBILITY_RFC5245),
 	                 STUN_USAGE_ICE_RETURN_ROLE_CONFLICT);
 }
 
-/* Requests with random damage: we accept none that libnice refuses. The other way round it may be laxer than the
- * RFC where we are strict, and is allowed to be. */
+/* Requests with random damage: we accept none that libnice refuses. The other way round it may be
+ * laxer than the RFC where we are strict, and is allowed to be. */
 static void same_verdict(void **state)
 {
 	unsigned accepted = 0;
@@ -116,10 +119,12 @@ static void same_verdict(void **state)
 		len = nice_check(&maker, &m, buf, sizeof(buf), i & 1);
 		for (int k = rand() % 3; k; k--)
 			buf[rand() % len] ^= 1 << rand() % 8;
-		if (i % 2) { // a right fingerprint over the damage, so that integrity has to find it
+		if (i %
+		    2) { // a right fingerprint over the damage, so that integrity has to find it
 			dp_put32(buf + len - 4, dp_stun_crc32(buf, len - 8) ^ STUN_FINGERPRINT_XOR);
 		}
-		verdict = stun_agent_validate(&judge, &theirs, buf, len, stun_agent_default_validater, known);
+		verdict = stun_agent_validate(&judge, &theirs, buf, len,
+		                              stun_agent_default_validater, known);
 		/* libnice was told to insist on FINGERPRINT, which we leave to integrity */
 		ok = dp_stun_parse(&ours, buf, len) == 0 && ours.type == DP_STUN_BINDING_REQUEST &&
 		     (ours.flags & DP_STUN_HAS_FINGERPRINT) && dp_stun_check(&ours, pwd, 22) == 0;
@@ -133,9 +138,9 @@ static void same_verdict(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(we_answer_nice),
-	        cmocka_unit_test(nice_understands_errors),
-	        cmocka_unit_test(same_verdict),
+	    cmocka_unit_test(we_answer_nice),
+	    cmocka_unit_test(nice_understands_errors),
+	    cmocka_unit_test(same_verdict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

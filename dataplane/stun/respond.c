@@ -37,10 +37,10 @@ static void put_error_code(struct dp_stun_out *o, unsigned code)
 		uint16_t code;
 		char reason[18];
 	} known[] = {
-	        {400, "Bad Request"},
-	        {401, "Unauthenticated"},
-	        {420, "Unknown Attribute"},
-	        {487, "Role Conflict"},
+	    {400, "Bad Request"},
+	    {401, "Unauthenticated"},
+	    {420, "Unknown Attribute"},
+	    {487, "Role Conflict"},
 	};
 	uint8_t value[4 + sizeof(known[0].reason)] = {0, 0, code / 100, code % 100};
 	uint32_t len = 4;

@@ -1,11 +1,13 @@
-/* STUN for an ICE-lite server: Binding requests in, responses out. RFC 8489; RFC 8445 §7.3 (ICE), RFC 7675.
+/* STUN for an ICE-lite server: Binding requests in, responses out. RFC 8489; RFC 8445 §7.3 (ICE),
+ * RFC 7675.
  *
  * Order of use (state moves only after authentication):
  *   dp_stun_parse → dp_stun_ufrag, find the endpoint → dp_stun_check with its pwd → dp_stun_refusal
  *   → dp_stun_success or dp_stun_error.
  *
- * Pure code: no clock, no allocation, no lock, no DPDK. SHA-1, SHA-256: OpenSSL's low-level block functions,
- * which neither allocate nor lock. buf/len is one UDP payload; nothing outside it is read. Any thread. */
+ * Pure code: no clock, no allocation, no lock, no DPDK. SHA-1, SHA-256: OpenSSL's low-level block
+ * functions, which neither allocate nor lock. buf/len is one UDP payload; nothing outside it is
+ * read. Any thread. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,17 +55,17 @@ enum dp_stun_flags {
 };
 
 struct dp_stun_msg {
-	const uint8_t *buf;         // the message; transaction id is buf + 8, 12 bytes
-	uint16_t len, type;         // type: enum dp_stun_type
+	const uint8_t *buf;                  // the message; transaction id is buf + 8, 12 bytes
+	uint16_t len, type;                  // type: enum dp_stun_type
 	uint16_t username_off, username_len; // off 0: none
-	uint16_t mi_off, mi256_off; // of the attribute head; 0: none
-	uint16_t mi256_len;         // of its value: 16..32, multiple of 4
+	uint16_t mi_off, mi256_off;          // of the attribute head; 0: none
+	uint16_t mi256_len;                  // of its value: 16..32, multiple of 4
 	uint8_t flags, unknown_count;
 	uint32_t priority;
 	uint64_t tie_breaker;
 	uint16_t unknown[DP_STUN_UNKNOWN_MAX]; // comprehension-required ones that we don't know
-	uint16_t error;             // 300..699, in error responses
-	struct sh_addr mapped;      // DP_STUN_HAS_MAPPED
+	uint16_t error;                        // 300..699, in error responses
+	struct sh_addr mapped;                 // DP_STUN_HAS_MAPPED
 };
 
 /* Looks like STUN: first two bits, cookie and length (RFC 8489 §5); enough to choose a node. */
@@ -73,27 +75,28 @@ static inline bool dp_stun_is(const uint8_t *buf, uint32_t len)
 	       buf[6] == 0xA4 && buf[7] == 0x42;
 }
 
-/* -EBADMSG: header, cookie, length or an attribute is malformed, or FINGERPRINT is wrong or not last;
- * -EOPNOTSUPP: well-formed, but no Binding message. Attributes after MESSAGE-INTEGRITY are ignored
- * (but MESSAGE-INTEGRITY-SHA256 and FINGERPRINT), and of one that comes twice the first counts. */
+/* -EBADMSG: header, cookie, length or an attribute is malformed, or FINGERPRINT is wrong or not
+ * last; -EOPNOTSUPP: well-formed, but no Binding message. Attributes after MESSAGE-INTEGRITY are
+ * ignored (but MESSAGE-INTEGRITY-SHA256 and FINGERPRINT), and of one that comes twice the first
+ * counts. */
 int dp_stun_parse(struct dp_stun_msg *out, const uint8_t *buf, uint32_t len);
 
-/* Our ufrag in a check sent to us: USERNAME up to ':' (RFC 8445 §7.2.2). -ENOENT: no USERNAME; -EBADMSG: no
- * colon, or empty. *ufrag points into the message. */
+/* Our ufrag in a check sent to us: USERNAME up to ':' (RFC 8445 §7.2.2). -ENOENT: no USERNAME;
+ * -EBADMSG: no colon, or empty. *ufrag points into the message. */
 int dp_stun_ufrag(const struct dp_stun_msg *m, const uint8_t **ufrag, uint32_t *len);
 
-/* MESSAGE-INTEGRITY-SHA256 if there (RFC 8489 §9.1.3), else MESSAGE-INTEGRITY, against a short-term password.
- * 0; -ENOENT: neither is there; -EKEYREJECTED: wrong. Constant time in the compare. */
+/* MESSAGE-INTEGRITY-SHA256 if there (RFC 8489 §9.1.3), else MESSAGE-INTEGRITY, against a short-term
+ * password. 0; -ENOENT: neither is there; -EKEYREJECTED: wrong. Constant time in the compare. */
 int dp_stun_check(const struct dp_stun_msg *m, const uint8_t *pwd, uint32_t pwd_len);
 
 /* After dp_stun_check: the error to answer an authenticated request with, or 0.
- * 420: unknown comprehension-required attributes; 487: the peer thinks that it is controlled, which we, being
- * lite, always are (RFC 8445 §7.3.1.1). */
+ * 420: unknown comprehension-required attributes; 487: the peer thinks that it is controlled, which
+ * we, being lite, always are (RFC 8445 §7.3.1.1). */
 unsigned dp_stun_refusal(const struct dp_stun_msg *m);
 
-/* Responses to m into buf[room]; the length, or -ENOSPC. Signed with pwd in the way that the request was;
- * errors with pwd NULL are unsigned (400 and 401, RFC 8489 §9.1.3). code: 400, 401, 420, 487 (others get an
- * empty reason). 420 lists m->unknown. */
+/* Responses to m into buf[room]; the length, or -ENOSPC. Signed with pwd in the way that the
+ * request was; errors with pwd NULL are unsigned (400 and 401, RFC 8489 §9.1.3). code: 400, 401,
+ * 420, 487 (others get an empty reason). 420 lists m->unknown. */
 int dp_stun_success(uint8_t *buf, uint32_t room, const struct dp_stun_msg *m,
                     const struct sh_addr *mapped, const uint8_t *pwd, uint32_t pwd_len);
 int dp_stun_error(uint8_t *buf, uint32_t room, const struct dp_stun_msg *m, unsigned code,

@@ -59,7 +59,8 @@ void dp_stun_put_xor_addr(struct dp_stun_out *o, uint16_t attr, const struct sh_
 static void put_hmac(struct dp_stun_out *o, bool sha256, const uint8_t *key, uint32_t key_len)
 {
 	uint32_t n = sha256 ? STUN_SHA256_LEN : STUN_SHA1_LEN, covered = o->len;
-	uint8_t *v = append(o, sha256 ? DP_STUN_MESSAGE_INTEGRITY_SHA256 : DP_STUN_MESSAGE_INTEGRITY, n);
+	uint8_t *v =
+	    append(o, sha256 ? DP_STUN_MESSAGE_INTEGRITY_SHA256 : DP_STUN_MESSAGE_INTEGRITY, n);
 
 	if (v)
 		dp_stun_hmac(v, sha256, key, key_len, o->buf, covered, o->len - DP_STUN_HDR);

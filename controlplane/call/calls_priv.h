@@ -1,0 +1,58 @@
+/* Private to call/: the domain's own registry, and what its files say to each other. */
+#pragma once
+#include <uthash.h>
+#include "controlplane/call/call.h"
+#include "controlplane/plane/plane.h"
+
+struct cp_room_entry {
+	struct cp_room room;
+	UT_hash_handle hh; // by room.name
+};
+
+struct cp_calls {
+	struct cp_plane *plane;
+	struct cp_dtls_ctx *dtls;
+	struct cp_limits limits;
+	cp_link_h *link;
+	void *link_arg;
+	struct cp_room_entry *rooms;
+	struct cp_user *users;         // agent.c: those with an agent
+	TAILQ_HEAD(, cp_call) ringing; // ring.c: ringing and answered calls
+	unsigned no_answer_s;
+	/* by index of the plane id */
+	struct cp_endpoint **endpoint;
+	struct cp_track **track;
+	uint32_t endpoints_max, tracks_max;
+	unsigned load[SH_MAX_WORKERS]; // endpoints on each worker
+	struct cp_calls_counts counts;
+	TAILQ_HEAD(, cp_participant) due; // participants with an offer due at the end of this turn
+};
+
+uint32_t cp_random_ssrc(void);
+
+/* Takes the place of a participant in its room's list and counts. */
+int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room);
+struct cp_participant *cp_participant_new(struct cp_calls *c);
+void cp_participant_free(struct cp_participant *p);
+void cp_participant_changed(struct cp_participant *p);
+/* Both transports end, with what they carry; the owner is told and makes new ones. */
+void cp_participant_reset_media(struct cp_participant *p);
+/* What the dataplane says of an endpoint. */
+void cp_endpoint_ice(struct cp_endpoint *e, unsigned ice, const struct sh_addr *remote);
+void cp_endpoint_dtls(struct cp_endpoint *e, const uint8_t *data, size_t len);
+/* Attaches an endpoint to the registry under its (given or new) plane id. */
+int cp_endpoint_register(struct cp_endpoint *e, bool claim);
+void cp_track_tell_plane(struct cp_track *t);
+void cp_sub_tell_plane(struct cp_sub *s);
+int cp_track_register(struct cp_track *t, bool claim);
+int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t);
+int cp_sub_register(struct cp_sub *s, bool claim);
+/* WHEP: the codecs of the subscription's m-line that carry its track. -EPROTO: none in common. */
+int cp_play_bind(struct cp_sub *s);
+/* The track has other payload types now. */
+void cp_sub_track_changed(struct cp_sub *s);
+/* The m-line's subscription is gone: free for another (WHEP), or inactive from the next offer on. */
+void cp_media_vacate(struct cp_endpoint *e, size_t media);
+/* An offer is due at the end of the turn. */
+void cp_endpoint_stale(struct cp_endpoint *e);
+void cp_send_offer(struct cp_endpoint *e);

@@ -1,0 +1,260 @@
+/* Rooms, and who is in them. A room exists while somebody is in it. */
+#include "controlplane/call/calls_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- ends ---- */
+
+static void room_free(struct cp_room_entry *r)
+{
+	HASH_DEL(r->room.calls->rooms, r);
+	free(r);
+}
+
+/* Silent: nobody is told. cp_leave() tells first. */
+void cp_participant_free(struct cp_participant *p)
+{
+	struct cp_room *room = p->room;
+	struct cp_sub *s;
+	struct cp_track *t;
+
+	while ((s = TAILQ_FIRST(&p->subs)))
+		cp_sub_end(s);
+	while ((t = TAILQ_FIRST(&p->tracks)))
+		cp_track_end(t);
+	for (int i = 0; i < 2; i++)
+		if (p->endpoint[i])
+			cp_endpoint_free(p->endpoint[i]);
+	if (p->due)
+		TAILQ_REMOVE(&p->calls->due, p, due_entry);
+	p->calls->counts.participants--;
+	if (room) {
+		TAILQ_REMOVE(&room->participants, p, entry);
+		if (--room->n_participants == 0)
+			room_free((struct cp_room_entry *)room);
+	}
+	free(p);
+}
+
+/* ---- rooms ---- */
+
+struct cp_room *cp_room_find(struct cp_calls *c, const char *name)
+{
+	struct cp_room_entry *r;
+
+	HASH_FIND_STR(c->rooms, name, r);
+	return r ? &r->room : NULL;
+}
+
+static int room_get(struct cp_room **out, struct cp_calls *c, const char *name)
+{
+	struct cp_room_entry *r;
+
+	*out = cp_room_find(c, name);
+	if (*out)
+		return 0;
+	if (HASH_COUNT(c->rooms) >= c->limits.max_rooms)
+		return -ENOSPC;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	if (!cp_text_copy(r->room.name, sizeof(r->room.name), name)) {
+		free(r);
+		return -EINVAL;
+	}
+	r->room.calls = c;
+	TAILQ_INIT(&r->room.participants);
+	HASH_ADD_STR(c->rooms, room.name, r);
+	*out = &r->room;
+	return 0;
+}
+
+struct cp_participant *cp_room_member(struct cp_room *r, const char *name)
+{
+	struct cp_participant *p, *by_user = NULL;
+
+	TAILQ_FOREACH (p, &r->participants, entry) {
+		if (p->hidden)
+			continue;
+		if (strcmp(p->name, name) == 0)
+			return p;
+		if (!by_user && (strcmp(p->user, name) == 0 || strcmp(p->id, name) == 0))
+			by_user = p;
+	}
+	return by_user;
+}
+
+struct cp_track *cp_room_track(struct cp_room *r, const char *track_id)
+{
+	struct cp_participant *p;
+	struct cp_track *t;
+
+	TAILQ_FOREACH (p, &r->participants, entry)
+		if ((t = cp_track_find(p, track_id)))
+			return t;
+	return NULL;
+}
+
+/* ---- participants ---- */
+
+int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room)
+{
+	int err = room_get(&p->room, c, room);
+
+	if (err)
+		return err;
+	TAILQ_INSERT_TAIL(&p->room->participants, p, entry);
+	p->room->n_participants++;
+	return 0;
+}
+
+static bool room_full(struct cp_calls *c, const char *name)
+{
+	const struct cp_room *r = cp_room_find(c, name);
+
+	return r && r->n_participants >= c->limits.max_participants;
+}
+
+static bool name_taken(struct cp_calls *c, const struct cp_join *join)
+{
+	struct cp_room *r = cp_room_find(c, join->room);
+	const struct cp_participant *p;
+
+	if (!r || join->kind == CP_PARTY_WHEP || !join->name || !*join->name)
+		return false;
+	TAILQ_FOREACH (p, &r->participants, entry)
+		if (!p->hidden && strcmp(p->name, join->name) == 0)
+			return true;
+	return false;
+}
+
+struct cp_participant *cp_participant_new(struct cp_calls *c)
+{
+	struct cp_participant *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->calls = c;
+	TAILQ_INIT(&p->tracks);
+	TAILQ_INIT(&p->subs);
+	c->counts.participants++;
+	return p;
+}
+
+void cp_participant_reset_media(struct cp_participant *p)
+{
+	struct cp_track *t;
+	struct cp_sub *s;
+
+	while ((s = TAILQ_FIRST(&p->subs)))
+		cp_sub_end(s);
+	while ((t = TAILQ_FIRST(&p->tracks)))
+		cp_track_end(t);
+	for (int i = 0; i < 2; i++) {
+		if (!p->endpoint[i])
+			continue;
+		cp_endpoint_free(p->endpoint[i]);
+		if (p->ops->media_reset)
+			p->ops->media_reset(p->arg, i);
+	}
+	cp_participant_changed(p);
+}
+
+void cp_participant_changed(struct cp_participant *p)
+{
+	if (p->ops && p->ops->changed)
+		p->ops->changed(p->arg);
+}
+
+static void subscribe_to_room(struct cp_participant *p)
+{
+	struct cp_participant *o;
+	struct cp_track *t;
+
+	TAILQ_FOREACH (o, &p->room->participants, entry)
+		if (o != p)
+			TAILQ_FOREACH (t, &o->tracks, entry)
+				(void)cp_subscribe(p, t);
+}
+
+int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join)
+{
+	struct cp_participant *p, *o;
+	int err;
+
+	if (!cp_calls_ready(c))
+		return -ENODEV;
+	if (room_full(c, join->room))
+		return -ENOSPC;
+	if (name_taken(c, join))
+		return -EEXIST;
+	p = cp_participant_new(c);
+	if (!p)
+		return -ENOMEM;
+	cp_make_id(p->id, 'p');
+	p->kind = join->kind;
+	p->hidden = join->kind == CP_PARTY_WHEP;
+	p->auto_sub = join->auto_sub;
+	err = -EINVAL;
+	if (!cp_text_copy(p->user, sizeof(p->user), join->user) ||
+	    !cp_text_copy(p->display, sizeof(p->display), join->display) ||
+	    !cp_text_copy(p->name, sizeof(p->name), join->name))
+		goto fail;
+	err = cp_room_enter(c, p, join->room);
+	if (err)
+		goto fail;
+	p->ops = join->ops;
+	p->arg = join->arg;
+	if (!p->hidden)
+		TAILQ_FOREACH (o, &p->room->participants, entry)
+			if (o != p && o->ops->joined)
+				o->ops->joined(o->arg, p);
+	if (p->auto_sub)
+		subscribe_to_room(p);
+	*out = p;
+	return 0;
+fail:
+	cp_participant_free(p);
+	return err;
+}
+
+void cp_leave(struct cp_participant *p, const char *reason)
+{
+	struct cp_participant *o;
+
+	if (!p->hidden)
+		TAILQ_FOREACH (o, &p->room->participants, entry)
+			if (o != p && o->ops->left)
+				o->ops->left(o->arg, p, reason);
+	/* From here on `left` has said it all: the tracks go without a word each. */
+	p->hidden = true;
+	cp_participant_free(p);
+}
+
+void cp_chat(struct cp_participant *p, const char *text, uint64_t wall_ms)
+{
+	struct cp_participant *o;
+
+	TAILQ_FOREACH (o, &p->room->participants, entry)
+		if (o->ops->chat)
+			o->ops->chat(o->arg, p, text, wall_ms);
+}
+
+void cp_room_tell_track(struct cp_track *t, int what)
+{
+	struct cp_participant *o;
+
+	if (t->owner->hidden)
+		return;
+	TAILQ_FOREACH (o, &t->owner->room->participants, entry) {
+		void (*tell)(void *, const struct cp_track *) = what == CP_TRACK_ADDED     ? o->ops->track_added
+		                                                : what == CP_TRACK_UPDATED ? o->ops->track_updated
+		                                                                           : o->ops->track_removed;
+
+		if (o != t->owner && tell)
+			tell(o->arg, t);
+		if (o != t->owner && what == CP_TRACK_ADDED && o->auto_sub)
+			(void)cp_subscribe(o, t);
+	}
+}

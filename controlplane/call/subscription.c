@@ -1,0 +1,280 @@
+/* What a participant is sent. We offer, the client answers; while an answer is outstanding the description must not
+ * change, so what is wanted meanwhile waits: a new subscription has no m-line yet (CP_NO_MEDIA), an ended one
+ * leaves its m-line marked `ended` until the next offer makes it inactive. */
+#include "controlplane/call/calls_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static char ended; // its address marks an m-line whose subscription is gone
+
+/* ---- the end ---- */
+
+void cp_media_vacate(struct cp_endpoint *e, size_t media)
+{
+	struct cp_media *m = &e->nego.media[media];
+
+	if (e->owner->kind == CP_PARTY_WHEP) {
+		m->user = NULL;
+		/* No (key, SSRC, index) twice: the next tenant of the m-line gets SSRCs of its own. */
+		m->ssrc = m->rtx_ssrc = 0;
+	} else {
+		m->user = &ended;
+		cp_endpoint_stale(e);
+	}
+}
+
+void cp_sub_end(struct cp_sub *s)
+{
+	struct cp_participant *p = s->owner;
+	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
+
+	TAILQ_REMOVE(&p->subs, s, entry);
+	TAILQ_REMOVE(&s->track->subs, s, by_track);
+	if (s->in_plane)
+		cp_plane_del(p->calls->plane, SH_DEL_SUB, s->plane_id);
+	else
+		cp_plane_id_free(p->calls->plane, SH_DEL_SUB, s->plane_id);
+	p->calls->counts.subs--;
+	if (e && s->media != CP_NO_MEDIA)
+		cp_media_vacate(e, s->media);
+	cp_participant_changed(p);
+	free(s);
+}
+
+/* ---- towards the dataplane ---- */
+
+int cp_sub_register(struct cp_sub *s, bool claim)
+{
+	struct cp_plane *plane = s->owner->calls->plane;
+	int err = claim ? cp_plane_id_claim(plane, SH_DEL_SUB, s->plane_id)
+	                : cp_plane_id_new(plane, SH_DEL_SUB, &s->plane_id);
+
+	if (!err)
+		s->owner->calls->counts.subs++;
+	return err;
+}
+
+void cp_sub_tell_plane(struct cp_sub *s)
+{
+	const struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
+	const struct cp_media *m = &e->nego.media[s->media];
+	struct sh_msg_sub_set set = {
+		.id = s->plane_id,
+		.track = s->track->plane_id,
+		.endpoint = e->id,
+		.ssrc = s->ssrc,
+		.mid_len = strlen(m->mid),
+		.flags = s->paused ? SH_SUB_PAUSED : 0,
+		.max_layer = SH_MAX_LAYERS - 1,
+	};
+
+	memcpy(set.mid, m->mid, set.mid_len);
+	cp_nego_sub_pts(m, s->track->set.pt, set.pt);
+	for (unsigned i = 0; i < m->codecs; i++) {
+		if (m->codec[i].nack)
+			set.flags |= SH_SUB_NACK;
+		if (m->codec[i].codec == SH_CODEC_RTX)
+			set.rtx_ssrc = s->rtx_ssrc;
+	}
+	s->in_plane = true;
+	s->retell = false;
+	cp_plane_sub_set(s->owner->calls->plane, &set);
+}
+
+/* ---- wanting ---- */
+
+void cp_endpoint_stale(struct cp_endpoint *e)
+{
+	struct cp_participant *p = e->owner;
+
+	e->stale = true;
+	if (p->due)
+		return;
+	p->due = true;
+	TAILQ_INSERT_TAIL(&p->calls->due, p, due_entry);
+}
+
+static struct cp_sub *find(const struct cp_participant *p, const struct cp_track *t)
+{
+	struct cp_sub *s;
+
+	TAILQ_FOREACH (s, &p->subs, entry)
+		if (s->track == t)
+			return s;
+	return NULL;
+}
+
+int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t)
+{
+	struct cp_sub *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->owner = p;
+	s->track = t;
+	s->media = CP_NO_MEDIA;
+	s->ssrc = cp_random_ssrc();
+	s->rtx_ssrc = t->kind == SH_KIND_VIDEO ? cp_random_ssrc() : 0;
+	err = cp_sub_register(s, false);
+	if (err) {
+		free(s);
+		return err;
+	}
+	TAILQ_INSERT_TAIL(&p->subs, s, entry);
+	TAILQ_INSERT_TAIL(&t->subs, s, by_track);
+	cp_participant_changed(p);
+	*out = s;
+	return 0;
+}
+
+int cp_subscribe(struct cp_participant *p, struct cp_track *t)
+{
+	struct cp_endpoint *e;
+	struct cp_sub *s;
+	int err;
+
+	if (t->owner == p)
+		return -ENOTSUP;
+	if (find(p, t))
+		return -EEXIST;
+	err = cp_endpoint_get(&e, p, CP_SUBSCRIBE);
+	if (!err)
+		err = cp_sub_new(&s, p, t);
+	if (!err)
+		cp_endpoint_stale(e);
+	return err;
+}
+
+int cp_unsubscribe(struct cp_participant *p, struct cp_track *t)
+{
+	struct cp_sub *s = find(p, t);
+
+	if (!s)
+		return -ENOENT;
+	cp_sub_end(s);
+	return 0;
+}
+
+int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused)
+{
+	struct cp_sub *s = find(p, t);
+
+	if (!s)
+		return -ENOENT;
+	s->paused = paused;
+	if (s->in_plane)
+		cp_sub_tell_plane(s);
+	cp_participant_changed(p);
+	return 0;
+}
+
+/* ---- offers and answers ---- */
+
+void cp_sub_track_changed(struct cp_sub *s)
+{
+	struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
+
+	if (s->owner->kind == CP_PARTY_WHEP) {
+		/* Its m-line was answered with all that the player can take. */
+		(void)cp_play_bind(s);
+		cp_sub_tell_plane(s);
+	} else if (s->media != CP_NO_MEDIA) {
+		s->changed = true;
+		cp_endpoint_stale(e);
+	}
+}
+
+/* An m-line for a new subscription, or the codecs of one whose track has others now. */
+static int give_media(struct cp_endpoint *e, struct cp_sub *s)
+{
+	const struct cp_track *t = s->track;
+	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
+	const struct cp_nego_send send = {
+		.kind = t->kind,
+		.src = from->codec,
+		.n_src = from->codecs,
+		.ssrc = s->ssrc,
+		.rtx_ssrc = s->rtx_ssrc,
+		.stream = t->owner->id,
+		.track = t->id,
+		.user = s,
+	};
+
+	if (s->changed) {
+		s->changed = false;
+		s->retell = true; /* after the answer; until then the dataplane goes on as it was */
+		return cp_nego_send_change(&e->nego, s->media, &send);
+	}
+	return cp_nego_send_add(&e->nego, &s->media, &send);
+}
+
+void cp_send_offer(struct cp_endpoint *e)
+{
+	struct cp_participant *p = e->owner;
+	struct cp_sub *s;
+	char *sdp;
+
+	for (size_t i = 0; i < e->nego.n_media; i++)
+		if (e->nego.media[i].user == &ended)
+			cp_nego_send_remove(&e->nego, i);
+	TAILQ_FOREACH (s, &p->subs, entry)
+		if ((s->media == CP_NO_MEDIA || s->changed) && give_media(e, s))
+			s->media = CP_NO_MEDIA; /* tried again with the next offer */
+	e->stale = false;
+	if (e->nego.n_media == 0 || cp_nego_offer_out(&e->nego, &sdp))
+		return;
+	e->rev++;
+	e->awaiting = true;
+	cp_endpoint_tell_plane(e);
+	if (p->ops && p->ops->offer)
+		p->ops->offer(p->arg, e->rev, sdp);
+	free(sdp);
+	cp_participant_changed(p);
+}
+
+void cp_offer_again(struct cp_participant *p)
+{
+	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
+
+	if (e && e->awaiting && e->nego.local && p->ops && p->ops->offer)
+		p->ops->offer(p->arg, e->rev, e->nego.local);
+}
+
+int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t len, char *err_text)
+{
+	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
+	struct cp_sub *s;
+	int err;
+
+	if (!e || !e->awaiting || e->rev != rev)
+		return -ESTALE;
+	err = cp_nego_answer_in(&e->nego, sdp, len, err_text);
+	if (err)
+		return err;
+	e->awaiting = false;
+	err = cp_endpoint_negotiated(e);
+	TAILQ_FOREACH (s, &p->subs, entry)
+		if (s->media != CP_NO_MEDIA && (!s->in_plane || s->retell) && e->nego.media[s->media].agreed &&
+		    (e->nego.media[s->media].dir & CP_DIR_SEND))
+			cp_sub_tell_plane(s);
+	if (e->stale)
+		cp_endpoint_stale(e);
+	return err;
+}
+
+int cp_subscribe_restart(struct cp_participant *p)
+{
+	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
+	int err;
+
+	if (!e)
+		return -ENOENT;
+	if (e->awaiting)
+		return -EBUSY;
+	err = cp_endpoint_restart(e);
+	if (!err)
+		cp_endpoint_stale(e);
+	return err;
+}

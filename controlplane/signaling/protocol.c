@@ -1,0 +1,382 @@
+/* callstack.v1: frames in, requests out.
+ *
+ * Files, in the order of a request: protocol.c (this: a connection, its limits, strict parsing by protocol.def, one reply a
+ * request), requests.c (login, presence, calls), media.c (rooms, SDP, chat), session.c (what outlives a connection:
+ * events with numbers, resume), whip.c (WHIP and WHEP), journal.c (what outlives the daemon). front.h brings the text
+ * frames; call/ decides.
+ *
+ * Order on the wire: a request's reply goes out before any event that the request caused, so a client never hears of
+ * something it has no name for yet. */
+#include "controlplane/signaling/signaling_priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controlplane/loop.h"
+#include "controlplane/signaling/token.h"
+
+enum { CLOSE_POLICY = 1008, CLOSE_BAD_DATA = 1007, MAX_DEPTH = 8 };
+enum state { ANY, OUT, IN, ROOM };
+
+struct request {
+	const char *type;
+	cp_request_h *handler;
+	enum state state;
+	const char *fields;
+};
+static const struct request requests[] = {
+#define X(type, handler, state, fields) {type, handler, state, fields},
+#include "controlplane/signaling/protocol.def"
+#undef X
+};
+
+/* ---- words ---- */
+
+bool cp_display_ok(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+			return false;
+	return n >= 1 && n <= max;
+}
+
+static bool chat_ok(const char *s)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < 0x20 && s[i] != '\n' && s[i] != '\t')
+			return false;
+	return n <= CP_CHAT_MAX;
+}
+
+/* ---- replies ---- */
+
+int cp_refuse(struct cp_reply *r, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->code = code;
+	va_start(ap, fmt);
+	vsnprintf(r->message, sizeof(r->message), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
+{
+	static const struct {
+		int err;
+		const char *code, *text;
+	} words[] = {
+		{-ENOENT, "not_found", "no such thing"},
+		{-EEXIST, "conflict", "not possible in this state"},
+		{-EBUSY, "busy", "already in a call or negotiation"},
+		{-EINVAL, "bad_request", "not possible"},
+		{-EPERM, "forbidden", "not allowed"},
+		{-ENOSPC, "limit", "a configured maximum is reached"},
+		{-ENODEV, "unavailable", "no dataplane is connected"},
+		{-ESTALE, "conflict", "another revision is outstanding"},
+		{-ENOTSUP, "unsupported", "not supported"},
+		{-EBADMSG, "bad_sdp", "malformed SDP"},
+		{-EPROTO, "bad_sdp", "SDP that cannot be served"},
+		{-E2BIG, "bad_sdp", "SDP over a limit"},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i].err == err)
+			return cp_refuse(r, words[i].code, "%s", text && *text ? text : words[i].text);
+	return cp_refuse(r, "internal", "error %d", -err);
+}
+
+void cp_client_send(struct cp_client *c, json_t *frame)
+{
+	char *text = json_dumps(frame, JSON_COMPACT);
+
+	json_decref(frame);
+	if (text && c->conn)
+		(void)cp_conn_send(c->conn, text, strlen(text));
+	free(text);
+}
+
+void cp_client_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
+{
+	json_t *frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code, "message",
+	                                    r->message)
+	                        : json_pack("{sI ss}", "re", re, "type", "ok");
+
+	if (!r->code)
+		json_object_update(frame, r->ok);
+	else
+		c->of->counts.refused++;
+	json_decref(r->ok);
+	cp_client_send(c, frame);
+}
+
+/* ---- fields ---- */
+
+static bool track_objects_ok(const json_t *v)
+{
+	json_t *o, *mid, *source, *muted;
+	size_t i;
+
+	if (!json_is_array(v) || json_array_size(v) > CP_NEGO_MEDIA_MAX)
+		return false;
+	json_array_foreach (v, i, o) {
+		mid = json_object_get(o, "mid");
+		source = json_object_get(o, "source");
+		muted = json_object_get(o, "muted");
+		if (!json_is_string(mid) || json_string_length(mid) > SH_MID_MAX || !json_is_string(source) ||
+		    cp_source_parse(json_string_value(source)) < 0 || (muted && !json_is_boolean(muted)) ||
+		    json_object_size(o) != (muted ? 3u : 2u))
+			return false;
+	}
+	return true;
+}
+
+static bool ids_ok(const json_t *v)
+{
+	json_t *o;
+	size_t i;
+
+	if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > 1024)
+		return false;
+	json_array_foreach (v, i, o)
+		if (!json_is_string(o) || json_string_length(o) > CP_NAME_MAX)
+			return false;
+	return true;
+}
+
+/* jansson refuses NUL within strings unless asked to allow it, so strlen() is right below. */
+static bool kind_ok(const char *kind, size_t n, const json_t *v)
+{
+	const char *s = json_string_value(v);
+
+#define IS(word) (n == sizeof(word) - 1 && memcmp(kind, word, n) == 0)
+	if (IS("bool"))
+		return json_is_boolean(v);
+	if (IS("int"))
+		return json_is_integer(v) && json_integer_value(v) >= 0;
+	if (IS("ids"))
+		return ids_ok(v);
+	if (IS("tracks"))
+		return track_objects_ok(v);
+	if (!s)
+		return false;
+	if (IS("name"))
+		return cp_name_valid(s);
+	if (IS("id"))
+		return *s && strlen(s) <= CP_NAME_MAX;
+	if (IS("text"))
+		return cp_display_ok(s, CP_DISPLAY_MAX);
+	if (IS("chat"))
+		return chat_ok(s);
+	if (IS("secret"))
+		return *s && strlen(s) <= 4096;
+	if (IS("word"))
+		return strlen(s) <= 32;
+	return IS("sdp") && strlen(s) <= CP_NEGO_SDP_MAX;
+#undef IS
+}
+
+/* The fields of `spec` that are there and of their kind; 0 or -1 with the reply made. */
+static int check_fields(const char *spec, const json_t *req, struct cp_reply *r)
+{
+	size_t expected = 2; /* id and type */
+	const char *key;
+	json_t *value;
+
+	while (*spec) {
+		size_t name = strcspn(spec, ":"), word = strcspn(spec, " "), kind = word - name - 1;
+		bool optional = spec[word - 1] == '?';
+		json_t *v = json_object_getn(req, spec, name);
+
+		kind -= optional;
+		if (!v && !optional)
+			return cp_refuse(r, "bad_request", "missing key '%.*s'", (int)name, spec);
+		if (v && !kind_ok(spec + name + 1, kind, v))
+			return cp_refuse(r, "bad_request", "key '%.*s' is not a valid %.*s", (int)name, spec, (int)kind,
+			                 spec + name + 1);
+		expected += v != NULL;
+		spec += word;
+		spec += strspn(spec, " ");
+	}
+	if (json_object_size(req) == expected)
+		return 0;
+	json_object_foreach ((json_t *)req, key, value)
+		if (strcmp(key, "id") != 0 && strcmp(key, "type") != 0)
+			return cp_refuse(r, "bad_request", "unknown key among these, such as '%.40s'", key);
+	return cp_refuse(r, "bad_request", "unknown key");
+}
+
+/* ---- requests ---- */
+
+static int dispatch(struct cp_client *c, const json_t *req, struct cp_reply *r)
+{
+	const char *type = json_string_value(json_object_get(req, "type"));
+	const struct request *q = NULL;
+
+	if (!type)
+		return cp_refuse(r, "bad_request", "missing key 'type'");
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]) && !q; i++)
+		if (strcmp(requests[i].type, type) == 0)
+			q = &requests[i];
+	if (!q)
+		return cp_refuse(r, "bad_request", "unknown type '%.40s'", type);
+	if (check_fields(q->fields, req, r))
+		return -1;
+	if (c->job)
+		return cp_refuse(r, "conflict", "a login is under way");
+	if (q->state == OUT && c->session)
+		return cp_refuse(r, "conflict", "already logged in");
+	if (q->state >= IN && !c->session)
+		return cp_refuse(r, "unauthorized", "log in first");
+	if (q->state == ROOM && !c->session->party)
+		return cp_refuse(r, "conflict", "not in a room");
+	return q->handler(c, req, r);
+}
+
+static bool rate_ok(struct cp_client *c)
+{
+	uint64_t now = cp_now_ns();
+
+	c->tokens += (double)(now - c->tokens_at_ns) * 1e-9 * c->of->conf.rate;
+	c->tokens_at_ns = now;
+	if (c->tokens > c->of->conf.burst)
+		c->tokens = c->of->conf.burst;
+	if (c->tokens < 1)
+		return false;
+	c->tokens -= 1;
+	return true;
+}
+
+static void handle(struct cp_client *c, json_t *req)
+{
+	json_int_t re = json_integer_value(json_object_get(req, "id"));
+	struct cp_reply r = {.ok = json_object()};
+
+	c->of->counts.requests++;
+	c->replying = true;
+	c->held_from = 0;
+	if (!rate_ok(c))
+		cp_refuse(&r, "rate_limited", "more than %u requests a second", c->of->conf.rate);
+	else
+		(void)dispatch(c, req, &r);
+	if (r.later)
+		json_decref(r.ok);
+	else
+		cp_client_reply(c, re, &r);
+	c->replying = false;
+	if (c->held_from && c->session)
+		(void)cp_session_replay(c->session, c->held_from - 1);
+}
+
+/* Depth without building anything: jansson's own limit is far above ours. */
+static bool too_deep(const char *text, size_t len)
+{
+	unsigned depth = 0;
+	bool string = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (string) {
+			if (text[i] == '\\')
+				i++;
+			else if (text[i] == '"')
+				string = false;
+		} else if (text[i] == '"') {
+			string = true;
+		} else if (text[i] == '{' || text[i] == '[') {
+			if (++depth > MAX_DEPTH)
+				return true;
+		} else if (text[i] == '}' || text[i] == ']') {
+			depth -= depth > 0;
+		}
+	}
+	return false;
+}
+
+static void on_message(struct cp_conn *conn, void *user, const char *text, size_t len)
+{
+	struct cp_client *c = user;
+	json_t *req = too_deep(text, len) ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *id = json_object_get(req, "id");
+
+	if (c->closing) {
+		json_decref(req);
+		return;
+	}
+	if (!json_is_object(req)) {
+		cp_conn_close(conn, CLOSE_BAD_DATA, "not a JSON object, or nested too deep");
+		c->closing = true;
+	} else if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > INT32_MAX) {
+		cp_conn_close(conn, CLOSE_POLICY, "a request needs an id from 1 to 2147483647");
+		c->closing = true;
+	} else {
+		handle(c, req);
+	}
+	json_decref(req);
+}
+
+/* ---- connections ---- */
+
+static void login_overdue(void *arg)
+{
+	struct cp_client *c = arg;
+
+	if (!c->session && !c->job)
+		cp_conn_close(c->conn, CLOSE_POLICY, "no login in time");
+}
+
+static void on_open(struct cp_conn *conn, void *arg, void **user)
+{
+	struct cp_signaling *s = arg;
+	struct cp_client *c = calloc(1, sizeof(*c));
+
+	*user = c;
+	if (!c || cp_timer_alloc(&c->login_by, login_overdue, c)) {
+		free(c);
+		*user = NULL;
+		cp_conn_close(conn, 1013, "out of memory");
+		return;
+	}
+	c->of = s;
+	c->conn = conn;
+	c->tokens = s->conf.burst;
+	c->tokens_at_ns = cp_now_ns();
+	cp_timer_start(c->login_by, s->conf.login_timeout_s * 1000ull);
+	TAILQ_INSERT_TAIL(&s->clients, c, entry);
+	s->counts.connected++;
+}
+
+static void on_close(struct cp_conn *conn, void *user)
+{
+	struct cp_client *c = user;
+
+	(void)conn;
+	if (!c)
+		return;
+	c->conn = NULL;
+	if (c->job)
+		cp_auth_forget(c->job);
+	if (c->session)
+		cp_session_unbind(c->session);
+	TAILQ_REMOVE(&c->of->clients, c, entry);
+	c->of->counts.connected--;
+	cp_timer_free(c->login_by);
+	free(c);
+}
+
+static void on_text(struct cp_conn *conn, void *user, const char *text, size_t len)
+{
+	if (user)
+		on_message(conn, user, text, len);
+}
+
+void cp_signaling_ws(struct cp_signaling *s, struct cp_front_ws *out)
+{
+	*out = (struct cp_front_ws){on_open, on_text, on_close, s};
+}

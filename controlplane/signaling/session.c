@@ -1,0 +1,414 @@
+/* What outlives a connection: who it is, the room it is in, and its events, numbered, so that a client that comes back
+ * gets what it missed. */
+#include "controlplane/signaling/signaling_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "controlplane/call/agent.h"
+#include "controlplane/loop.h"
+
+/* ---- the end ---- */
+
+static void expired(void *arg)
+{
+	cp_session_end(arg, "lost");
+}
+
+static void session_free(struct cp_session *s)
+{
+	struct cp_signaling *sig = s->of;
+
+	if (s->dirty)
+		TAILQ_REMOVE(&sig->dirty, s, dirty_entry);
+	TAILQ_REMOVE(&sig->sessions, s, entry);
+	sig->counts.sessions--;
+	cp_timer_free(s->expiry);
+	for (int i = 0; i < CP_EVENTS_KEPT; i++)
+		free(s->event[i]);
+	free(s);
+}
+
+void cp_session_end(struct cp_session *s, const char *reason)
+{
+	struct cp_participant *party = s->party;
+
+	s->party = NULL;
+	if (party)
+		cp_leave(party, reason);
+	cp_agent_remove(s->agent, reason);
+	if (s->client)
+		s->client->session = NULL;
+	if (s->of->journal) {
+		cp_journal_begin(s->of->journal);
+		cp_journal_del(s->of->journal, "session", s->id);
+	}
+	s->of->calls_dirty = true;
+	session_free(s);
+}
+
+/* ---- the beginning ---- */
+
+static int session_alloc(struct cp_session **out, struct cp_signaling *sig, const struct cp_identity *who)
+{
+	struct cp_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->of = sig;
+	s->who = *who;
+	if (cp_timer_alloc(&s->expiry, expired, s)) {
+		free(s);
+		return -ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&sig->sessions, s, entry);
+	sig->counts.sessions++;
+	*out = s;
+	return 0;
+}
+
+int cp_session_new(struct cp_session **out, struct cp_signaling *sig, const struct cp_identity *who)
+{
+	struct cp_session *s;
+	int err;
+
+	if (sig->counts.sessions >= sig->conf.max_sessions)
+		return -ENOSPC;
+	err = session_alloc(&s, sig, who);
+	if (err)
+		return err;
+	cp_make_id(s->id, 's');
+	err = cp_agent_add(&s->agent, sig->calls, s->id, who->user, who->display, &cp_session_agent_ops, s);
+	if (err) {
+		session_free(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void cp_session_bind(struct cp_session *s, struct cp_client *c)
+{
+	if (s->client) {
+		/* The same session from a new connection: the old one is a ghost that TCP has not buried yet. */
+		struct cp_client *old = s->client;
+
+		old->session = NULL;
+		old->closing = true;
+		cp_conn_close(old->conn, 1000, "resumed elsewhere");
+	}
+	s->client = c;
+	c->session = s;
+	cp_timer_cancel(s->expiry);
+	cp_timer_cancel(c->login_by);
+}
+
+void cp_session_unbind(struct cp_session *s)
+{
+	s->client = NULL;
+	cp_timer_start(s->expiry, s->of->conf.resume_ttl_s * 1000ull);
+}
+
+/* ---- resume secrets: 256 random bits, of which we keep the hash ---- */
+
+static void hex(char *out, const uint8_t *in, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = "0123456789abcdef"[in[i] >> 4];
+		out[2 * i + 1] = "0123456789abcdef"[in[i] & 15];
+	}
+	out[2 * n] = 0;
+}
+
+static void hash(uint8_t out[SHA256_DIGEST_LENGTH], const char *text)
+{
+	SHA256((const uint8_t *)text, strlen(text), out);
+}
+
+int cp_session_make_resume(struct cp_session *s, char text[2 * CP_RESUME_BYTES + 1])
+{
+	uint8_t raw[CP_RESUME_BYTES];
+
+	if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
+		return -EIO;
+	hex(text, raw, sizeof(raw));
+	sh_secret_wipe(raw, sizeof(raw));
+	hash(s->resume_hash, text);
+	cp_session_dirty(s);
+	return 0;
+}
+
+struct cp_session *cp_session_by_resume(struct cp_signaling *sig, const char *text)
+{
+	uint8_t h[SHA256_DIGEST_LENGTH];
+	struct cp_session *s;
+
+	hash(h, text);
+	TAILQ_FOREACH (s, &sig->sessions, entry)
+		if (sh_secret_equal(h, s->resume_hash, sizeof(h)))
+			return s;
+	return NULL;
+}
+
+/* ---- events ---- */
+
+static void deliver(struct cp_session *s, uint64_t seq)
+{
+	const char *text = s->event[seq % CP_EVENTS_KEPT];
+
+	if (s->client && s->client->conn && text)
+		(void)cp_conn_send(s->client->conn, text, strlen(text));
+}
+
+void cp_session_event(struct cp_session *s, json_t *event)
+{
+	uint64_t seq = ++s->seq;
+	char **slot = &s->event[seq % CP_EVENTS_KEPT];
+
+	json_object_set_new(event, "seq", json_integer((json_int_t)seq));
+	free(*slot);
+	*slot = json_dumps(event, JSON_COMPACT);
+	json_decref(event);
+	if (s->client && s->client->replying) {
+		if (!s->client->held_from)
+			s->client->held_from = seq;
+		return;
+	}
+	deliver(s, seq);
+}
+
+bool cp_session_replay(struct cp_session *s, uint64_t after)
+{
+	bool whole = true;
+
+	if (after > s->seq || s->seq - after > CP_EVENTS_KEPT)
+		return false;
+	for (uint64_t seq = after + 1; seq <= s->seq; seq++) {
+		whole = whole && s->event[seq % CP_EVENTS_KEPT];
+		deliver(s, seq);
+	}
+	return whole;
+}
+
+/* ---- what the domain says, as events ---- */
+
+json_t *cp_track_json(const struct cp_track *t)
+{
+	return json_pack("{ss ss ss sb}", "track", t->id, "kind", t->kind == SH_KIND_AUDIO ? "audio" : "video", "source",
+	                 cp_source_name(t->source), "muted", t->muted);
+}
+
+json_t *cp_participant_json(const struct cp_participant *p)
+{
+	json_t *tracks = json_array();
+	const struct cp_track *t;
+
+	TAILQ_FOREACH (t, &p->tracks, entry)
+		json_array_append_new(tracks, cp_track_json(t));
+	return json_pack("{ss ss ss so}", "participant", p->id, "user", p->user, "display", p->display, "tracks", tracks);
+}
+
+json_t *cp_room_json(const struct cp_room *r, const struct cp_participant *but)
+{
+	json_t *list = json_array();
+	const struct cp_participant *p;
+
+	TAILQ_FOREACH (p, &r->participants, entry)
+		if (p != but && !p->hidden)
+			json_array_append_new(list, cp_participant_json(p));
+	return list;
+}
+
+static void on_joined(void *arg, const struct cp_participant *o)
+{
+	cp_session_event(arg, json_pack("{ss so}", "type", "joined", "participant", cp_participant_json(o)));
+}
+
+static void on_left(void *arg, const struct cp_participant *o, const char *reason)
+{
+	cp_session_event(arg, json_pack("{ss ss ss}", "type", "left", "participant", o->id, "reason", reason));
+}
+
+static void on_track_added(void *arg, const struct cp_track *t)
+{
+	cp_session_event(arg, json_pack("{ss ss so}", "type", "track_added", "participant", t->owner->id, "track",
+	                                cp_track_json(t)));
+}
+
+static void on_track_updated(void *arg, const struct cp_track *t)
+{
+	cp_session_event(arg, json_pack("{ss ss so}", "type", "track_updated", "participant", t->owner->id, "track",
+	                                cp_track_json(t)));
+}
+
+static void on_track_removed(void *arg, const struct cp_track *t)
+{
+	cp_session_event(arg, json_pack("{ss ss ss}", "type", "track_removed", "participant", t->owner->id, "track",
+	                                t->id));
+}
+
+static void on_offer(void *arg, uint32_t rev, const char *sdp)
+{
+	struct cp_session *s = arg;
+	const struct cp_participant *p = s->party;
+	json_t *tracks = json_array();
+	const struct cp_sub *sub;
+
+	TAILQ_FOREACH (sub, &p->subs, entry)
+		if (sub->media != CP_NO_MEDIA)
+			json_array_append_new(
+				tracks, json_pack("{ss ss ss}", "mid", p->endpoint[CP_SUBSCRIBE]->nego.media[sub->media].mid,
+			                          "track", sub->track->id, "participant", sub->track->owner->id));
+	cp_session_event(s, json_pack("{ss sI ss so}", "type", "offer", "rev", (json_int_t)rev, "sdp", sdp, "tracks",
+	                              tracks));
+}
+
+static void on_media(void *arg, enum cp_target target, enum cp_media_state state)
+{
+	static const char *const states[] = {"new", "connected", "disconnected"};
+
+	cp_session_event(arg, json_pack("{ss ss ss}", "type", "media", "target",
+	                                target == CP_PUBLISH ? "publish" : "subscribe", "state", states[state]));
+}
+
+static void on_media_reset(void *arg, enum cp_target target)
+{
+	cp_session_event(arg, json_pack("{ss ss}", "type", "media_reset", "target",
+	                                target == CP_PUBLISH ? "publish" : "subscribe"));
+}
+
+static void on_chat(void *arg, const struct cp_participant *from, const char *text, uint64_t wall_ms)
+{
+	cp_session_event(arg, json_pack("{ss ss ss ss ss sI}", "type", "chat", "participant", from->id, "user",
+	                                from->user, "display", from->display, "text", text, "time",
+	                                (json_int_t)wall_ms));
+}
+
+static void on_changed(void *arg)
+{
+	cp_session_dirty(arg);
+}
+
+const struct cp_party_ops cp_session_party_ops = {
+	.joined = on_joined,
+	.left = on_left,
+	.track_added = on_track_added,
+	.track_updated = on_track_updated,
+	.track_removed = on_track_removed,
+	.offer = on_offer,
+	.media = on_media,
+	.media_reset = on_media_reset,
+	.chat = on_chat,
+	.changed = on_changed,
+};
+
+static void leave_call_room(struct cp_session *s, const struct cp_call *call, const char *reason)
+{
+	struct cp_participant *p = s->party;
+
+	if (!p || strcmp(p->room->name, call->room) != 0)
+		return;
+	s->party = NULL;
+	cp_leave(p, reason ? reason : "hangup");
+	cp_session_dirty(s);
+}
+
+static void on_call(void *arg, const struct cp_call *call, enum cp_call_event event, const char *reason)
+{
+	struct cp_session *s = arg;
+	json_t *o = json_pack("{ss ss}", "type", cp_call_event_name(event), "call", call->id);
+
+	if (event == CP_CALL_RING) {
+		json_object_set_new(o, "from", json_string(cp_agent_user(call->caller)));
+		json_object_set_new(o, "display", json_string(cp_agent_display(call->caller)));
+		json_object_set_new(o, "media", json_string(call->video ? "video" : "audio"));
+	}
+	if (event == CP_CALL_RING || event == CP_CALL_ACCEPTED)
+		json_object_set_new(o, "room", json_string(call->room));
+	if (reason)
+		json_object_set_new(o, "reason", json_string(reason));
+	s->of->calls_dirty = true;
+	cp_session_event(s, o);
+	if (event == CP_CALL_ENDED)
+		leave_call_room(s, call, reason);
+}
+
+static void on_presence(void *arg, const char *user, const char *display, enum cp_presence state)
+{
+	cp_session_event(arg, json_pack("{ss ss ss ss}", "type", "presence", "user", user, "display", display, "state",
+	                                cp_presence_name(state)));
+}
+
+const struct cp_agent_ops cp_session_agent_ops = {on_call, on_presence};
+
+/* ---- the journal ---- */
+
+void cp_session_dirty(struct cp_session *s)
+{
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	TAILQ_INSERT_TAIL(&s->of->dirty, s, dirty_entry);
+}
+
+static bool unhex(uint8_t *out, size_t n, const char *in)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < 2 * n; i++) {
+		const char *d = in[i] ? strchr(digits, in[i]) : NULL;
+
+		if (!d)
+			return false;
+		out[i / 2] = (uint8_t)(out[i / 2] << 4 | (d - digits));
+	}
+	return in[2 * n] == 0;
+}
+
+/* Event numbers go on well above what the client has seen, since events themselves are not journaled. */
+enum { SEQ_JUMP = 1000000 };
+
+json_t *cp_session_save(const struct cp_session *s)
+{
+	char h[2 * sizeof(s->resume_hash) + 1];
+	json_t *o;
+
+	hex(h, s->resume_hash, sizeof(s->resume_hash));
+	o = json_pack("{ss ss ss ss ss sI}", "id", s->id, "user", s->who.user, "display", s->who.display, "room",
+	              s->who.room, "resume", h, "seq", (json_int_t)s->seq);
+	if (o && s->party)
+		json_object_set_new(o, "party", cp_participant_save(s->party));
+	return o;
+}
+
+int cp_session_load(struct cp_signaling *sig, const json_t *saved)
+{
+	const char *id, *user, *display, *room, *resume;
+	struct cp_identity who = {0};
+	json_t *party = NULL;
+	struct cp_session *s;
+	json_int_t seq;
+	int err;
+
+	if (json_unpack((json_t *)saved, "{ss ss ss ss ss sI s?o}", "id", &id, "user", &user, "display", &display, "room",
+	                &room, "resume", &resume, "seq", &seq, "party", &party) ||
+	    !cp_text_copy(who.user, sizeof(who.user), user) ||
+	    !cp_text_copy(who.display, sizeof(who.display), display) ||
+	    !cp_text_copy(who.room, sizeof(who.room), room))
+		return -EBADMSG;
+	err = session_alloc(&s, sig, &who);
+	if (err)
+		return err;
+	err = -EBADMSG;
+	if (!cp_text_copy(s->id, sizeof(s->id), id) || !unhex(s->resume_hash, sizeof(s->resume_hash), resume) ||
+	    (err = cp_agent_add(&s->agent, sig->calls, id, user, display, &cp_session_agent_ops, s))) {
+		session_free(s);
+		return err;
+	}
+	s->seq = (uint64_t)seq + SEQ_JUMP;
+	if (party && cp_participant_load(&s->party, sig->calls, party, &cp_session_party_ops, s))
+		s->party = NULL; /* the session survives without its room; the client joins again */
+	cp_session_unbind(s);
+	return 0;
+}

@@ -1,0 +1,129 @@
+/* Private to protocol.c, session.c, requests.c, media.c, whip.c, journal.c. */
+#pragma once
+#include <openssl/sha.h>
+#include "controlplane/signaling/signaling.h"
+
+enum {
+	CP_EVENTS_KEPT = 512,    // events of a session that a resumed client can still get
+	CP_RESUME_BYTES = 32,
+};
+
+/* A logged-in client, with or without a connection at the moment. */
+struct cp_session {
+	TAILQ_ENTRY(cp_session) entry;
+	struct cp_signaling *of;
+	char id[CP_ID_MAX];
+	struct cp_identity who;
+	uint8_t resume_hash[SHA256_DIGEST_LENGTH]; // of the resume secret; the secret itself is the client's
+	struct cp_client *client;      // NULL: away, `expiry` is running
+	struct cp_timer *expiry;
+	struct cp_agent *agent;
+	struct cp_participant *party;  // NULL: in no room
+	uint64_t seq;                  // of the last event
+	char *event[CP_EVENTS_KEPT];   // ring, by seq mod CP_EVENTS_KEPT
+	bool dirty;
+	TAILQ_ENTRY(cp_session) dirty_entry;
+};
+
+/* One WebSocket. */
+struct cp_client {
+	TAILQ_ENTRY(cp_client) entry;
+	struct cp_signaling *of;
+	struct cp_conn *conn;
+	struct cp_session *session;    // NULL before login
+	struct cp_timer *login_by;
+	struct cp_auth_job *job;       // a password is being verified
+	json_int_t job_re;
+	char job_display[CP_DISPLAY_MAX + 1];
+	double tokens;                 // rate limit
+	uint64_t tokens_at_ns;
+	bool replying;                 // a request is being handled: events wait until its reply is out
+	uint64_t held_from;            // first event held back, 0: none
+	bool closing;
+};
+
+/* A WHIP or WHEP resource. */
+struct cp_player {
+	TAILQ_ENTRY(cp_player) entry;
+	struct cp_signaling *of;
+	char id[40];                   // 32 characters of base32: knowing it is no permission, but it can't be guessed
+	bool whep;
+	struct cp_identity who;
+	struct cp_participant *party;
+	unsigned etag;
+	uint64_t born_ns;
+	bool refill;                   // a track came or went: fill m-lines at the end of the turn
+	bool dirty;
+};
+
+struct cp_signaling {
+	struct cp_signaling_conf conf;
+	struct cp_calls *calls;
+	struct cp_auth *auth;
+	struct cp_journal *journal;
+	TAILQ_HEAD(, cp_session) sessions;
+	TAILQ_HEAD(, cp_session) dirty; // by dirty_entry
+	TAILQ_HEAD(, cp_client) clients;
+	TAILQ_HEAD(, cp_player) players;
+	struct cp_timer *sweep;        // players whose media is gone
+	struct cp_signaling_counts counts;
+	bool calls_dirty;
+};
+
+/* A reply under construction: handlers add to `ok`, or say what is wrong. */
+struct cp_reply {
+	json_t *ok;             // object; owned by the caller of the handler
+	const char *code;       // NULL: ok
+	char message[CP_NEGO_ERROR_MAX + 64];
+	bool later;             // the handler will reply itself
+};
+/* Returns -1 always, so that a handler can `return cp_refuse(…)`. */
+int cp_refuse(struct cp_reply *r, const char *code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same for what the domain returned. text: its err text or "". */
+int cp_refuse_errno(struct cp_reply *r, int err, const char *text);
+
+typedef int(cp_request_h)(struct cp_client *c, const json_t *req, struct cp_reply *reply);
+/* requests.c and media.c: one a line of protocol.def. */
+#define X(type, handler, state, fields) cp_request_h handler;
+#include "controlplane/signaling/protocol.def"
+#undef X
+
+void cp_client_send(struct cp_client *c, json_t *frame); // steals frame
+void cp_client_reply(struct cp_client *c, json_int_t re, struct cp_reply *reply); // steals reply->ok
+
+/* session.c */
+int cp_session_new(struct cp_session **out, struct cp_signaling *s, const struct cp_identity *who);
+/* Ends it: leaves the room, ends calls; its connection stays open, logged out. */
+void cp_session_end(struct cp_session *s, const char *reason);
+void cp_session_bind(struct cp_session *s, struct cp_client *c);
+void cp_session_unbind(struct cp_session *s); // the connection is gone; expiry starts
+void cp_session_event(struct cp_session *s, json_t *event); // steals event; gives it its seq
+bool cp_session_replay(struct cp_session *s, uint64_t after); // false: some are no longer kept
+void cp_session_dirty(struct cp_session *s);
+int cp_session_make_resume(struct cp_session *s, char text[2 * CP_RESUME_BYTES + 1]);
+struct cp_session *cp_session_by_resume(struct cp_signaling *s, const char *text);
+extern const struct cp_party_ops cp_session_party_ops;
+extern const struct cp_agent_ops cp_session_agent_ops;
+json_t *cp_participant_json(const struct cp_participant *p);
+json_t *cp_track_json(const struct cp_track *t);
+json_t *cp_room_json(const struct cp_room *r, const struct cp_participant *but);
+json_t *cp_session_save(const struct cp_session *s);
+int cp_session_load(struct cp_signaling *sig, const json_t *saved);
+
+/* whip.c */
+void cp_player_end(struct cp_player *p, const char *reason);
+void cp_players_turn(struct cp_signaling *s);
+void cp_players_sweep(struct cp_signaling *s);
+void cp_player_load(const char *id, json_t *doc, void *arg);
+void cp_player_link(const char *id, json_t *doc, void *arg);
+extern const struct cp_party_ops cp_player_party_ops;
+
+/* journal.c */
+int cp_journal_open(struct cp_journal **out, const char *path);
+void cp_journal_close(struct cp_journal *j);
+void cp_journal_begin(struct cp_journal *j);
+void cp_journal_put(struct cp_journal *j, const char *kind, const char *id, json_t *doc); // steals doc
+void cp_journal_del(struct cp_journal *j, const char *kind, const char *id);
+void cp_journal_commit(struct cp_journal *j);
+/* Calls h for each document of that kind, in the order in which they were first put. */
+int cp_journal_each(struct cp_journal *j, const char *kind, void (*h)(const char *id, json_t *doc, void *arg), void *arg);

@@ -1,0 +1,429 @@
+/* WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): one participant over plain HTTP. A resource lives until DELETE, until
+ * its media is gone for MEDIA_LOST_S, or until its room's member (WHEP of a NAME) has left for good. */
+#include "controlplane/signaling/signaling_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "controlplane/loop.h"
+#include "controlplane/signaling/token.h"
+
+enum { MEDIA_LOST_S = 30, NEVER_CONNECTED_S = 30 };
+
+static const char *base_of(bool whep)
+{
+	return whep ? "/whep/" : "/whip/";
+}
+
+/* ---- the end ---- */
+
+void cp_player_end(struct cp_player *p, const char *reason)
+{
+	struct cp_signaling *s = p->of;
+
+	if (p->party)
+		cp_leave(p->party, reason);
+	if (s->journal) {
+		cp_journal_begin(s->journal);
+		cp_journal_del(s->journal, "player", p->id);
+	}
+	TAILQ_REMOVE(&s->players, p, entry);
+	*(p->whep ? &s->counts.whep : &s->counts.whip) -= 1;
+	free(p);
+}
+
+static void sweep_one(struct cp_player *p)
+{
+	const struct cp_endpoint *e = p->party->endpoint[p->whep ? CP_SUBSCRIBE : CP_PUBLISH];
+	uint64_t now = cp_now_ns(), since = e ? e->changed_ns : p->born_ns;
+	uint64_t limit = (e && e->state == CP_MEDIA_NEW ? NEVER_CONNECTED_S : MEDIA_LOST_S) * 1000000000ull;
+
+	if ((!e || e->state != CP_MEDIA_CONNECTED) && now - since > limit)
+		cp_player_end(p, "lost");
+	else if (e && e->dtls_closed)
+		cp_player_end(p, "left");
+}
+
+void cp_players_sweep(struct cp_signaling *s)
+{
+	struct cp_player *p, *next;
+
+	for (p = TAILQ_FIRST(&s->players); p; p = next) {
+		next = TAILQ_NEXT(p, entry);
+		sweep_one(p);
+	}
+}
+
+/* ---- what the domain says ---- */
+
+static void want_refill(void *arg, const struct cp_track *t)
+{
+	struct cp_player *p = arg;
+
+	p->refill = p->whep;
+}
+
+static void on_changed(void *arg)
+{
+	struct cp_player *p = arg;
+
+	p->dirty = true;
+}
+
+const struct cp_party_ops cp_player_party_ops = {
+	.track_added = want_refill,
+	.track_removed = want_refill,
+	.left = NULL,
+	.changed = on_changed,
+};
+
+static json_t *player_save(const struct cp_player *p)
+{
+	return json_pack("{ss sb si ss ss ss so}", "id", p->id, "whep", p->whep, "etag", (int)p->etag, "user", p->who.user,
+	                 "display", p->who.display, "room", p->who.room, "party", cp_participant_save(p->party));
+}
+
+void cp_players_turn(struct cp_signaling *s)
+{
+	struct cp_player *p;
+
+	TAILQ_FOREACH (p, &s->players, entry) {
+		if (p->refill) {
+			p->refill = false;
+			cp_play_refill(p->party);
+		}
+		if (p->dirty && s->journal) {
+			cp_journal_begin(s->journal);
+			cp_journal_put(s->journal, "player", p->id, player_save(p));
+		}
+		p->dirty = false;
+	}
+}
+
+static struct cp_player *player_new(struct cp_signaling *s, const char *id, bool whep, const struct cp_identity *who)
+{
+	struct cp_player *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->of = s;
+	p->whep = whep;
+	p->who = *who;
+	p->born_ns = cp_now_ns();
+	(void)cp_text_copy(p->id, sizeof(p->id), id);
+	TAILQ_INSERT_TAIL(&s->players, p, entry);
+	*(whep ? &s->counts.whep : &s->counts.whip) += 1;
+	return p;
+}
+
+void cp_player_load(const char *id, json_t *doc, void *arg)
+{
+	const char *user, *display, *room;
+	struct cp_identity who = {0};
+	struct cp_player *p;
+	json_t *party;
+	int whep, etag;
+
+	if (json_unpack(doc, "{sb si ss ss ss so}", "whep", &whep, "etag", &etag, "user", &user, "display", &display, "room",
+	                &room, "party", &party) ||
+	    !cp_text_copy(who.user, sizeof(who.user), user) ||
+	    !cp_text_copy(who.display, sizeof(who.display), display) || !cp_text_copy(who.room, sizeof(who.room), room))
+		return;
+	p = player_new(arg, id, whep, &who);
+	if (!p)
+		return;
+	p->etag = (unsigned)etag;
+	if (cp_participant_load(&p->party, p->of->calls, party, &cp_player_party_ops, p)) {
+		p->party = NULL;
+		cp_player_end(p, "lost");
+	}
+}
+
+void cp_player_link(const char *id, json_t *doc, void *arg)
+{
+	struct cp_signaling *s = arg;
+	struct cp_player *p;
+
+	TAILQ_FOREACH (p, &s->players, entry)
+		if (strcmp(p->id, id) == 0) {
+			(void)cp_participant_link(p->party, json_object_get(doc, "party"));
+			p->refill = p->whep;
+		}
+}
+
+/* ---- HTTP ---- */
+
+struct where {
+	bool whep;
+	char room[CP_NAME_MAX + 1], name[CP_NAME_MAX + 1]; // POST
+	char id[40];                                       // PATCH, DELETE: …/session/ID
+};
+
+/* PREFIX ROOM [/NAME] for POST; PREFIX "session/" ID for the rest. */
+static bool parse_path(const struct cp_http_req *req, bool whep, struct where *w)
+{
+	const char *at = req->path + strlen(base_of(whep)), *slash = strchr(at, '/');
+	size_t n = slash ? (size_t)(slash - at) : strlen(at);
+
+	memset(w, 0, sizeof(*w));
+	w->whep = whep;
+	if (slash && n == 7 && memcmp(at, "session", 7) == 0)
+		return cp_text_copy(w->id, sizeof(w->id), slash + 1) && *w->id;
+	if (n > CP_NAME_MAX)
+		return false;
+	memcpy(w->room, at, n);
+	if (!cp_name_valid(w->room))
+		return false;
+	if (!whep)
+		return !slash;
+	return !slash || (cp_text_copy(w->name, sizeof(w->name), slash + 1) && cp_name_valid(w->name));
+}
+
+static void refuse_errno(struct cp_http *h, int err, const char *text)
+{
+	static const struct {
+		int err, status;
+		const char *code, *text;
+	} words[] = {
+		{-ENOTSUP, 406, "not_acceptable", "the offer has nothing that can be served"},
+		{-ENOENT, 404, "not_found", "nobody of that name in the room"},
+		{-EEXIST, 409, "conflict", "that name is taken in the room"},
+		{-ENOSPC, 429, "limit", "a configured maximum is reached"},
+		{-ENODEV, 503, "unavailable", "no dataplane is connected"},
+		{-EBADMSG, 400, "bad_sdp", "malformed SDP"},
+		{-EPROTO, 422, "bad_sdp", "SDP that cannot be served"},
+		{-E2BIG, 422, "bad_sdp", "SDP over a limit"},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i].err == err) {
+			cp_http_error(h, words[i].status, words[i].code, text && *text ? text : words[i].text);
+			return;
+		}
+	cp_http_error(h, 500, "internal", strerror(-err));
+}
+
+/* The token's owner, or false with the reply made. */
+static bool authorised(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, struct cp_identity *who)
+{
+	static const struct cp_http_header ask = {"WWW-Authenticate", "Bearer realm=\"callstack\""};
+	static const char body[] = "{\"error\":\"unauthorized\",\"message\":\"a valid Bearer token is needed\"}";
+
+	if (req->bearer && cp_auth_token(s->auth, req->bearer, who) == 0)
+		return true;
+	cp_http_reply(h, &(struct cp_http_resp){401, "application/json", &ask, 1, body, sizeof(body) - 1});
+	return false;
+}
+
+static int start(struct cp_player *p, const struct where *w, const struct cp_http_req *req, char **answer, char *err_text)
+{
+	char name[CP_NAME_MAX + 1] = "";
+	struct cp_join join = {
+		.room = w->room,
+		.user = p->who.user,
+		.display = p->who.display,
+		.name = name,
+		.kind = w->whep ? CP_PARTY_WHEP : CP_PARTY_WHIP,
+		.ops = &cp_player_party_ops,
+		.arg = p,
+	};
+	int err;
+
+	if (w->whep)
+		(void)cp_text_copy(name, sizeof(name), w->name);
+	else if (cp_http_query(req, "name", name, sizeof(name)) && !cp_name_valid(name))
+		return -EINVAL;
+	if (*name && !w->whep)
+		join.display = name;
+	err = cp_join(&p->party, p->of->calls, &join);
+	if (err)
+		return err;
+	if (w->whep)
+		return cp_play(p->party, req->body, req->len, answer, err_text);
+	err = cp_publish(p->party, req->body, req->len, NULL, 0, answer, err_text);
+	return !err && TAILQ_EMPTY(&p->party->tracks) ? -ENOTSUP : err;
+}
+
+static bool name_there(struct cp_signaling *s, const struct where *w)
+{
+	struct cp_room *r = cp_room_find(s->calls, w->room);
+
+	return !w->name[0] || (r && cp_room_member(r, w->name));
+}
+
+static void created(struct cp_http *h, const struct cp_player *p, const char *answer)
+{
+	char location[64], etag[16];
+	const struct cp_http_header headers[] = {
+		{"Location", location},
+		{"ETag", etag},
+		{"Accept-Patch", "application/trickle-ice-sdpfrag"},
+	};
+
+	snprintf(location, sizeof(location), "%ssession/%s", base_of(p->whep), p->id);
+	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
+	cp_http_reply(h, &(struct cp_http_resp){201, "application/sdp", headers, 3, answer, strlen(answer)});
+}
+
+static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
+{
+	char err_text[CP_NEGO_ERROR_MAX] = "", id[2 * CP_ID_MAX];
+	struct cp_identity who;
+	struct cp_player *p;
+	char *answer = NULL;
+	int err;
+
+	if (!authorised(s, h, req, &who))
+		return;
+	if (strcmp(req->content_type, "application/sdp") != 0) {
+		cp_http_error(h, 415, "unsupported", "Content-Type must be application/sdp");
+		return;
+	}
+	if (!*w->room || (who.room[0] && strcmp(who.room, w->room) != 0) || !cp_call_may_join(NULL, w->room)) {
+		cp_http_error(h, 403, "forbidden", "this token is not for this room");
+		return;
+	}
+	if (w->whep && !name_there(s, w)) {
+		refuse_errno(h, -ENOENT, "");
+		return;
+	}
+	cp_make_id(id, 'w');
+	cp_make_id(id + 17, 'x');
+	p = player_new(s, id, w->whep, &who);
+	err = p ? start(p, w, req, &answer, err_text) : -ENOMEM;
+	if (err == 0) {
+		p->etag = 1;
+		p->dirty = true;
+		created(h, p, answer);
+	} else {
+		if (err == -EINVAL)
+			cp_http_error(h, 400, "bad_request", "name must be 1 to 64 characters of A-Z a-z 0-9 . _ - @ +");
+		else
+			refuse_errno(h, err, err_text);
+		if (p)
+			cp_player_end(p, "refused");
+	}
+	free(answer);
+}
+
+static struct cp_player *player_of(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
+                                   const struct where *w)
+{
+	struct cp_identity who;
+	struct cp_player *p;
+
+	if (!authorised(s, h, req, &who))
+		return NULL;
+	TAILQ_FOREACH (p, &s->players, entry)
+		if (p->whep == w->whep && strcmp(p->id, w->id) == 0 && strcmp(p->who.user, who.user) == 0)
+			return p;
+	cp_http_error(h, 404, "not_found", "no such session");
+	return NULL;
+}
+
+/* RFC 9725 §4.3: If-Match "*" restarts ICE; otherwise it must be the current ICE session. */
+static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
+{
+	struct cp_player *p = player_of(s, h, req, w);
+	char ufrag[257] = "", pwd[257] = "", err_text[CP_NEGO_ERROR_MAX] = "", etag[16], *frag = NULL;
+	const struct cp_http_header header = {"ETag", etag};
+	struct cp_endpoint *e;
+	bool restart;
+	int err;
+
+	if (!p)
+		return;
+	e = p->party->endpoint[p->whep ? CP_SUBSCRIBE : CP_PUBLISH];
+	restart = strcmp(req->if_match, "*") == 0 || strcmp(req->if_match, "\"*\"") == 0;
+	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
+	if (strcmp(req->content_type, "application/trickle-ice-sdpfrag") != 0) {
+		cp_http_error(h, 415, "unsupported", "Content-Type must be application/trickle-ice-sdpfrag");
+		return;
+	}
+	if (req->if_match[0] && !restart && strcmp(req->if_match, etag) != 0) {
+		cp_http_error(h, 412, "precondition_failed", "If-Match is not the current ICE session");
+		return;
+	}
+	err = cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text);
+	if (err) {
+		cp_http_error(h, 400, "bad_sdp", err_text);
+		return;
+	}
+	if (!restart || !ufrag[0] || strcmp(ufrag, e->nego.rufrag) == 0) {
+		cp_http_reply(h, &(struct cp_http_resp){.status = 204});
+		return;
+	}
+	(void)cp_text_copy(e->nego.rufrag, sizeof(e->nego.rufrag), ufrag);
+	(void)cp_text_copy(e->nego.rpwd, sizeof(e->nego.rpwd), pwd);
+	err = cp_endpoint_restart(e);
+	if (!err)
+		err = cp_nego_fragment_out(&e->nego, &frag);
+	if (err) {
+		refuse_errno(h, err, "");
+		return;
+	}
+	snprintf(etag, sizeof(etag), "\"%u\"", ++p->etag);
+	p->dirty = true;
+	cp_http_reply(h, &(struct cp_http_resp){200, "application/trickle-ice-sdpfrag", &header, 1, frag, strlen(frag)});
+	free(frag);
+}
+
+static void remove_player(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
+{
+	struct cp_player *p = player_of(s, h, req, w);
+
+	if (!p)
+		return;
+	cp_player_end(p, "left");
+	cp_http_reply(h, &(struct cp_http_resp){.status = 200});
+}
+
+static void options(struct cp_http *h, const struct where *w)
+{
+	static const struct cp_http_header headers[] = {
+		{"Accept-Post", "application/sdp"},
+		{"Allow", "POST, OPTIONS"},
+	};
+	static const struct cp_http_header session[] = {
+		{"Accept-Patch", "application/trickle-ice-sdpfrag"},
+		{"Allow", "PATCH, DELETE, OPTIONS"},
+	};
+
+	cp_http_reply(h, &(struct cp_http_resp){.status = 204, .headers = w->id[0] ? session : headers, .n_headers = 2});
+}
+
+static void serve(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, bool whep)
+{
+	struct where w;
+
+	if (!parse_path(req, whep, &w))
+		cp_http_error(h, 404, "not_found", "no such room path");
+	else if (req->method == CP_OPTIONS)
+		options(h, &w);
+	else if (req->method == CP_POST && !w.id[0])
+		post(s, h, req, &w);
+	else if (req->method == CP_PATCH && w.id[0])
+		patch(s, h, req, &w);
+	else if (req->method == CP_DELETE && w.id[0])
+		remove_player(s, h, req, &w);
+	else
+		cp_http_error(h, 405, "bad_request", "method not allowed here");
+}
+
+static void on_whip(struct cp_http *h, const struct cp_http_req *req, void *arg)
+{
+	serve(arg, h, req, false);
+}
+
+static void on_whep(struct cp_http *h, const struct cp_http_req *req, void *arg)
+{
+	serve(arg, h, req, true);
+}
+
+int cp_signaling_routes(struct cp_signaling *s, struct cp_front *front)
+{
+	int err = cp_front_route(front, base_of(false), on_whip, s);
+
+	return err ? err : cp_front_route(front, base_of(true), on_whep, s);
+}

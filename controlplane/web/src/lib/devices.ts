@@ -1,0 +1,52 @@
+// Cameras, microphones, screens; errors in words.
+export interface Choice { audio?: string; video?: string; output?: string }
+
+export function readable(e: unknown, what: string): string {
+  const name = e instanceof DOMException ? e.name : ''
+  switch (name) {
+    case 'NotAllowedError': return `The browser was not allowed to use the ${what}. Allow it in the address bar and try again.`
+    case 'NotFoundError': return `There is no ${what} on this device.`
+    case 'NotReadableError': return `The ${what} is in use by another program.`
+    case 'OverconstrainedError': return `The chosen ${what} is not there any more.`
+    case 'AbortError': return `The ${what} could not be started.`
+    default: return e instanceof Error ? e.message : String(e)
+  }
+}
+
+async function capture(constraints: MediaStreamConstraints, what: string): Promise<MediaStreamTrack> {
+  if (!navigator.mediaDevices) throw new Error('This page is not secure, so the browser gives it no camera or microphone. Use https.')
+  try {
+    return (await navigator.mediaDevices.getUserMedia(constraints)).getTracks()[0]
+  } catch (e) {
+    throw new Error(readable(e, what))
+  }
+}
+
+export const microphone = (id?: string) => capture({
+  audio: { deviceId: id ? { exact: id } : undefined, echoCancellation: true, noiseSuppression: true, autoGainControl: true } }, 'microphone')
+export const camera = (id?: string) => capture({
+  video: { deviceId: id ? { exact: id } : undefined, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } } }, 'camera')
+
+export async function screen(): Promise<MediaStreamTrack[]> {
+  try {
+    return (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15 } }, audio: true })).getTracks()
+  } catch (e) {
+    if (e instanceof DOMException && e.name === 'NotAllowedError') return [] // the picker was closed
+    throw new Error(readable(e, 'screen'))
+  }
+}
+
+/** Calls `level` with 0 to 1 about 15 times a second; the result stops it. */
+export function meter(track: MediaStreamTrack, level: (v: number) => void): () => void {
+  const context = new AudioContext()
+  const analyser = new AnalyserNode(context, { fftSize: 512 })
+  const source = context.createMediaStreamSource(new MediaStream([track]))
+  const samples = new Float32Array(analyser.fftSize)
+  source.connect(analyser)
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples)
+    const rms = Math.sqrt(samples.reduce((sum, v) => sum + v * v, 0) / samples.length)
+    level(Math.max(0, Math.min(1, 1 + Math.log10(rms + 1e-6) / 2.5)))
+  }, 66)
+  return () => { clearInterval(timer); void context.close() }
+}

@@ -1,0 +1,1 @@
+export default { content: ['./index.html', './src/**/*.tsx'], theme: { extend: {} }, plugins: [] }

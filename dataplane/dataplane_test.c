@@ -1,0 +1,561 @@
+/* callstack-dataplane as a process: it is started on lo of a network namespace of its own, commanded over the link as the
+ * daemon does, and spoken to from a UDP socket as a browser does. It is killed, restarted and stopped, and the daemon
+ * comes and goes. Usage: dataplane_test PATH-OF-callstack-dataplane. Needs root; skipped without. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include "ebpf/xdp_steer.h"
+#include "shared/link.h"
+#include "shared/msg.h"
+#include "shared/state.h"
+
+enum { SKIP = 77, WAIT_MS = 5000, BASE = 10000 };
+#define UFRAG "abcd1234"
+#define PWD   "0123456789abcdefghijklmn"
+
+static const char *binary;
+static char rundir[64], set_rundir[96];
+static pid_t pid;
+static struct sh_link daemon_link = SH_LINK_CLOSED;
+static struct sh_msg_e_hello hello;
+static uint64_t txn;
+static const sh_id EP = SH_ID(3u, 1u);
+
+/* ---- the process ---- */
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+static void spawn(void)
+{
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		execl(binary, binary, "--set", set_rundir, "--set", "hugepages=off", "--set", "mbufs=16384",
+		      "--set", "log=warn", NULL);
+		_exit(127);
+	}
+}
+
+static int finish(int sig)
+{
+	int status = 0;
+
+	kill(pid, sig);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	pid = 0;
+	return status;
+}
+
+static bool program_attached(void)
+{
+	struct xdp_steer_info info;
+
+	assert_int_equal(xdp_steer_query(&info, if_nametoindex("lo")), 0);
+	return info.mode != XDP_STEER_NONE;
+}
+
+/* ---- the daemon ---- */
+
+static void put(struct sh_link *l, unsigned type, const void *body, uint32_t len)
+{
+	void *p = sh_ring_reserve(&l->tx, (uint16_t)type, sh_msg_flags(type), len);
+
+	assert_non_null(p);
+	memcpy(p, body, len);
+	sh_ring_commit(&l->tx);
+	sh_link_wake(l);
+}
+
+static union {
+	_Alignas(8) uint8_t bytes[4096];
+	struct sh_msg_e_hello hello;
+	struct sh_msg_committed committed;
+	struct sh_msg_endpoint_state endpoint;
+	struct sh_msg_packet packet;
+} body;
+
+/* The next event of that type into `body`; others are passed over. */
+static bool event(struct sh_link *l, unsigned type, int ms)
+{
+	struct sh_rec hdr;
+
+	for (; ms > 0; ms -= 5) {
+		while (sh_ring_take(&l->rx, &hdr, body.bytes, sizeof(body)) == 0) {
+			assert_int_equal(sh_msg_check(hdr.type, body.bytes, hdr.len), 0);
+			if (hdr.type == type)
+				return true;
+		}
+		nap();
+	}
+	return false;
+}
+
+static void join(struct sh_link *l)
+{
+	struct sh_msg_c_hello m = {.version = SH_MSG_VERSION, .pid = (uint32_t)getpid(), .epoch = 42};
+	char path[128], why[128] = "";
+	int err = -1;
+
+	snprintf(path, sizeof(path), "%s/%s", rundir, SH_LINK_SOCKET);
+	for (unsigned i = 0; i < WAIT_MS / 5; i++) {
+		err = sh_link_connect(l, path);
+		if (!err)
+			break;
+		nap();
+	}
+	assert_int_equal(err, 0);
+	do {
+		struct pollfd p = {.fd = l->sock, .events = POLLIN};
+
+		poll(&p, 1, WAIT_MS);
+		err = sh_link_welcomed(l, (uid_t)-1, why, sizeof(why));
+	} while (err == -EAGAIN);
+	if (err)
+		fail_msg("welcome: %s", why);
+	sh_msg_sizes(m.size);
+	put(l, SH_MSG_C_HELLO, &m, sizeof(m));
+	assert_true(event(l, SH_MSG_E_HELLO, WAIT_MS));
+	hello = body.hello;
+}
+
+static int commit_endpoint(struct sh_link *l, bool full)
+{
+	struct sh_msg_begin b = {.txn = ++txn};
+	struct sh_msg_commit c = {.txn = txn, .records = 1, .full = full};
+	struct sh_msg_endpoint_set e = {.id = EP, .ufrag_len = 8, .pwd_len = 24, .rtcp_ssrc = 7, .cname_len = 1};
+
+	memcpy(e.ufrag, UFRAG, 8);
+	memcpy(e.pwd, PWD, 24);
+	e.cname[0] = 'x';
+	put(l, SH_MSG_BEGIN, &b, sizeof(b));
+	put(l, SH_MSG_ENDPOINT_SET, &e, sizeof(e));
+	put(l, SH_MSG_COMMIT, &c, sizeof(c));
+	assert_true(event(l, SH_MSG_COMMITTED, WAIT_MS));
+	assert_int_equal(body.committed.txn, txn);
+	return body.committed.error;
+}
+
+/* ---- the browser ---- */
+
+static int browser = -1;
+static struct sockaddr_in media = {.sin_family = AF_INET};
+
+static uint32_t crc32_of(const uint8_t *p, size_t n)
+{
+	uint32_t c = ~0u;
+
+	while (n--) {
+		c ^= *p++;
+		for (unsigned i = 0; i < 8; i++)
+			c = c >> 1 ^ (c & 1 ? 0xedb88320u : 0);
+	}
+	return ~c;
+}
+
+static size_t attr(uint8_t *m, size_t at, uint16_t type, const void *v, uint16_t len)
+{
+	m[at] = (uint8_t)(type >> 8);
+	m[at + 1] = (uint8_t)type;
+	m[at + 2] = (uint8_t)(len >> 8);
+	m[at + 3] = (uint8_t)len;
+	memset(m + at + 4, 0, (len + 3u) & ~3u);
+	memcpy(m + at + 4, v, len);
+	at += 4 + ((len + 3u) & ~3u);
+	m[2] = (uint8_t)((at - 20) >> 8);
+	m[3] = (uint8_t)(at - 20);
+	return at;
+}
+
+/* A check of a controlling agent that nominates (RFC 8445 §7.1). */
+static size_t stun_check(uint8_t *m, const char *pwd)
+{
+	static const char user[] = UFRAG ":peer";
+	const uint8_t zero[20] = {0}, priority[4] = {0x6e, 0, 1, 0xff}, tie[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	uint8_t mac[20], fp[4];
+	unsigned len = sizeof(mac);
+	uint32_t crc;
+	size_t n = 20;
+
+	memset(m, 0, 20);
+	m[1] = 1;
+	memcpy(m + 4, "\x21\x12\xa4\x42", 4);
+	for (unsigned i = 8; i < 20; i++)
+		m[i] = (uint8_t)random();
+	n = attr(m, n, 0x0006, user, sizeof(user) - 1);
+	n = attr(m, n, 0x0024, priority, 4);
+	n = attr(m, n, 0x802a, tie, 8);
+	n = attr(m, n, 0x0025, zero, 0);
+	attr(m, n, 0x0008, zero, 20); // the length that the HMAC covers
+	HMAC(EVP_sha1(), pwd, (int)strlen(pwd), m, n, mac, &len);
+	n = attr(m, n, 0x0008, mac, 20);
+	attr(m, n, 0x8028, zero, 4);
+	crc = crc32_of(m, n) ^ 0x5354554eu;
+	fp[0] = (uint8_t)(crc >> 24);
+	fp[1] = (uint8_t)(crc >> 16);
+	fp[2] = (uint8_t)(crc >> 8);
+	fp[3] = (uint8_t)crc;
+	return attr(m, n, 0x8028, fp, 4);
+}
+
+static void say(const void *p, size_t n)
+{
+	assert_int_equal(sendto(browser, p, n, 0, (struct sockaddr *)&media, sizeof(media)), n);
+}
+
+static ssize_t hear(void *buf, size_t size, int ms)
+{
+	struct pollfd p = {.fd = browser, .events = POLLIN};
+
+	return poll(&p, 1, ms) > 0 ? recv(browser, buf, size, 0) : -1;
+}
+
+static void open_browser(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	if (browser >= 0)
+		close(browser);
+	browser = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(browser, (struct sockaddr *)&a, sizeof(a)), 0);
+	media.sin_addr = a.sin_addr;
+	media.sin_port = htons(BASE);
+}
+
+static bool check_answered(const char *pwd, bool success)
+{
+	uint8_t m[256], in[1500];
+	size_t n = stun_check(m, pwd);
+	ssize_t got;
+
+	say(m, n);
+	do
+		got = hear(in, sizeof(in), 1000);
+	while (got >= 20 && memcmp(in + 8, m + 8, 12) != 0);
+	return got >= 20 && (success ? in[0] == 1 && in[1] == 1 : true);
+}
+
+/* A flight of the daemon's arrives. */
+static bool flight_arrives(struct sh_link *l)
+{
+	struct sh_msg_packet p = {.endpoint = EP, .len = 64};
+	uint8_t in[1500];
+	ssize_t n;
+
+	for (unsigned i = 0; i < p.len; i++)
+		p.data[i] = (uint8_t)random();
+	p.data[0] = 22;
+	put(l, SH_MSG_TX_PACKET, &p, sh_msg_packet_size(p.len));
+	do
+		n = hear(in, sizeof(in), 1000);
+	while (n > 0 && (n != p.len || in[0] != 22));
+	return n == p.len && memcmp(in, p.data, p.len) == 0;
+}
+
+static bool dtls_is_punted(struct sh_link *l)
+{
+	uint8_t rec[13 + 20] = {22, 0xfe, 0xfd};
+
+	rec[12] = 20;
+	for (unsigned i = 13; i < sizeof(rec); i++)
+		rec[i] = (uint8_t)random();
+	say(rec, sizeof(rec));
+	return event(l, SH_MSG_RX_DTLS, 1000) && body.packet.endpoint == EP &&
+	       body.packet.len == sizeof(rec) && memcmp(body.packet.data, rec, sizeof(rec)) == 0;
+}
+
+/* ---- tests, one story in order ---- */
+
+static void starts_and_greets(void **state)
+{
+	join(&daemon_link);
+	assert_int_equal(hello.workers, 1);
+	assert_int_equal(hello.base_port, BASE);
+	assert_int_equal(hello.max_endpoints, 4096);
+	assert_in_range(hello.addrs, 1, SH_MAX_ADDRS);
+	assert_int_equal(hello.addr[0].family, 4);
+	assert_memory_equal(hello.addr[0].ip, ((uint8_t[]){127, 0, 0, 1}), 4);
+	assert_true(program_attached());
+}
+
+static void one_daemon_at_a_time(void **state)
+{
+	struct sh_link other = SH_LINK_CLOSED;
+	char path[128], why[128] = "";
+	struct pollfd p;
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", rundir, SH_LINK_SOCKET);
+	assert_int_equal(sh_link_connect(&other, path), 0);
+	p = (struct pollfd){.fd = other.sock, .events = POLLIN};
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	err = sh_link_welcomed(&other, (uid_t)-1, why, sizeof(why));
+	assert_int_not_equal(err, 0);
+	assert_true(why[0] != 0);
+	sh_link_close(&other);
+	assert_true(sh_link_alive(&daemon_link));
+}
+
+/* What the threads may do: control asks the kernel for neighbours, nobody else may do anything. */
+static void has_few_rights(void **state)
+{
+	char path[300], line[256];
+	struct dirent *e;
+	unsigned threads = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		unsigned long long eff = 99, prm = 99;
+		int nnp = 0;
+		FILE *f;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, e->d_name);
+		f = fopen(path, "re");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f)) {
+			sscanf(line, "CapEff: %llx", &eff);
+			sscanf(line, "CapPrm: %llx", &prm);
+			sscanf(line, "NoNewPrivs: %d", &nnp);
+		}
+		fclose(f);
+		threads++;
+		assert_int_equal(nnp, 1);
+		assert_int_equal(eff, atoi(e->d_name) == pid ? 1 << 12 : 0);
+		assert_int_equal(prm, eff);
+	}
+	closedir(d);
+	assert_in_range(threads, 2, 4);
+}
+
+static void connects(void **state)
+{
+	assert_int_equal(commit_endpoint(&daemon_link, true), 0);
+	assert_false(flight_arrives(&daemon_link)); // nowhere to go yet
+	assert_false(check_answered("wrongwrongwrongwrongwrong", true));
+	assert_true(check_answered(PWD, true));
+	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, 1000));
+	assert_int_equal(body.endpoint.id, EP);
+	assert_int_equal(body.endpoint.ice, SH_ICE_CONNECTED);
+	assert_int_equal(body.endpoint.local.port, BASE);
+	assert_memory_equal(body.endpoint.local.ip, ((uint8_t[]){127, 0, 0, 1}), 4);
+	assert_true(flight_arrives(&daemon_link));
+	assert_true(dtls_is_punted(&daemon_link));
+}
+
+static void outlives_the_daemon(void **state)
+{
+	uint64_t epoch = hello.epoch;
+
+	sh_link_close(&daemon_link);
+	assert_true(check_answered(PWD, true));
+	join(&daemon_link);
+	assert_int_equal(hello.epoch, epoch);
+	assert_int_equal(hello.daemon_epoch, 42);
+	assert_true(flight_arrives(&daemon_link));
+	/* A replay, and the new daemon learns how things stand. */
+	assert_int_equal(commit_endpoint(&daemon_link, true), 0);
+	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, 1000));
+	assert_int_equal(body.endpoint.ice, SH_ICE_CONNECTED);
+}
+
+static void a_hostile_daemon_is_refused(void **state)
+{
+	static const uint8_t junk[4000];
+	struct sh_msg_endpoint_set e = {.id = EP}; // malformed: no ufrag
+	struct sh_msg_begin b = {.txn = ++txn};
+	struct sh_msg_commit c = {.txn = txn, .records = 1};
+
+	put(&daemon_link, SH_MSG_BEGIN, &b, sizeof(b));
+	put(&daemon_link, SH_MSG_ENDPOINT_SET, &e, sizeof(e));
+	put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
+	assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
+	assert_int_not_equal(body.committed.error, 0);
+	put(&daemon_link, 60, junk, sizeof(junk)); // no such type
+	put(&daemon_link, SH_MSG_E_HELLO, junk, 100); // not a command
+	assert_int_equal(commit_endpoint(&daemon_link, false), 0);
+	/* Positions that cannot be: the link goes, the process and the call stay. */
+	atomic_store(&daemon_link.tx.ring->head, 1ull << 40);
+	sh_link_wake(&daemon_link);
+	for (unsigned i = 0; i < WAIT_MS / 5 && sh_link_alive(&daemon_link); i++)
+		nap();
+	assert_false(sh_link_alive(&daemon_link));
+	sh_link_close(&daemon_link);
+	assert_true(check_answered(PWD, true));
+	join(&daemon_link);
+}
+
+static void is_killed_and_taken_over(void **state)
+{
+	uint64_t slab_epoch = hello.slab_epoch, epoch = hello.epoch;
+
+	finish(SIGKILL);
+	assert_false(program_attached()); // the kernel took it away
+	sh_link_close(&daemon_link);
+	spawn();
+	join(&daemon_link);
+	assert_int_equal(hello.slab_epoch, slab_epoch);
+	assert_true(hello.epoch != epoch);
+	/* No check and no command yet: address, path and keys come from the slabs. */
+	for (unsigned i = 0; i < 10 && !flight_arrives(&daemon_link); i++)
+		nap();
+	assert_true(flight_arrives(&daemon_link));
+	assert_true(dtls_is_punted(&daemon_link));
+	assert_int_equal(commit_endpoint(&daemon_link, true), 0);
+	assert_true(check_answered(PWD, true));
+}
+
+static void moves_to_another_address(void **state)
+{
+	open_browser(); // another port
+	assert_true(check_answered(PWD, true));
+	assert_true(flight_arrives(&daemon_link));
+	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, 1000));
+}
+
+static unsigned long cpu_ticks(void)
+{
+	char path[64], buf[1024];
+	unsigned long u = 0, s = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(buf, sizeof(buf), f));
+	fclose(f);
+	assert_int_equal(sscanf(strrchr(buf, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u,
+	                        &s), 2);
+	return u + s;
+}
+
+/* Adaptive polling: an idle dataplane leaves the machine alone. */
+static void sleeps_when_idle(void **state)
+{
+	unsigned long before;
+
+	nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 200000000}, NULL);
+	before = cpu_ticks();
+	nanosleep(&(struct timespec){.tv_sec = 2}, NULL);
+	assert_in_range(cpu_ticks() - before, 0, 20); // of 200: a tenth of a CPU
+	assert_true(check_answered(PWD, true));
+}
+
+static void stops_cleanly(void **state)
+{
+	char path[128];
+	int status = finish(SIGTERM);
+
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_false(program_attached());
+	snprintf(path, sizeof(path), "%s/%s", rundir, SH_LINK_SOCKET);
+	assert_int_equal(access(path, F_OK), -1);
+	sh_link_close(&daemon_link);
+}
+
+/* ---- its own namespace ---- */
+
+static int lo_up(void)
+{
+	struct ifreq r = {.ifr_name = "lo"};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), err;
+
+	ioctl(fd, SIOCGIFFLAGS, &r);
+	r.ifr_flags |= IFF_UP;
+	err = ioctl(fd, SIOCSIFFLAGS, &r);
+	close(fd);
+	return err;
+}
+
+static int begin(void **state)
+{
+	snprintf(rundir, sizeof(rundir), "/tmp/dataplane_test.%d", getpid());
+	snprintf(set_rundir, sizeof(set_rundir), "rundir=%s", rundir);
+	mkdir(rundir, 0755);
+	open_browser();
+	spawn();
+	return 0;
+}
+
+/* What the dataplane counted, for whoever looks into a failure. */
+static void print_counters(void)
+{
+	struct sh_slabs slabs;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	if (sh_slabs_open(&slabs, path) != 0)
+		return;
+	for (unsigned i = 0; i < SH_STAT_COUNT; i++) {
+		uint64_t n = slabs.head->stats[0].v[i] + slabs.head->stats[SH_MAX_WORKERS].v[i];
+
+		if (n)
+			print_message("# %s %llu\n", sh_stat_info[i].name, (unsigned long long)n);
+	}
+	sh_slabs_close(&slabs);
+}
+
+static int end(void **state)
+{
+	char cmd[128];
+
+	print_counters();
+
+	if (pid > 0)
+		finish(SIGKILL);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", rundir);
+	return system(cmd);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(starts_and_greets),
+	    cmocka_unit_test(one_daemon_at_a_time),
+	    cmocka_unit_test(has_few_rights),
+	    cmocka_unit_test(connects),
+	    cmocka_unit_test(outlives_the_daemon),
+	    cmocka_unit_test(a_hostile_daemon_is_refused),
+	    cmocka_unit_test(is_killed_and_taken_over),
+	    cmocka_unit_test(moves_to_another_address),
+	    cmocka_unit_test(sleeps_when_idle),
+	    cmocka_unit_test(stops_cleanly),
+	};
+
+	if (argc < 2)
+		return 2;
+	binary = argv[1];
+	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0 || lo_up() < 0) {
+		printf("skipped: needs root\n");
+		return SKIP;
+	}
+	return cmocka_run_group_tests_name("dataplane", tests, begin, end);
+}

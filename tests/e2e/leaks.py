@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+"""leaks.py BASE TOKEN ROUNDS: joins, publishes, subscribes and leaves, ROUNDS times, a tenth of them with real media.
+
+Somebody stays in the room all the while, so that every join also makes and ends subscriptions on its side."""
+import asyncio, json, sys
+import aiohttp, websockets
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aio_media import TLS, Bars, Tone, connected, delete, post
+
+BASE, TOKEN, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
+WS = BASE.replace("https", "wss") + "/ws"
+
+
+class Client:
+    async def open(self, room):
+        self.ws = await websockets.connect(WS, subprotocols=["callstack.v1"], ssl=TLS, max_size=None)
+        self.n, self.offers = 0, []
+        await self.ask("login", token=TOKEN)
+        return await self.ask("join", room=room)
+
+    async def ask(self, type, **fields):
+        self.n += 1
+        await self.ws.send(json.dumps({"id": self.n, "type": type, **fields}))
+        while True:
+            f = json.loads(await self.ws.recv())
+            if f.get("re") == self.n:
+                if f["type"] != "ok":
+                    raise SystemExit(f"{type}: {f}")
+                return f
+            if f["type"] == "offer":
+                self.offers.append(f)
+
+    async def close(self):
+        await self.ask("logout")
+        await self.ws.close()
+
+
+async def offer_text():
+    pc = RTCPeerConnection()
+    pc.addTransceiver(Tone(), direction="sendonly")
+    pc.addTransceiver(Bars(), direction="sendonly")
+    await pc.setLocalDescription(await pc.createOffer())
+    text = pc.localDescription.sdp
+    await pc.close()
+    return text
+
+
+async def answerer(client, stop):
+    """The one who stays: answers each offer."""
+    pc = RTCPeerConnection()
+    while not stop.is_set():
+        try:
+            f = client.offers.pop(0) if client.offers else json.loads(await asyncio.wait_for(client.ws.recv(), 0.2))
+        except asyncio.TimeoutError:
+            continue
+        if f.get("type") != "offer":
+            continue
+        await pc.setRemoteDescription(RTCSessionDescription(f["sdp"], "offer"))
+        await pc.setLocalDescription(await pc.createAnswer())
+        client.n += 1
+        await client.ws.send(json.dumps({"id": client.n, "type": "answer", "rev": f["rev"], "sdp": pc.localDescription.sdp}))
+    await pc.close()
+
+
+async def one(i, offer):
+    c = Client()
+    await c.open("leaky")
+    mids = [l[6:] for l in offer.splitlines() if l.startswith("a=mid:")]
+    await c.ask("publish", sdp=offer, tracks=[{"mid": mids[0], "source": "microphone"}, {"mid": mids[1], "source": "camera"}])
+    if i % 3 == 0:
+        await c.ask("leave")
+    if i % 3 == 1:
+        await c.ws.close()  # without a word: the session's time runs out
+    else:
+        await c.close()
+
+
+async def with_media(http):
+    pc = RTCPeerConnection()
+    pc.addTransceiver(Tone(), direction="sendonly")
+    location = await post(http, pc, BASE + "/whip/leaky", TOKEN)
+    await connected(pc)
+    await asyncio.sleep(0.2)
+    await delete(http, location, TOKEN)
+    await pc.close()
+
+
+async def main():
+    stop = asyncio.Event()
+    stay = Client()
+    await stay.open("leaky")
+    task = asyncio.ensure_future(answerer(stay, stop))
+    offer = await offer_text()
+    async with aiohttp.ClientSession() as http:
+        for i in range(ROUNDS):
+            if i % 10 == 0:
+                await with_media(http)
+            else:
+                await one(i, offer)
+    stop.set()
+    await task
+    await stay.close()
+
+asyncio.run(main())

@@ -1,0 +1,78 @@
+# What the stories share: a namespace of their own, a running pair of daemons in it, users, and cleaning up. Sourced.
+# A story runs as root in `set -euo pipefail`, prints what it saw, and exits 0 when all it looked for was there.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+story=$(basename "$0" .sh)
+ns=cs-$story-$$
+work=$(mktemp -d /tmp/callstack-"$story"-XXXXXX)
+export CALLSTACK_RUNDIR=$work/run CALLSTACK_DATADIR=$work/data
+mkdir -p "$CALLSTACK_RUNDIR" "$CALLSTACK_DATADIR"
+namespaces=() pids=()
+
+in_ns() { ip netns exec "$ns" "$@"; }
+ctl() { in_ns "$root/build/controlplane/callstackctl" "$@"; }
+
+add_ns() { # NAME: with lo up
+	ip netns add "$1"
+	namespaces+=("$1")
+	ip -n "$1" link set lo up
+}
+
+cleanup() {
+	local status=$? pid
+	trap - EXIT
+	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+	in_ns "$root/conf/callstack" down >"$work/down.log" 2>&1 || true
+	if [ "$status" -ne 0 ]; then
+		echo "--- daemons' last words"
+		tail -n 40 "$CALLSTACK_RUNDIR"/*.log 2>/dev/null || true
+	fi
+	for pid in "${namespaces[@]}"; do ip netns del "$pid" 2>/dev/null || true; done
+	rm -rf "$work"
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# A namespace with lo and one more interface, as Chromium wants before it pairs with 127.0.0.1.
+make_lo_ns() {
+	add_ns "$ns"
+	ip -n "$ns" link add other type veth peer name far
+	ip -n "$ns" addr add 198.18.0.1/24 dev other
+	ip -n "$ns" link set other up
+	ip -n "$ns" link set far up
+	ip -n "$ns" route add default dev other
+}
+
+# A server namespace and one for clients, a veth between: 198.18.1.1 serves, 198.18.1.2 (fd00:18::2) calls.
+make_veth_ns() {
+	add_ns "$ns"
+	client_ns=$ns-c
+	add_ns "$client_ns"
+	ip link add "v$$s" netns "$ns" type veth peer name "v$$c" netns "$client_ns"
+	server_if=v$$s client_if=v$$c
+	ip -n "$ns" link set "$server_if" up
+	ip -n "$client_ns" link set "$client_if" up
+	ip -n "$ns" addr add 198.18.1.1/24 dev "$server_if"
+	ip -n "$client_ns" addr add 198.18.1.2/24 dev "$client_if"
+	ip -n "$ns" -6 addr add fd00:18::1/64 dev "$server_if" nodad
+	ip -n "$client_ns" -6 addr add fd00:18::2/64 dev "$client_if" nodad
+}
+in_client() { ip netns exec "$client_ns" "$@"; }
+
+# Users u1..uN, password p-uN.
+make_users() {
+	local i
+	for i in $(seq "$1"); do ctl user add "u$i" --password "p-u$i" >/dev/null; done
+}
+
+up() { # further words for `callstack up`
+	in_ns "$root/conf/callstack" up --detach "$@" >"$work/up.log" 2>&1 || { cat "$work/up.log"; return 1; }
+}
+
+# The kernel's count of UDP datagrams delivered to sockets in a namespace.
+udp_in() { ip netns exec "$1" awk '/^Udp: [0-9]/ {print $2}' /proc/net/snmp; }
+
+need_node() {
+	[ -d "$root/tests/e2e/node_modules/playwright-core" ] ||
+		(cd "$root/tests/e2e" && npm ci --no-audit --no-fund >"$work/npm.log" 2>&1) || { cat "$work/npm.log"; return 1; }
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# kill -9 of callstackd: media goes on for DOWN_SECONDS without a lost packet, and a new callstackd takes the room over.
+# kill -9 of the dataplane: a new one is programmed and media comes back without a reload.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need_node
+make_veth_ns
+make_users 3
+up --interface "$server_if" --address 198.18.1.1
+export CALLSTACK_URL=https://198.18.1.1:8443
+seconds=${DOWN_SECONDS:-60}
+
+coproc pages { in_client node "$root/tests/e2e/takeover.mjs" 2>&1; }
+pids+=("$pages_PID")
+await() { # WORD: prints what comes until that line
+	local line
+	while IFS= read -r -t 120 line <&"${pages[0]}"; do
+		[ "$line" = "$1" ] && return
+		echo "$line"
+	done
+	echo "the pages said no '$1'"
+	return 1
+}
+step() { echo "$*" >&"${pages[1]}"; await "done $1"; }
+pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
+
+await ready
+step flowing
+step mark
+supervisor=$(pid_of supervisor)
+daemon=$(pid_of callstackd)
+kill -STOP "$supervisor" # so that nobody starts another yet
+kill -9 "$daemon"
+echo "callstackd $daemon killed"
+sleep "$seconds"
+step unharmed "$seconds"
+kill -CONT "$supervisor"
+step resume
+step unharmed "$seconds"
+[ "$(pid_of callstackd)" != "$daemon" ]
+step newcomer
+
+dataplane=$(pid_of callstack-dataplane)
+kill -9 "$dataplane"
+echo "callstack-dataplane $dataplane killed"
+step back
+[ "$(pid_of callstack-dataplane)" != "$dataplane" ]
+step newcomer
+echo end >&"${pages[1]}"
+await never || true
+wait "$pages_PID"
