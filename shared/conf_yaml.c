@@ -245,7 +245,8 @@ static int parse_fault(struct walk *w, const yaml_parser_t *p)
 {
 	char where[320];
 
-	if (p->error == YAML_MEMORY_ERROR)
+	/* libyaml 0.2.5 forgets to say so when some of its allocations fail while composing. */
+	if (p->error == YAML_MEMORY_ERROR || p->error == YAML_NO_ERROR)
 		return -ENOMEM;
 	if (w->lines)
 		snprintf(where, sizeof(where), "%s:%zu", w->name, p->problem_mark.line + 1);
