@@ -35,7 +35,8 @@ static int copy_conf(struct cp_nego *n, const struct cp_nego_conf *conf)
 		memcpy(store + at, in[i], strlen(in[i]) + 1);
 		at += strlen(in[i]) + 1;
 	}
-	memmove(n->addr, conf->addr, conf->addrs * sizeof(n->addr[0]));
+	if (conf->addrs)
+		memmove(n->addr, conf->addr, conf->addrs * sizeof(n->addr[0]));
 	memcpy(n->store, store, at);
 	n->conf = (struct cp_nego_conf){ .addr = n->addr, .addrs = conf->addrs, .offerer = conf->offerer };
 	at = 0;

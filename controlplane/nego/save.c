@@ -133,7 +133,7 @@ static bool load_media(struct cp_media *m, const json_t *j)
 	                "dir", &dir, "flags", &flags, "codecs", &codecs, "ext", &ext, "layers", &layers, "stream", &stream,
 	                "track", &track, "ssrc", &ssrc, "rtx_ssrc", &rtx, "cname", &cname) ||
 	    kind < 0 || kind > SH_KIND_VIDEO || dir < 0 || dir > CP_DIR_SENDRECV || ssrc < 0 || ssrc > UINT32_MAX ||
-	    rtx < 0 || rtx > UINT32_MAX || json_array_size(codecs) > CP_NEGO_CODECS_MAX ||
+	    rtx < 0 || rtx > UINT32_MAX || !json_is_array(codecs) || !json_is_array(layers) || json_array_size(codecs) > CP_NEGO_CODECS_MAX ||
 	    json_array_size(ext) != SH_EXT_COUNT || json_array_size(layers) > SH_MAX_LAYERS ||
 	    !get_string(m->mid, sizeof(m->mid), mid) || !get_string(m->stream, sizeof(m->stream), stream) ||
 	    !get_string(m->track, sizeof(m->track), track) || !get_string(m->cname, sizeof(m->cname), cname))
@@ -208,7 +208,7 @@ int cp_nego_load(struct cp_nego *n, const json_t *saved)
 	                &id, "version", &version, "n_offered", &offered, "next_mid", &next_mid, "addr", &addrs, "media",
 	                &media) ||
 	    v != 1 || setup < 0 || setup > CP_SETUP_PASSIVE || id < 0 || version < 0 || offered < 0 || next_mid < 0 ||
-	    next_mid > UINT32_MAX || json_array_size(addrs) > SH_MAX_ADDRS)
+	    next_mid > UINT32_MAX || !json_is_array(addrs) || !json_is_array(media) || json_array_size(addrs) > SH_MAX_ADDRS)
 		return -EBADMSG;
 	for (; conf.addrs < json_array_size(addrs); conf.addrs++)
 		if (!load_addr(&addr[conf.addrs], json_array_get(addrs, conf.addrs)))
