@@ -197,8 +197,10 @@ static SSL *fresh_ssl(struct cp_dtls *d)
 	}
 	BIO_set_data(bio, d);
 	SSL_set_bio(ssl, bio, bio);
-	SSL_set_app_data(ssl, d);
-	DTLS_set_link_mtu(ssl, CP_DTLS_DATAGRAM_MAX);
+	if (!SSL_set_app_data(ssl, d) || !DTLS_set_link_mtu(ssl, CP_DTLS_DATAGRAM_MAX)) {
+		SSL_free(ssl);
+		return NULL;
+	}
 	DTLS_set_timer_cb(ssl, retransmit_us);
 	if (d->role == CP_DTLS_CLIENT)
 		SSL_set_connect_state(ssl);

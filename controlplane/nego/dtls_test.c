@@ -537,6 +537,58 @@ static void application_data_is_dropped(void **state)
 	bare_stop(&b);
 }
 
+static size_t fail_at; // 0: never; else counts OpenSSL's allocations down to the failing one
+
+static void *ssl_malloc(size_t n, const char *file, int line)
+{
+	return fail_at && --fail_at == 0 ? NULL : malloc(n);
+}
+
+static void *ssl_realloc(void *p, size_t n, const char *file, int line)
+{
+	return fail_at && --fail_at == 0 ? NULL : realloc(p, n);
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+	free(p);
+}
+
+/* With any one allocation of OpenSSL's failing: established, or closed, or never begun; and nothing left over. */
+static void allocations_may_fail(void **state)
+{
+	struct cp_dtls_events ev[2] = { { .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &server },
+		{ .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &client } };
+	unsigned up = 0;
+
+	for (size_t at = 1;; at++) {
+		bool failed;
+
+		memset(&server, 0, sizeof(server));
+		memset(&client, 0, sizeof(client));
+		server.peer = &client;
+		client.peer = &server;
+		fail_at = at;
+		if (!cp_dtls_alloc(&server.d, ctx, CP_DTLS_SERVER, cp_dtls_fingerprint(ctx2), &ev[0]) &&
+		    !cp_dtls_alloc(&client.d, ctx2, CP_DTLS_CLIENT, cp_dtls_fingerprint(ctx), &ev[1]))
+			run(&server, &client);
+		failed = fail_at == 0;
+		fail_at = 0;
+		for (int i = 0; i < 40; i++) {
+			fake_loop_advance(1000);
+			run(&server, &client);
+		}
+		assert_true(!server.d || cp_dtls_established(server.d) || server.closed);
+		assert_true(!client.d || cp_dtls_established(client.d) || client.closed);
+		up += server.keyed && client.keyed;
+		stop(&server, &client);
+		if (!failed)
+			break;
+		at += at / 40; // all of the first, then a sample
+	}
+	assert_true(up > 1); // the one without, and those that a retransmission saved
+}
+
 static void certificate_is_kept(void **state)
 {
 	char path[96], first[CP_FINGERPRINT_STR];
@@ -602,8 +654,10 @@ int main(void)
 		cmocka_unit_test(no_srtp_is_refused),
 		cmocka_unit_test(tiny_fragments_are_joined),
 		cmocka_unit_test(application_data_is_dropped),
+		cmocka_unit_test(allocations_may_fail),
 		cmocka_unit_test(certificate_is_kept),
 	};
 
+	CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

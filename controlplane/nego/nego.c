@@ -323,11 +323,20 @@ int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send
 	for (uint8_t i = 0; i < m->codecs; i++)
 		if (m->codec[i].codec == SH_CODEC_RTX && m->codec[i].src_pt != 255)
 			m->rtx_ssrc = send->rtx_ssrc;
-	memcpy(m->stream, send->stream, strlen(send->stream) + 1);
-	memcpy(m->track, send->track, strlen(send->track) + 1);
+	memmove(m->stream, send->stream, strlen(send->stream) + 1); // they may be m's own
+	memmove(m->track, send->track, strlen(send->track) + 1);
 	memcpy(m->cname, n->conf.cname, strlen(n->conf.cname) + 1);
 	m->user = send->user;
 	return 0;
+}
+
+bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uint8_t n_src)
+{
+	for (uint8_t i = 0; i < n_src; i++)
+		for (uint8_t k = 0; k < m->codecs; k++)
+			if (cp_codec_is_media(&src[i]) && cp_codec_takes(&m->codec[k], &src[i]))
+				return true;
+	return false;
 }
 
 static const struct cp_codec *answered(const struct cp_media *r, const struct cp_codec *ours)

@@ -93,6 +93,16 @@ static char *answer(struct cp_nego *n)
 	return sdp;
 }
 
+/* Our own text as if a full ICE agent had written it. */
+static int offer_of_ours(struct cp_nego *n, const char *sdp)
+{
+	char *text = replaced(sdp, "a=ice-lite\r\n", "");
+	int rc = offer(n, text);
+
+	free(text);
+	return rc;
+}
+
 static void take(struct cp_nego *n, const char *fixture)
 {
 	char *sdp = load(fixture);
@@ -154,7 +164,7 @@ static void real_offers_are_answered(void **state)
 		assert_int_equal(count(sdp, "a=setup:passive"), n.n_media);
 		assert_null(strstr(sdp, "transport-cc"));
 		init(&peer, false); // what we write, we can read
-		if (offer(&peer, sdp))
+		if (offer_of_ours(&peer, sdp))
 			fail_msg("%s: own answer: %s", table[i].name, err);
 		cp_nego_close(&peer);
 		free(sdp);
@@ -245,6 +255,7 @@ static void rules_are_kept(void **state)
 		{ "a=group:BUNDLE 0 1\r\n", "", -EPROTO, "second m-line without a=group:BUNDLE" },
 		{ "a=group:BUNDLE 0 1", "a=group:BUNDLE 0 7", -EPROTO, "BUNDLE names a mid that no m-line has" },
 		{ "a=group:BUNDLE 0 1", "a=group:BUNDLE 0 0", -EPROTO, "BUNDLE names a mid twice" },
+		{ "a=extmap-allow-mixed", "a=ice-lite", -EPROTO, "line 6: a=ice-lite" },
 		{ "a=group:BUNDLE 0 1", "a=group", -EBADMSG, "malformed a=group" },
 		{ "a=mid:1", "a=mid:0", -EPROTO, "second a=mid:0" },
 		{ "a=mid:1", "a=mid:a b", -EBADMSG, "malformed a=mid" },
@@ -495,11 +506,12 @@ static char *willing(const char *sdp)
 	char *out, *turned;
 
 	init(&peer, false);
-	if (offer(&peer, sdp))
+	if (offer_of_ours(&peer, sdp))
 		fail_msg("own offer: %s", err);
 	out = answer(&peer);
 	cp_nego_close(&peer);
-	turned = out;
+	turned = replaced(out, "a=ice-lite\r\n", "");
+	free(out);
 	while (strstr(turned, "a=setup:passive")) {
 		out = replaced(turned, "a=setup:passive", "a=setup:active");
 		free(turned);
@@ -776,6 +788,8 @@ static void whep_is_filled(void **state)
 	cp_nego_sub_pts(&play.media[1], slots, pts);
 	assert_int_equal(pts[0], 108);
 	assert_int_equal(pts[1], 109);
+	assert_true(cp_nego_send_fits(&play.media[1], obs.media[1].codec, obs.media[1].codecs));
+	assert_false(cp_nego_send_fits(&play.media[1], obs.media[0].codec, obs.media[0].codecs));
 	s = track(&chromium, 1); // the room goes on to another publisher, without a new offer
 	assert_int_equal(cp_nego_send_fill(&play, 1, &s), 0);
 	cp_nego_track_pts(&chromium.media[1], slots);

@@ -168,6 +168,7 @@ static void inherit(struct cp_transport *t, const struct cp_transport *from)
 static int read_transport(struct cp_remote *r)
 {
 	struct cp_transport session = { 0 }, t;
+	const struct cp_sdp_attr *lite;
 	int rc = cp_transport_read(&session, r->sdp, NULL, r->err);
 
 	for (int pass = 0; pass < 2 && !rc; pass++)
@@ -182,6 +183,9 @@ static int read_transport(struct cp_remote *r)
 		}
 	if (rc || r->tag < 0)
 		return rc;
+	lite = cp_sdp_attr(r->sdp, NULL, CP_SDP_ICE_LITE, NULL);
+	if (lite)
+		return cp_sdp_fail(r->err, -EPROTO, lite->line, "a=ice-lite: so are we, and nobody would check");
 	if (!r->transport.ufrag[0] || !r->transport.pwd[0])
 		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[r->tag].line, "no a=ice-ufrag and a=ice-pwd");
 	if (!r->transport.fingerprint[0])
