@@ -1,5 +1,5 @@
-/* Agreement: real peers' descriptions, rules and their errors, both shapes over several rounds, the journal, and each
- * operation with its n-th allocation failing. */
+/* Agreement: real peers' descriptions, rules and their errors, both shapes over several rounds, the
+ * journal, and each operation with its n-th allocation failing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,11 +46,18 @@ static bool restarted;
 
 static void init(struct cp_nego *n, bool offerer)
 {
-	static const struct sh_addr addr[2] = { { .family = 4, .port = 10000, .ip = { 192, 0, 2, 1 } },
-		{ .family = 6, .port = 10000, .ip = { 0x20, 1, 0xd, 0xb8, [15] = 1 } } };
-	struct cp_nego_conf conf = { .ufrag = "ourufrag", .pwd = "ourpassword0123456789abcd", .cname = "callstack",
-		.addr = addr, .addrs = 2, .offerer = offerer, .fingerprint = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:"
-		"0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F" };
+	static const struct sh_addr addr[2] = {
+	    {.family = 4, .port = 10000, .ip = {192, 0, 2, 1}},
+	    {.family = 6, .port = 10000, .ip = {0x20, 1, 0xd, 0xb8, [15] = 1}}};
+	struct cp_nego_conf conf = {.ufrag = "ourufrag",
+	                            .pwd = "ourpassword0123456789abcd",
+	                            .cname = "callstack",
+	                            .addr = addr,
+	                            .addrs = 2,
+	                            .offerer = offerer,
+	                            .fingerprint =
+	                                "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:"
+	                                "0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"};
 
 	assert_int_equal(cp_nego_init(n, &conf, 1), 0);
 }
@@ -126,16 +133,23 @@ static void real_offers_are_answered(void **state)
 	static const struct {
 		const char *name;
 		size_t media;
-		const char *expect; // a letter an m-line: r, s, b(oth), i, x (rejected)
+		const char *expect;      // a letter an m-line: r, s, b(oth), i, x (rejected)
 		unsigned codecs, layers; // of the last live m-line
 	} table[] = {
-		{ "chromium_av", 2, "rr", 8, 1 },          { "chromium_sendrecv", 2, "bb", 8, 1 },
-		{ "chromium_simulcast", 2, "rr", 8, 3 },   { "chromium_recvonly", 2, "ss", 30, 1 },
-		{ "chromium_datachannel", 4, "rrrx", 8, 1 }, { "chromium_reoffer", 4, "rrrx", 8, 1 },
-		{ "aiortc_av", 2, "bb", 6, 1 },            { "aiortc_recvonly", 2, "ss", 6, 1 },
-		{ "aiortc_datachannel", 2, "bx", 3, 1 },   { "gstreamer_av", 2, "bb", 2, 1 },
-		{ "gstreamer_recvonly", 2, "ss", 1, 1 },   { "firefox_like", 2, "rr", 8, 3 },
-		{ "obs_like", 2, "rr", 2, 1 },             { "baresip_like", 1, "b", 5, 1 },
+	    {"chromium_av", 2, "rr", 8, 1},
+	    {"chromium_sendrecv", 2, "bb", 8, 1},
+	    {"chromium_simulcast", 2, "rr", 8, 3},
+	    {"chromium_recvonly", 2, "ss", 30, 1},
+	    {"chromium_datachannel", 4, "rrrx", 8, 1},
+	    {"chromium_reoffer", 4, "rrrx", 8, 1},
+	    {"aiortc_av", 2, "bb", 6, 1},
+	    {"aiortc_recvonly", 2, "ss", 6, 1},
+	    {"aiortc_datachannel", 2, "bx", 3, 1},
+	    {"gstreamer_av", 2, "bb", 2, 1},
+	    {"gstreamer_recvonly", 2, "ss", 1, 1},
+	    {"firefox_like", 2, "rr", 8, 3},
+	    {"obs_like", 2, "rr", 2, 1},
+	    {"baresip_like", 1, "b", 5, 1},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -154,8 +168,10 @@ static void real_offers_are_answered(void **state)
 				fail_msg("%s: m-line %zu is %c", table[i].name, k, is);
 			last = n.media[k].rejected ? last : k;
 		}
-		if (n.media[last].codecs != table[i].codecs || n.media[last].layers != table[i].layers)
-			fail_msg("%s: %u codecs, %u layers", table[i].name, n.media[last].codecs, n.media[last].layers);
+		if (n.media[last].codecs != table[i].codecs ||
+		    n.media[last].layers != table[i].layers)
+			fail_msg("%s: %u codecs, %u layers", table[i].name, n.media[last].codecs,
+			         n.media[last].layers);
 		assert_int_equal(n.setup, CP_SETUP_PASSIVE);
 		assert_false(restarted);
 		sdp = answer(&n);
@@ -192,7 +208,8 @@ static void what_fixtures_say_is_understood(void **state)
 	assert_int_equal(ext[SH_EXT_TWCC], 0);
 	sdp = answer(&n);
 	assert_non_null(strstr(sdp, "a=simulcast:recv q;h;f\r\n"));
-	assert_non_null(strstr(sdp, "m=video 10000 UDP/TLS/RTP/SAVPF 96 97 108 109 45 46 98 99\r\n"));
+	assert_non_null(
+	    strstr(sdp, "m=video 10000 UDP/TLS/RTP/SAVPF 96 97 108 109 45 46 98 99\r\n"));
 	assert_non_null(strstr(sdp, "a=group:BUNDLE 0 1\r\n"));
 	free(sdp);
 	cp_nego_close(&n);
@@ -204,12 +221,14 @@ static void what_fixtures_say_is_understood(void **state)
 	assert_string_equal(n.rufrag, "4bd9ab1c");
 	assert_true(n.media[1].codec[0].nack && n.media[1].codec[0].pli && n.media[1].codec[0].fir);
 	cp_nego_ext_ids(&n, ext);
-	assert_int_equal(ext[SH_EXT_PLAYOUT_DELAY], 0); // recvonly for the peer, which only sends here
+	assert_int_equal(ext[SH_EXT_PLAYOUT_DELAY],
+	                 0); // recvonly for the peer, which only sends here
 	assert_int_equal(ext[SH_EXT_RID], 8);
 	sdp = answer(&n);
 	assert_non_null(strstr(sdp, "a=simulcast:recv hi;mid;lo\r\n"));
 	assert_non_null(strstr(sdp, "a=rid:mid recv max-width=640\r\n"));
-	assert_non_null(strstr(sdp, "a=extmap:8/recvonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"));
+	assert_non_null(
+	    strstr(sdp, "a=extmap:8/recvonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"));
 	free(sdp);
 	cp_nego_close(&n);
 
@@ -230,7 +249,9 @@ static void what_fixtures_say_is_understood(void **state)
 	assert_true(n.media[1].codec[1].local);
 	sdp = answer(&n);
 	assert_non_null(strstr(sdp, "m=video 10000 UDP/TLS/RTP/SAVPF 96\r\n"));
-	assert_non_null(strstr(sdp, "a=fmtp:111 minptime=10;maxaveragebitrate=96000;stereo=1;sprop-stereo=1;useinbandfec=1"));
+	assert_non_null(strstr(
+	    sdp, "a=fmtp:111 "
+	         "minptime=10;maxaveragebitrate=96000;stereo=1;sprop-stereo=1;useinbandfec=1"));
 	free(sdp);
 	cp_nego_close(&n);
 
@@ -252,43 +273,48 @@ static void rules_are_kept(void **state)
 		int rc;
 		const char *err; // part of it
 	} table[] = {
-		{ "a=group:BUNDLE 0 1\r\n", "", -EPROTO, "second m-line without a=group:BUNDLE" },
-		{ "a=group:BUNDLE 0 1", "a=group:BUNDLE 0 7", -EPROTO, "BUNDLE names a mid that no m-line has" },
-		{ "a=group:BUNDLE 0 1", "a=group:BUNDLE 0 0", -EPROTO, "BUNDLE names a mid twice" },
-		{ "a=extmap-allow-mixed", "a=ice-lite", -EPROTO, "line 6: a=ice-lite" },
-		{ "a=group:BUNDLE 0 1", "a=group", -EBADMSG, "malformed a=group" },
-		{ "a=mid:1", "a=mid:0", -EPROTO, "second a=mid:0" },
-		{ "a=mid:1", "a=mid:a b", -EBADMSG, "malformed a=mid" },
-		{ "a=mid:1", "a=mid:12345678901234567", -E2BIG, "a=mid longer than 16" },
-		{ "a=rtcp-mux\r\n", "", -EPROTO, "line 8: m-line without a=rtcp-mux" },
-		{ "a=setup:actpass", "a=setup:holdconn", -EPROTO, "holdconn" },
-		{ "a=setup:actpass", "a=setup:x", -EBADMSG, "malformed a=setup" },
-		{ "a=ice-ufrag:", "a=ice-ufrag:!", -EBADMSG, "malformed a=ice-ufrag" },
-		{ "a=ice-pwd:", "a=ice-pwd:short\r\na=x:", -EBADMSG, "malformed a=ice-pwd" },
-		{ "a=fingerprint:sha-256 ", "a=fingerprint:sha-256 0", -EBADMSG, "malformed a=fingerprint" },
-		{ "a=fingerprint:sha-256 ", "a=fingerprint:sha-512 ", -EBADMSG, "malformed a=fingerprint" },
-		{ "a=candidate:", "a=candidate:! ", -EBADMSG, "malformed a=candidate: foundation" },
-		{ " typ host", " host", -EBADMSG, "malformed a=candidate: typ" },
-		{ "a=extmap:1 ", "a=extmap:0 ", -EBADMSG, "malformed a=extmap: id" },
-		{ "a=extmap:1 ", "a=extmap:300 ", -EBADMSG, "malformed a=extmap: id" },
-		{ "a=extmap:1 ", "a=extmap:1/up ", -EBADMSG, "malformed a=extmap: direction" },
-		{ "a=extmap:1 ", "a=extmap:1\r\na=x:", -EBADMSG, "malformed a=extmap" },
-		{ "a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus", -EBADMSG, "malformed a=rtpmap" },
-		{ "a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/x", -EBADMSG, "malformed a=rtpmap" },
-		{ "a=rtpmap:111 opus/48000/2", "a=rtpmap:211 opus/48000/2", -EBADMSG, "malformed a=rtpmap" },
-		{ "a=rtpmap:111 ", "a=rtpmap:111 red/48000/2\r\na=rtpmap:111 ", -EBADMSG, "second a=rtpmap" },
-		{ "a=fmtp:111 ", "a=fmtp:abc ", -EBADMSG, "malformed a=fmtp" },
-		{ "a=rtcp-fb:111 transport-cc", "a=rtcp-fb:", -EBADMSG, "malformed a=rtcp-fb" },
-		{ "SAVPF 111 63", "SAVPF 111 111", -EBADMSG, "payload type 111 twice" },
-		{ "SAVPF 111 63", "SAVPF 111 128", -EBADMSG, "malformed m= line: payload type" },
-		{ "a=ssrc-group:FID ", "a=ssrc-group:FID x ", -EBADMSG, "malformed a=ssrc-group" },
-		{ "a=ssrc:", "a=ssrc:x", -EBADMSG, "malformed a=ssrc" },
-		{ "a=rtcp-rsize", "a=rid:x! send", -EBADMSG, "malformed a=rid" },
-		{ "a=rtcp-rsize", "a=rid:x up", -EBADMSG, "malformed a=rid" },
-		{ "a=rtcp-rsize", "a=rid:12345678901234567 send", -E2BIG, "a=rid longer than 16" },
-		{ "a=rtcp-rsize", "a=rid:x send\r\na=rid:x send", -EBADMSG, "second a=rid:x" },
-		{ "a=rtcp-rsize", "a=simulcast:up x", -EBADMSG, "malformed a=simulcast" },
-		{ "a=rtcp-rsize", "a=simulcast:send", -EBADMSG, "malformed a=simulcast" },
+	    {"a=group:BUNDLE 0 1\r\n", "", -EPROTO, "second m-line without a=group:BUNDLE"},
+	    {"a=group:BUNDLE 0 1", "a=group:BUNDLE 0 7", -EPROTO,
+	     "BUNDLE names a mid that no m-line has"},
+	    {"a=group:BUNDLE 0 1", "a=group:BUNDLE 0 0", -EPROTO, "BUNDLE names a mid twice"},
+	    {"a=extmap-allow-mixed", "a=ice-lite", -EPROTO, "line 6: a=ice-lite"},
+	    {"a=group:BUNDLE 0 1", "a=group", -EBADMSG, "malformed a=group"},
+	    {"a=mid:1", "a=mid:0", -EPROTO, "second a=mid:0"},
+	    {"a=mid:1", "a=mid:a b", -EBADMSG, "malformed a=mid"},
+	    {"a=mid:1", "a=mid:12345678901234567", -E2BIG, "a=mid longer than 16"},
+	    {"a=rtcp-mux\r\n", "", -EPROTO, "line 8: m-line without a=rtcp-mux"},
+	    {"a=setup:actpass", "a=setup:holdconn", -EPROTO, "holdconn"},
+	    {"a=setup:actpass", "a=setup:x", -EBADMSG, "malformed a=setup"},
+	    {"a=ice-ufrag:", "a=ice-ufrag:!", -EBADMSG, "malformed a=ice-ufrag"},
+	    {"a=ice-pwd:", "a=ice-pwd:short\r\na=x:", -EBADMSG, "malformed a=ice-pwd"},
+	    {"a=fingerprint:sha-256 ", "a=fingerprint:sha-256 0", -EBADMSG,
+	     "malformed a=fingerprint"},
+	    {"a=fingerprint:sha-256 ", "a=fingerprint:sha-512 ", -EBADMSG,
+	     "malformed a=fingerprint"},
+	    {"a=candidate:", "a=candidate:! ", -EBADMSG, "malformed a=candidate: foundation"},
+	    {" typ host", " host", -EBADMSG, "malformed a=candidate: typ"},
+	    {"a=extmap:1 ", "a=extmap:0 ", -EBADMSG, "malformed a=extmap: id"},
+	    {"a=extmap:1 ", "a=extmap:300 ", -EBADMSG, "malformed a=extmap: id"},
+	    {"a=extmap:1 ", "a=extmap:1/up ", -EBADMSG, "malformed a=extmap: direction"},
+	    {"a=extmap:1 ", "a=extmap:1\r\na=x:", -EBADMSG, "malformed a=extmap"},
+	    {"a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus", -EBADMSG, "malformed a=rtpmap"},
+	    {"a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/x", -EBADMSG, "malformed a=rtpmap"},
+	    {"a=rtpmap:111 opus/48000/2", "a=rtpmap:211 opus/48000/2", -EBADMSG,
+	     "malformed a=rtpmap"},
+	    {"a=rtpmap:111 ", "a=rtpmap:111 red/48000/2\r\na=rtpmap:111 ", -EBADMSG,
+	     "second a=rtpmap"},
+	    {"a=fmtp:111 ", "a=fmtp:abc ", -EBADMSG, "malformed a=fmtp"},
+	    {"a=rtcp-fb:111 transport-cc", "a=rtcp-fb:", -EBADMSG, "malformed a=rtcp-fb"},
+	    {"SAVPF 111 63", "SAVPF 111 111", -EBADMSG, "payload type 111 twice"},
+	    {"SAVPF 111 63", "SAVPF 111 128", -EBADMSG, "malformed m= line: payload type"},
+	    {"a=ssrc-group:FID ", "a=ssrc-group:FID x ", -EBADMSG, "malformed a=ssrc-group"},
+	    {"a=ssrc:", "a=ssrc:x", -EBADMSG, "malformed a=ssrc"},
+	    {"a=rtcp-rsize", "a=rid:x! send", -EBADMSG, "malformed a=rid"},
+	    {"a=rtcp-rsize", "a=rid:x up", -EBADMSG, "malformed a=rid"},
+	    {"a=rtcp-rsize", "a=rid:12345678901234567 send", -E2BIG, "a=rid longer than 16"},
+	    {"a=rtcp-rsize", "a=rid:x send\r\na=rid:x send", -EBADMSG, "second a=rid:x"},
+	    {"a=rtcp-rsize", "a=simulcast:up x", -EBADMSG, "malformed a=simulcast"},
+	    {"a=rtcp-rsize", "a=simulcast:send", -EBADMSG, "malformed a=simulcast"},
 	};
 	char *base = load("chromium_av");
 	struct cp_nego n;
@@ -340,7 +366,10 @@ static void a_transport_is_required(void **state)
 	assert_non_null(strstr(err, "DTLS-SRTP is required"));
 	free(sdp);
 	base = load("baresip_like");
-	sdp = replaced(base, "SHA-256 19:e2:1c:3b:4b:9f:81:e6:b8:5c:f4:a5:a8:d8:73:04:bb:05:2f:70:9f:04:a9:0e:05:e9:26:33:e8:70:88:a2",
+	sdp = replaced(base,
+	               "SHA-256 "
+	               "19:e2:1c:3b:4b:9f:81:e6:b8:5c:f4:a5:a8:d8:73:04:bb:05:2f:70:9f:04:a9:0e:05:"
+	               "e9:26:33:e8:70:88:a2",
 	               "sha-1 19:e2:1c:3b:4b:9f:81:e6:b8:5c:f4:a5:a8:d8:73:04:bb:05:2f:70");
 	assert_int_equal(offer(&n, sdp), -EPROTO);
 	assert_non_null(strstr(err, "sha-256, sha-384 or sha-512"));
@@ -420,7 +449,8 @@ static void offers_follow_each_other(void **state)
 	assert_true(restarted);
 	free(two);
 	assert_int_equal(offer(&n, base), 0);
-	sdp = replaced(base, "a=fingerprint:sha-256 ", "a=fingerprint:sha-256 19:E2:1C:3B:4B:9F:81:E6:B8:5C:F4:A5:A8:D8:"
+	sdp = replaced(base, "a=fingerprint:sha-256 ",
+	               "a=fingerprint:sha-256 19:E2:1C:3B:4B:9F:81:E6:B8:5C:F4:A5:A8:D8:"
 	               "73:04:BB:05:2F:70:9F:04:A9:0E:05:E9:26:33:E8:70:88:A2\r\na=x:");
 	assert_int_equal(offer(&n, sdp), -EPROTO);
 	assert_non_null(strstr(err, "fingerprint changed without an ICE restart"));
@@ -473,8 +503,14 @@ static struct cp_nego_send track(struct cp_nego *pub, size_t i)
 
 	ssrc += 2;
 	snprintf(name, sizeof(name), "t%u", ssrc);
-	return (struct cp_nego_send){ .kind = pub->media[i].kind, .src = pub->media[i].codec, .n_src = pub->media[i].codecs,
-		.ssrc = ssrc, .rtx_ssrc = ssrc + 1, .stream = "s", .track = name, .user = pub };
+	return (struct cp_nego_send){.kind = pub->media[i].kind,
+	                             .src = pub->media[i].codec,
+	                             .n_src = pub->media[i].codecs,
+	                             .ssrc = ssrc,
+	                             .rtx_ssrc = ssrc + 1,
+	                             .stream = "s",
+	                             .track = name,
+	                             .user = pub};
 }
 
 static size_t add(struct cp_nego *sub, struct cp_nego *pub, size_t i)
@@ -580,7 +616,9 @@ static void answers_narrow(void **state)
 	add(&sub, &pub, 0);
 	add(&sub, &pub, 1);
 	sdp = make_offer(&sub);
-	assert_non_null(strstr(sdp, "a=fmtp:108 profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"));
+	assert_non_null(strstr(
+	    sdp,
+	    "a=fmtp:108 profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"));
 	assert_non_null(strstr(sdp, "a=fmtp:109 apt=108"));
 	full = willing(sdp);
 	less = replaced(full, " 108 109\r\n", " 108\r\n");
@@ -618,11 +656,11 @@ static void bad_answers_are_refused(void **state)
 	static const struct {
 		const char *from, *to, *err;
 	} table[] = {
-		{ "a=setup:active", "a=setup:actpass", "a=setup:active or passive" },
-		{ "a=mid:1\r\n", "a=mid:2\r\n", "BUNDLE names" },
-		{ "m=video", "m=audio", "another kind" },
-		{ "a=group:BUNDLE 0 1", "a=group:BUNDLE 0", "accepted outside the BUNDLE" },
-		{ "a=rtcp-mux\r\n", "", "without a=rtcp-mux" },
+	    {"a=setup:active", "a=setup:actpass", "a=setup:active or passive"},
+	    {"a=mid:1\r\n", "a=mid:2\r\n", "BUNDLE names"},
+	    {"m=video", "m=audio", "another kind"},
+	    {"a=group:BUNDLE 0 1", "a=group:BUNDLE 0", "accepted outside the BUNDLE"},
+	    {"a=rtcp-mux\r\n", "", "without a=rtcp-mux"},
 	};
 	struct cp_nego pub, sub;
 	char *sdp, *full;
@@ -725,7 +763,8 @@ static void m_lines_are_used_again(void **state)
 	assert_int_equal(cp_nego_send_change(&sub, 3, &s), 0);
 	assert_false(sub.media[3].agreed);
 	assert_int_equal(cp_nego_send_change(&sub, 2, &s), -EINVAL);
-	s.src = &(struct cp_codec){ .codec = SH_CODEC_H264, .pt = 96, .clock_hz = 90000, .fmtp = "packetization-mode=2" };
+	s.src = &(struct cp_codec){
+	    .codec = SH_CODEC_H264, .pt = 96, .clock_hz = 90000, .fmtp = "packetization-mode=2"};
 	s.n_src = 1;
 	assert_int_equal(cp_nego_send_add(&sub, &i, &s), -EPROTO);
 	s = track(&pub, 0);
@@ -742,10 +781,15 @@ static void m_lines_are_used_again(void **state)
 /* One payload type, one configuration across the BUNDLE. */
 static void fmtp_is_the_first_one(void **state)
 {
-	struct cp_codec a = { .pt = 96, .codec = SH_CODEC_H264, .clock_hz = 90000, .apt = 255, .src_pt = 255,
-		.fmtp = "packetization-mode=1;profile-level-id=42e01f" };
+	struct cp_codec a = {.pt = 96,
+	                     .codec = SH_CODEC_H264,
+	                     .clock_hz = 90000,
+	                     .apt = 255,
+	                     .src_pt = 255,
+	                     .fmtp = "packetization-mode=1;profile-level-id=42e01f"};
 	struct cp_codec b = a;
-	struct cp_nego_send s = { .kind = SH_KIND_VIDEO, .src = &a, .n_src = 1, .stream = "s", .track = "t", .user = &a };
+	struct cp_nego_send s = {
+	    .kind = SH_KIND_VIDEO, .src = &a, .n_src = 1, .stream = "s", .track = "t", .user = &a};
 	struct cp_nego sub;
 	size_t i;
 
@@ -796,7 +840,8 @@ static void whep_is_filled(void **state)
 	cp_nego_sub_pts(&play.media[1], slots, pts);
 	for (int i = 0; i < 8; i++)
 		assert_int_not_equal(pts[i], 255);
-	s.src = &(struct cp_codec){ .codec = SH_CODEC_H264, .pt = 96, .clock_hz = 90000, .fmtp = "profile-level-id=7a001f" };
+	s.src = &(struct cp_codec){
+	    .codec = SH_CODEC_H264, .pt = 96, .clock_hz = 90000, .fmtp = "profile-level-id=7a001f"};
 	s.n_src = 1;
 	assert_int_equal(cp_nego_send_fill(&play, 1, &s), -EPROTO);
 	cp_nego_sub_pts(&play.media[1], slots, pts);
@@ -812,34 +857,42 @@ static void h264_is_matched_by_profile_and_mode(void **state)
 		const char *a, *b;
 		bool same, b_takes_a;
 	} table[] = {
-		{ "profile-level-id=42e01f;packetization-mode=1", "packetization-mode=1;profile-level-id=42E034", true, true },
-		{ "profile-level-id=42e01f;packetization-mode=1", "profile-level-id=42e01f;packetization-mode=0", false, false },
-		{ "profile-level-id=42e01f", "profile-level-id=42e01f;packetization-mode=1", false, true },
-		{ "profile-level-id=42c01f", "profile-level-id=4d801f", true, true }, // two ways to say constrained baseline
-		{ "profile-level-id=42e01f", "profile-level-id=42001f", false, true },
-		{ "profile-level-id=42001f", "profile-level-id=42e01f", false, false },
-		{ "profile-level-id=42e01f", "profile-level-id=64001f", false, true },
-		{ "profile-level-id=64001f", "profile-level-id=42e01f", false, false },
-		{ "profile-level-id=640c1f", "profile-level-id=64001f", false, true },
-		{ "", "profile-level-id=420010", true, true },
-		{ "profile-level-id=xyz", "profile-level-id=xyz", false, false },
-		{ "packetization-mode=2", "packetization-mode=2", false, false },
+	    {"profile-level-id=42e01f;packetization-mode=1",
+	     "packetization-mode=1;profile-level-id=42E034", true, true},
+	    {"profile-level-id=42e01f;packetization-mode=1",
+	     "profile-level-id=42e01f;packetization-mode=0", false, false},
+	    {"profile-level-id=42e01f", "profile-level-id=42e01f;packetization-mode=1", false,
+	     true},
+	    {"profile-level-id=42c01f", "profile-level-id=4d801f", true,
+	     true}, // two ways to say constrained baseline
+	    {"profile-level-id=42e01f", "profile-level-id=42001f", false, true},
+	    {"profile-level-id=42001f", "profile-level-id=42e01f", false, false},
+	    {"profile-level-id=42e01f", "profile-level-id=64001f", false, true},
+	    {"profile-level-id=64001f", "profile-level-id=42e01f", false, false},
+	    {"profile-level-id=640c1f", "profile-level-id=64001f", false, true},
+	    {"", "profile-level-id=420010", true, true},
+	    {"profile-level-id=xyz", "profile-level-id=xyz", false, false},
+	    {"packetization-mode=2", "packetization-mode=2", false, false},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct cp_codec a = { .codec = SH_CODEC_H264, .clock_hz = 90000 }, b = a;
+		struct cp_codec a = {.codec = SH_CODEC_H264, .clock_hz = 90000}, b = a;
 
 		strcpy(a.fmtp, table[i].a);
 		strcpy(b.fmtp, table[i].b);
-		if (cp_codec_same(&a, &b) != table[i].same || cp_codec_takes(&b, &a) != table[i].b_takes_a)
+		if (cp_codec_same(&a, &b) != table[i].same ||
+		    cp_codec_takes(&b, &a) != table[i].b_takes_a)
 			fail_msg("row %zu", i);
 	}
 }
 
 static void ice_restart_by_us(void **state)
 {
-	struct cp_nego_conf conf = { .ufrag = "second", .pwd = "anotherpassword0123456789", .cname = "callstack",
-		.fingerprint = "sha-256 00", .addrs = 0 };
+	struct cp_nego_conf conf = {.ufrag = "second",
+	                            .pwd = "anotherpassword0123456789",
+	                            .cname = "callstack",
+	                            .fingerprint = "sha-256 00",
+	                            .addrs = 0};
 	struct cp_nego n;
 	char *sdp, *frag;
 
@@ -869,15 +922,21 @@ static void fragments_are_read(void **state)
 		int rc;
 		const char *ufrag, *err;
 	} table[] = {
-		{ "a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1387637174 1 udp "
-		  "2122260223 192.0.2.1 61764 typ host generation 0 ufrag EsAw network-id 1\r\na=end-of-candidates\r\n", 0, "EsAw", "" },
-		{ "m=audio 9 UDP/TLS/RTP/SAVPF 111\na=ice-ufrag:EsAw\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\n", 0, "EsAw", "" },
-		{ "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=end-of-candidates", 0, "", "" },
-		{ "", 0, "", "" },
-		{ "a=ice-ufrag:EsAw\r\n", -EBADMSG, NULL, "come together" },
-		{ "a=candidate:1 1 udp 1 192.0.2.1 99999 typ host\r\n", -EBADMSG, NULL, "line 1: malformed a=candidate: port" },
-		{ "v=0\r\n", -EBADMSG, NULL, "line 1: malformed fragment" },
-		{ "{\"candidate\": 1}", -EBADMSG, NULL, "line 1: not of the form" },
+	    {"a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\nm=audio 9 RTP/AVP "
+	     "0\r\na=mid:0\r\na=candidate:1387637174 1 udp "
+	     "2122260223 192.0.2.1 61764 typ host generation 0 ufrag EsAw network-id "
+	     "1\r\na=end-of-candidates\r\n",
+	     0, "EsAw", ""},
+	    {"m=audio 9 UDP/TLS/RTP/SAVPF "
+	     "111\na=ice-ufrag:EsAw\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\n",
+	     0, "EsAw", ""},
+	    {"m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=end-of-candidates", 0, "", ""},
+	    {"", 0, "", ""},
+	    {"a=ice-ufrag:EsAw\r\n", -EBADMSG, NULL, "come together"},
+	    {"a=candidate:1 1 udp 1 192.0.2.1 99999 typ host\r\n", -EBADMSG, NULL,
+	     "line 1: malformed a=candidate: port"},
+	    {"v=0\r\n", -EBADMSG, NULL, "line 1: malformed fragment"},
+	    {"{\"candidate\": 1}", -EBADMSG, NULL, "line 1: not of the form"},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -927,7 +986,7 @@ static void the_journal_brings_it_back(void **state)
 	assert_int_equal(answered(&back, ans), 0); // where the old one left off
 	assert_true(back.media[1].agreed);
 	cp_nego_close(&back);
-	json_object_foreach(saved, key, value) { // each field missing, or of another type
+	json_object_foreach (saved, key, value) { // each field missing, or of another type
 		json_t *copy = json_deep_copy(saved);
 
 		json_object_del(copy, key);
@@ -1047,7 +1106,8 @@ static void saving_may_fail(void **state)
 		if (json_fail_at) // it did not come to that
 			break;
 		json_fail_at = 0;
-		assert_true(!saved || json_equal(saved, whole)); // jansson may do without a bigger table
+		assert_true(!saved ||
+		            json_equal(saved, whole)); // jansson may do without a bigger table
 		json_decref(saved);
 	}
 	json_fail_at = 0;
@@ -1081,26 +1141,26 @@ static void cuts_are_harmless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(real_offers_are_answered),
-		cmocka_unit_test(what_fixtures_say_is_understood),
-		cmocka_unit_test(rules_are_kept),
-		cmocka_unit_test(a_transport_is_required),
-		cmocka_unit_test(what_cannot_be_served_is_rejected),
-		cmocka_unit_test(offers_follow_each_other),
-		cmocka_unit_test(real_answers_are_taken),
-		cmocka_unit_test(answers_narrow),
-		cmocka_unit_test(bad_answers_are_refused),
-		cmocka_unit_test(m_lines_are_used_again),
-		cmocka_unit_test(fmtp_is_the_first_one),
-		cmocka_unit_test(whep_is_filled),
-		cmocka_unit_test(h264_is_matched_by_profile_and_mode),
-		cmocka_unit_test(ice_restart_by_us),
-		cmocka_unit_test(fragments_are_read),
-		cmocka_unit_test(credentials_are_random),
-		cmocka_unit_test(the_journal_brings_it_back),
-		cmocka_unit_test(allocations_may_fail),
-		cmocka_unit_test(saving_may_fail),
-		cmocka_unit_test(cuts_are_harmless),
+	    cmocka_unit_test(real_offers_are_answered),
+	    cmocka_unit_test(what_fixtures_say_is_understood),
+	    cmocka_unit_test(rules_are_kept),
+	    cmocka_unit_test(a_transport_is_required),
+	    cmocka_unit_test(what_cannot_be_served_is_rejected),
+	    cmocka_unit_test(offers_follow_each_other),
+	    cmocka_unit_test(real_answers_are_taken),
+	    cmocka_unit_test(answers_narrow),
+	    cmocka_unit_test(bad_answers_are_refused),
+	    cmocka_unit_test(m_lines_are_used_again),
+	    cmocka_unit_test(fmtp_is_the_first_one),
+	    cmocka_unit_test(whep_is_filled),
+	    cmocka_unit_test(h264_is_matched_by_profile_and_mode),
+	    cmocka_unit_test(ice_restart_by_us),
+	    cmocka_unit_test(fragments_are_read),
+	    cmocka_unit_test(credentials_are_random),
+	    cmocka_unit_test(the_journal_brings_it_back),
+	    cmocka_unit_test(allocations_may_fail),
+	    cmocka_unit_test(saving_may_fail),
+	    cmocka_unit_test(cuts_are_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,52 +20,63 @@ static void lines_are_checked(void **state)
 		int rc;
 		const char *err; // how it begins
 	} table[] = {
-		{ HEAD "t=0 0\r\n", 0, "" },
-		{ "v=0\no=- 1 2 IN IP6 ::\ns= \nt=0 0\n", 0, "" },
-		{ HEAD "t=0 0", 0, "" },
-		{ HEAD "t=0 0\r\n\r\n\r\n", 0, "" },
-		{ HEAD "i=x\r\nu=x\r\ne=x\r\ne=y\r\np=x\r\nc=IN IP4 1.2.3.4\r\nb=AS:1\r\nb=TIAS:2\r\nt=0 0\r\nr=1\r\nt=1 2\r\nz=0\r\nk=x\r\na=b\r\n", 0, "" },
-		{ HEAD "t=0 0\r\nm=audio 9/2 RTP/AVP 0  8\r\nb=AS:64\r\na=x\r\nc=IN IP4 h/127\r\ni=t\r\nk=x\r\n", 0, "" },
-		{ "", -EBADMSG, "line 1: ends before its t= line" },
-		{ "v=0\r\n", -EBADMSG, "line 2: ends before" },
-		{ "v=1\r\n", -EBADMSG, "line 1: version is not 0" },
-		{ "o=- 1 2 IN IP4 0.0.0.0\r\n", -EBADMSG, "line 1: does not begin with v=0" },
-		{ "v=0\r\ns=-\r\n", -EBADMSG, "line 2: s= line out of place" },
-		{ "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\nt=0 0\r\n", -EBADMSG, "line 3: t= line out of place" },
-		{ "v=0\r\nv=0\r\n", -EBADMSG, "line 2: v= line out of place" },
-		{ HEAD "s=-\r\n", -EBADMSG, "line 4: s= line out of place" },
-		{ HEAD "t=0 0\r\nc=IN IP4 1.2.3.4\r\n", -EBADMSG, "line 5: c= line out of place" },
-		{ HEAD "c=IN IP4 1.2.3.4\r\nc=IN IP4 1.2.3.4\r\n", -EBADMSG, "line 5: c= line out of place" },
-		{ HEAD "a=x\r\nt=0 0\r\n", -EBADMSG, "line 5: t= line out of place" },
-		{ HEAD "m=audio 9 X 0\r\n", -EBADMSG, "line 4: no v=, o=, s= and t=" },
-		{ HEAD "t=0 0\r\nx=1\r\n", -EBADMSG, "line 5: unknown line type" },
-		{ HEAD "t=0 0\r\nT=1\r\n", -EBADMSG, "line 5: not of the form x=" },
-		{ HEAD "t=0 0\r\na\r\n", -EBADMSG, "line 5: not of the form x=" },
-		{ HEAD "t=0 0\r\n a=x\r\n", -EBADMSG, "line 5: not of the form x=" },
-		{ HEAD "t=0 0\r\n\r\na=x\r\n", -EBADMSG, "line 5: empty line" },
-		{ HEAD "t=0 0\r\na=x\ry\r\n", -EBADMSG, "line 5: CR within a line" },
-		{ HEAD "t=0\r\n", -EBADMSG, "line 4: malformed t= line" },
-		{ HEAD "t=0 0 0\r\n", -EBADMSG, "line 4: malformed t= line" },
-		{ HEAD "t=0 -1\r\n", -EBADMSG, "line 4: malformed t= line" },
-		{ "v=0\r\no=- 1 2 IN IP4\r\n", -EBADMSG, "line 2: malformed o= line" },
-		{ "v=0\r\no=- x 2 IN IP4 h\r\n", -EBADMSG, "line 2: malformed o= line: session id" },
-		{ "v=0\r\no=- 1 99999999999999999999 IN IP4 h\r\n", -EBADMSG, "line 2: malformed o= line: session id" },
-		{ "v=0\r\no=- 1 2 XX IP4 h\r\n", -EBADMSG, "line 2: malformed o= line: network type" },
-		{ "v=0\r\no=- 1 2 IN IP5 h\r\n", -EBADMSG, "line 2: malformed o= line: address type" },
-		{ "v=0\r\no=- 1 2 IN IP4 h more\r\n", -EBADMSG, "line 2: malformed o= line" },
-		{ HEAD "c=IN IP4\r\n", -EBADMSG, "line 4: malformed c= line" },
-		{ HEAD "c=IN IP7 x\r\n", -EBADMSG, "line 4: malformed c= line" },
-		{ HEAD "b=AS\r\n", -EBADMSG, "line 4: malformed b= line" },
-		{ HEAD "b=AS:x\r\n", -EBADMSG, "line 4: malformed b= line" },
-		{ HEAD "t=0 0\r\na=\r\n", -EBADMSG, "line 5: malformed attribute name" },
-		{ HEAD "t=0 0\r\na=:x\r\n", -EBADMSG, "line 5: malformed attribute name" },
-		{ HEAD "t=0 0\r\na=b c:x\r\n", -EBADMSG, "line 5: malformed attribute name" },
-		{ HEAD "t=0 0\r\nm=audio\r\n", -EBADMSG, "line 5: malformed m= line" },
-		{ HEAD "t=0 0\r\nm=audio 9 RTP/AVP\r\n", -EBADMSG, "line 5: malformed m= line: no formats" },
-		{ HEAD "t=0 0\r\nm=audio 65536 RTP/AVP 0\r\n", -EBADMSG, "line 5: malformed m= line: port" },
-		{ HEAD "t=0 0\r\nm=audio 9/x RTP/AVP 0\r\n", -EBADMSG, "line 5: malformed m= line: port" },
-		{ HEAD "t=0 0\r\nm=au(dio 9 RTP/AVP 0\r\n", -EBADMSG, "line 5: malformed m= line" },
-		{ HEAD "t=0 0\r\nm=audio 9 RTP/AVP 0\r\ns=-\r\n", -EBADMSG, "line 6: s= line below an m= line" },
+	    {HEAD "t=0 0\r\n", 0, ""},
+	    {"v=0\no=- 1 2 IN IP6 ::\ns= \nt=0 0\n", 0, ""},
+	    {HEAD "t=0 0", 0, ""},
+	    {HEAD "t=0 0\r\n\r\n\r\n", 0, ""},
+	    {HEAD "i=x\r\nu=x\r\ne=x\r\ne=y\r\np=x\r\nc=IN IP4 "
+	          "1.2.3.4\r\nb=AS:1\r\nb=TIAS:2\r\nt=0 0\r\nr=1\r\nt=1 2\r\nz=0\r\nk=x\r\na=b\r\n",
+	     0, ""},
+	    {HEAD "t=0 0\r\nm=audio 9/2 RTP/AVP 0  8\r\nb=AS:64\r\na=x\r\nc=IN IP4 "
+	          "h/127\r\ni=t\r\nk=x\r\n",
+	     0, ""},
+	    {"", -EBADMSG, "line 1: ends before its t= line"},
+	    {"v=0\r\n", -EBADMSG, "line 2: ends before"},
+	    {"v=1\r\n", -EBADMSG, "line 1: version is not 0"},
+	    {"o=- 1 2 IN IP4 0.0.0.0\r\n", -EBADMSG, "line 1: does not begin with v=0"},
+	    {"v=0\r\ns=-\r\n", -EBADMSG, "line 2: s= line out of place"},
+	    {"v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\nt=0 0\r\n", -EBADMSG,
+	     "line 3: t= line out of place"},
+	    {"v=0\r\nv=0\r\n", -EBADMSG, "line 2: v= line out of place"},
+	    {HEAD "s=-\r\n", -EBADMSG, "line 4: s= line out of place"},
+	    {HEAD "t=0 0\r\nc=IN IP4 1.2.3.4\r\n", -EBADMSG, "line 5: c= line out of place"},
+	    {HEAD "c=IN IP4 1.2.3.4\r\nc=IN IP4 1.2.3.4\r\n", -EBADMSG,
+	     "line 5: c= line out of place"},
+	    {HEAD "a=x\r\nt=0 0\r\n", -EBADMSG, "line 5: t= line out of place"},
+	    {HEAD "m=audio 9 X 0\r\n", -EBADMSG, "line 4: no v=, o=, s= and t="},
+	    {HEAD "t=0 0\r\nx=1\r\n", -EBADMSG, "line 5: unknown line type"},
+	    {HEAD "t=0 0\r\nT=1\r\n", -EBADMSG, "line 5: not of the form x="},
+	    {HEAD "t=0 0\r\na\r\n", -EBADMSG, "line 5: not of the form x="},
+	    {HEAD "t=0 0\r\n a=x\r\n", -EBADMSG, "line 5: not of the form x="},
+	    {HEAD "t=0 0\r\n\r\na=x\r\n", -EBADMSG, "line 5: empty line"},
+	    {HEAD "t=0 0\r\na=x\ry\r\n", -EBADMSG, "line 5: CR within a line"},
+	    {HEAD "t=0\r\n", -EBADMSG, "line 4: malformed t= line"},
+	    {HEAD "t=0 0 0\r\n", -EBADMSG, "line 4: malformed t= line"},
+	    {HEAD "t=0 -1\r\n", -EBADMSG, "line 4: malformed t= line"},
+	    {"v=0\r\no=- 1 2 IN IP4\r\n", -EBADMSG, "line 2: malformed o= line"},
+	    {"v=0\r\no=- x 2 IN IP4 h\r\n", -EBADMSG, "line 2: malformed o= line: session id"},
+	    {"v=0\r\no=- 1 99999999999999999999 IN IP4 h\r\n", -EBADMSG,
+	     "line 2: malformed o= line: session id"},
+	    {"v=0\r\no=- 1 2 XX IP4 h\r\n", -EBADMSG, "line 2: malformed o= line: network type"},
+	    {"v=0\r\no=- 1 2 IN IP5 h\r\n", -EBADMSG, "line 2: malformed o= line: address type"},
+	    {"v=0\r\no=- 1 2 IN IP4 h more\r\n", -EBADMSG, "line 2: malformed o= line"},
+	    {HEAD "c=IN IP4\r\n", -EBADMSG, "line 4: malformed c= line"},
+	    {HEAD "c=IN IP7 x\r\n", -EBADMSG, "line 4: malformed c= line"},
+	    {HEAD "b=AS\r\n", -EBADMSG, "line 4: malformed b= line"},
+	    {HEAD "b=AS:x\r\n", -EBADMSG, "line 4: malformed b= line"},
+	    {HEAD "t=0 0\r\na=\r\n", -EBADMSG, "line 5: malformed attribute name"},
+	    {HEAD "t=0 0\r\na=:x\r\n", -EBADMSG, "line 5: malformed attribute name"},
+	    {HEAD "t=0 0\r\na=b c:x\r\n", -EBADMSG, "line 5: malformed attribute name"},
+	    {HEAD "t=0 0\r\nm=audio\r\n", -EBADMSG, "line 5: malformed m= line"},
+	    {HEAD "t=0 0\r\nm=audio 9 RTP/AVP\r\n", -EBADMSG,
+	     "line 5: malformed m= line: no formats"},
+	    {HEAD "t=0 0\r\nm=audio 65536 RTP/AVP 0\r\n", -EBADMSG,
+	     "line 5: malformed m= line: port"},
+	    {HEAD "t=0 0\r\nm=audio 9/x RTP/AVP 0\r\n", -EBADMSG,
+	     "line 5: malformed m= line: port"},
+	    {HEAD "t=0 0\r\nm=au(dio 9 RTP/AVP 0\r\n", -EBADMSG, "line 5: malformed m= line"},
+	    {HEAD "t=0 0\r\nm=audio 9 RTP/AVP 0\r\ns=-\r\n", -EBADMSG,
+	     "line 6: s= line below an m= line"},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -82,9 +93,11 @@ static void lines_are_checked(void **state)
 
 static void values_are_where_they_belong(void **state)
 {
-	static const char text[] = HEAD "t=0 0\r\na=group:BUNDLE a b\r\na=ice-lite\r\n"
-		"m=audio 1234 UDP/TLS/RTP/SAVPF 111 0\r\na=mid:a\r\na=rtpmap:111 x:y/1\r\na=unknown:1\r\na=rtpmap:0 z\r\n"
-		"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n";
+	static const char text[] =
+	    HEAD "t=0 0\r\na=group:BUNDLE a b\r\na=ice-lite\r\n"
+	         "m=audio 1234 UDP/TLS/RTP/SAVPF 111 0\r\na=mid:a\r\na=rtpmap:111 "
+	         "x:y/1\r\na=unknown:1\r\na=rtpmap:0 z\r\n"
+	         "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\n";
 	char err[CP_NEGO_ERROR_MAX];
 	const struct cp_sdp_attr *a;
 	struct cp_sdp *s;
@@ -155,10 +168,10 @@ static void errors_are_printable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines_are_checked),
-		cmocka_unit_test(values_are_where_they_belong),
-		cmocka_unit_test(limits_hold),
-		cmocka_unit_test(errors_are_printable),
+	    cmocka_unit_test(lines_are_checked),
+	    cmocka_unit_test(values_are_where_they_belong),
+	    cmocka_unit_test(limits_hold),
+	    cmocka_unit_test(errors_are_printable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

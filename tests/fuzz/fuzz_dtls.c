@@ -1,5 +1,6 @@
-/* DTLS from somebody who owns the wire: the input drives two associations, delivering, dropping, doubling, changing and
- * forging datagrams and letting time pass. Randomness and time are fixed, so that a crash repeats. */
+/* DTLS from somebody who owns the wire: the input drives two associations, delivering, dropping,
+ * doubling, changing and forging datagrams and letting time pass. Randomness and time are fixed, so
+ * that a crash repeats. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/rand.h>
 #include <stdint.h>
@@ -75,8 +76,9 @@ static void on_closed(void *arg, const char *reason)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const RAND_METHOD method = { .bytes = pseudo_random, .pseudorand = pseudo_random, .status = ready };
-	char dir[2][32] = { "/tmp/fuzz-dtls-XXXXXX", "/tmp/fuzz-dtls-XXXXXX" }, path[64];
+	static const RAND_METHOD method = {
+	    .bytes = pseudo_random, .pseudorand = pseudo_random, .status = ready};
+	char dir[2][32] = {"/tmp/fuzz-dtls-XXXXXX", "/tmp/fuzz-dtls-XXXXXX"}, path[64];
 
 	RAND_set_rand_method(&method);
 	for (int i = 0; i < 2; i++) {
@@ -90,9 +92,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void start(int i)
 {
-	struct cp_dtls_events ev = { .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &side[i] };
+	struct cp_dtls_events ev = {
+	    .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &side[i]};
 
-	MUST(cp_dtls_alloc(&side[i].d, ctx[i], i ? CP_DTLS_CLIENT : CP_DTLS_SERVER, cp_dtls_fingerprint(ctx[!i]), &ev) == 0);
+	MUST(cp_dtls_alloc(&side[i].d, ctx[i], i ? CP_DTLS_CLIENT : CP_DTLS_SERVER,
+	                   cp_dtls_fingerprint(ctx[!i]), &ev) == 0);
 }
 
 /* One step of the script: what to do, to whom, with which bytes. */
@@ -163,7 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= 3 + n;
 	}
 	if (side[0].keyed && side[1].keyed)
-		MUST(memcmp(&side[0].rx, &side[1].tx, sizeof(side[0].rx)) == 0 && memcmp(&side[0].tx, &side[1].rx, sizeof(side[0].rx)) == 0);
+		MUST(memcmp(&side[0].rx, &side[1].tx, sizeof(side[0].rx)) == 0 &&
+		     memcmp(&side[0].tx, &side[1].rx, sizeof(side[0].rx)) == 0);
 	MUST(side[0].keyed == cp_dtls_established(side[0].d));
 	cp_dtls_free(side[0].d);
 	cp_dtls_free(side[1].d);

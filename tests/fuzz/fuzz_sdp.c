@@ -1,5 +1,6 @@
-/* Session descriptions from anybody: offers (two in a row, answered), answers to an offer of ours, trickle fragments.
- * The first byte chooses. After an error the state is as it was; what we write we can read. */
+/* Session descriptions from anybody: offers (two in a row, answered), answers to an offer of ours,
+ * trickle fragments. The first byte chooses. After an error the state is as it was; what we write
+ * we can read. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void init(struct cp_nego *n, bool offerer)
 {
-	static const struct sh_addr addr = { .family = 4, .port = 10000, .ip = { 192, 0, 2, 1 } };
-	struct cp_nego_conf conf = { .ufrag = "ourufrag", .pwd = "ourpassword0123456789abcd", .cname = "c", .addr = &addr,
-		.addrs = 1, .offerer = offerer, .fingerprint = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:"
-		"12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F" };
+	static const struct sh_addr addr = {.family = 4, .port = 10000, .ip = {192, 0, 2, 1}};
+	struct cp_nego_conf conf = {
+	    .ufrag = "ourufrag",
+	    .pwd = "ourpassword0123456789abcd",
+	    .cname = "c",
+	    .addr = &addr,
+	    .addrs = 1,
+	    .offerer = offerer,
+	    .fingerprint = "sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:"
+	                   "12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F"};
 
 	MUST(cp_nego_init(n, &conf, 1) == 0);
 }
@@ -67,7 +74,8 @@ static void offers(const char *text, size_t size)
 				n.media[i].ssrc = (uint32_t)i + 1;
 			MUST(cp_nego_answer_out(&n, &sdp) == 0);
 			init(&peer, false);
-			memcpy(strstr(sdp, "a=ice-lite"), "a=ice-full", 10); // two lite ends would be refused
+			memcpy(strstr(sdp, "a=ice-lite"), "a=ice-full",
+			       10); // two lite ends would be refused
 			MUST(cp_nego_offer_in(&peer, sdp, strlen(sdp), &restarted, err) == 0);
 			cp_nego_close(&peer);
 			free(sdp);
@@ -84,18 +92,28 @@ static void offers(const char *text, size_t size)
 static void answer(const char *text, size_t size)
 {
 	static const struct cp_codec src[] = {
-		{ .pt = 96, .codec = SH_CODEC_VP8, .clock_hz = 90000, .apt = 255 },
-		{ .pt = 97, .codec = SH_CODEC_RTX, .clock_hz = 90000, .apt = 96 },
-		{ .pt = 98, .codec = SH_CODEC_H264, .clock_hz = 90000, .apt = 255, .fmtp = "profile-level-id=42e01f;packetization-mode=1" },
-		{ .pt = 111, .codec = SH_CODEC_OPUS, .clock_hz = 48000, .apt = 255 },
+	    {.pt = 96, .codec = SH_CODEC_VP8, .clock_hz = 90000, .apt = 255},
+	    {.pt = 97, .codec = SH_CODEC_RTX, .clock_hz = 90000, .apt = 96},
+	    {.pt = 98,
+	     .codec = SH_CODEC_H264,
+	     .clock_hz = 90000,
+	     .apt = 255,
+	     .fmtp = "profile-level-id=42e01f;packetization-mode=1"},
+	    {.pt = 111, .codec = SH_CODEC_OPUS, .clock_hz = 48000, .apt = 255},
 	};
 	char err[CP_NEGO_ERROR_MAX], *sdp;
 	struct cp_nego n;
 
 	init(&n, true);
 	for (int i = 0; i < 4; i++) { // as in the fixtures: audio, video, audio, video
-		struct cp_nego_send s = { .kind = i & 1 ? SH_KIND_VIDEO : SH_KIND_AUDIO, .src = i & 1 ? src : src + 3,
-			.n_src = i & 1 ? 3 : 1, .ssrc = 1, .rtx_ssrc = 2, .stream = "s", .track = "t", .user = &n };
+		struct cp_nego_send s = {.kind = i & 1 ? SH_KIND_VIDEO : SH_KIND_AUDIO,
+		                         .src = i & 1 ? src : src + 3,
+		                         .n_src = i & 1 ? 3 : 1,
+		                         .ssrc = 1,
+		                         .rtx_ssrc = 2,
+		                         .stream = "s",
+		                         .track = "t",
+		                         .user = &n};
 		size_t index;
 
 		MUST(cp_nego_send_add(&n, &index, &s) == 0);
