@@ -51,6 +51,7 @@ int cp_sub_register(struct cp_sub *s, bool claim);
 int cp_play_bind(struct cp_sub *s);
 /* The track has other payload types now. */
 void cp_sub_track_changed(struct cp_sub *s);
+int cp_play_bind(struct cp_sub *s); // a player's m-line to its track's payload types; again when those change
 /* The m-line's subscription is gone: free for another (WHEP), or inactive from the next offer on. */
 void cp_media_vacate(struct cp_endpoint *e, size_t media);
 /* An offer is due at the end of the turn. */
