@@ -61,12 +61,12 @@ struct sh_rx_stream {
 
 struct sh_endpoint {
 	/* config — control: rw, workers: ro */
-	_Atomic uint8_t state; // enum sh_slab_state
+	_Alignas(64) _Atomic uint8_t state; // enum sh_slab_state
 	uint8_t pad0[3];
 	struct sh_msg_endpoint_set set;
 	struct sh_msg_endpoint_keys keys; // profile NONE until ENDPOINT_KEYS
 	/* live — owning worker: rw */
-	uint32_t ice;            // enum sh_ice_state
+	_Alignas(64) uint32_t ice; // enum sh_ice_state; from here on in cache lines of its own
 	struct sh_addr local, remote; // nominated pair
 	uint64_t consent_at_ns;  // last authenticated check from `remote`
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
@@ -89,7 +89,7 @@ struct sh_track {
 };
 
 struct sh_sub {
-	_Atomic uint8_t state;
+	_Alignas(64) _Atomic uint8_t state; // what every packet needs is in the first two cache lines
 	uint8_t pad0[3];
 	struct sh_msg_sub_set set; // control: rw, workers: ro
 	/* live — subscriber's worker: rw. Outgoing index = roc << 16 | seq, always growing, so that no SRTP index

@@ -47,8 +47,11 @@ void cp_sub_tell_plane(struct cp_sub *s);
 int cp_track_register(struct cp_track *t, bool claim);
 int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t);
 int cp_sub_register(struct cp_sub *s, bool claim);
+/* WHEP: the codecs of the subscription's m-line that carry its track. -EPROTO: none in common. */
+int cp_play_bind(struct cp_sub *s);
 /* The track has other payload types now. */
 void cp_sub_track_changed(struct cp_sub *s);
+int cp_play_bind(struct cp_sub *s); // a player's m-line to its track's payload types; again when those change
 /* The m-line's subscription is gone: free for another (WHEP), or inactive from the next offer on. */
 void cp_media_vacate(struct cp_endpoint *e, size_t media);
 /* An offer is due at the end of the turn. */

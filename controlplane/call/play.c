@@ -6,18 +6,36 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* One codec of the track, not just its RTX, must be known to the player. */
+static const struct cp_media *published(const struct cp_track *t)
+{
+	return &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
+}
+
 static bool playable(const struct cp_media *m, const struct cp_track *t)
 {
-	uint8_t pt[SH_MAX_PTS];
+	const struct cp_media *from = published(t);
 
-	if (m->kind != t->kind)
-		return false;
-	cp_nego_sub_pts(m, t->set.pt, pt);
-	for (int i = 0; i < SH_MAX_PTS; i++)
-		if (pt[i] != 255 && t->set.pt[i].apt_slot == 255)
-			return true;
-	return false;
+	return m->kind == t->kind && cp_nego_send_fits(m, from->codec, from->codecs);
+}
+
+/* Which of the player's payload types carries which of the track's: numbers are each peer's own. */
+int cp_play_bind(struct cp_sub *s)
+{
+	struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
+	struct cp_media *m = &e->nego.media[s->media];
+	const struct cp_media *from = published(s->track);
+	const struct cp_nego_send send = {
+		.kind = m->kind,
+		.src = from->codec,
+		.n_src = from->codecs,
+		.ssrc = s->ssrc,
+		.rtx_ssrc = s->rtx_ssrc,
+		.stream = m->stream,
+		.track = m->track,
+		.user = s,
+	};
+
+	return cp_nego_send_fill(&e->nego, s->media, &send);
 }
 
 static bool played(const struct cp_participant *player, const struct cp_track *t)
@@ -65,12 +83,13 @@ void cp_play_refill(struct cp_participant *player)
 		if (!fillable(m) || !(t = next_track(player, m, only)) || cp_sub_new(&s, player, t))
 			continue;
 		s->media = i;
-		m->user = s;
 		if (m->ssrc) { /* the one that the answer announced; its later tenants have SSRCs of their own */
 			s->ssrc = m->ssrc;
 			s->rtx_ssrc = m->rtx_ssrc;
 		}
-		cp_sub_tell_plane(s);
+		m->user = s;
+		if (cp_play_bind(s) == 0)
+			cp_sub_tell_plane(s);
 	}
 }
 

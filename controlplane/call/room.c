@@ -121,7 +121,7 @@ static bool name_taken(struct cp_calls *c, const struct cp_join *join)
 	struct cp_room *r = cp_room_find(c, join->room);
 	const struct cp_participant *p;
 
-	if (!r || !join->name || !*join->name)
+	if (!r || join->kind == CP_PARTY_WHEP || !join->name || !*join->name)
 		return false;
 	TAILQ_FOREACH (p, &r->participants, entry)
 		if (!p->hidden && strcmp(p->name, join->name) == 0)

@@ -177,7 +177,8 @@ void cp_sub_track_changed(struct cp_sub *s)
 	struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
 
 	if (s->owner->kind == CP_PARTY_WHEP) {
-		cp_sub_tell_plane(s); /* its m-line was answered with all codecs */
+		cp_play_bind(s); /* its m-line was answered with all codecs */
+		cp_sub_tell_plane(s);
 	} else if (s->media != CP_NO_MEDIA) {
 		s->changed = true;
 		cp_endpoint_stale(e);

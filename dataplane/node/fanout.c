@@ -2,18 +2,22 @@
  * worker get a packet each, whose payload stays where it is until srtp_out encrypts it into the packet.
  *
  * A vector of plaintexts can mean tens of thousands of packets, so they are made a vector at a time: fanout keeps
- * a queue of plaintexts, makes DP_VECTOR packets, and sends itself a token by way of fanout_more, behind
+ * a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of fanout_more, behind
  * which rewrite, srtp_out and tx get their turn while the packets are still in the cache. The queue is empty
  * at the end of every walk. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/node.h"
 
-enum { AHEAD = 6 };
+enum {
+	AHEAD = 6,
+	CHUNK = 64, // packets made at once: their buffers stay in the second level cache until they are sent
+	READY = 200, // ns >> 20, about as many milliseconds
+};
 
 struct chunk { // packets to be made now
-	uint32_t sub[DP_VECTOR], endpoint[DP_VECTOR];
-	struct rte_mbuf *src[DP_VECTOR];
-	uint8_t flags[DP_VECTOR];
+	uint32_t sub[CHUNK], endpoint[CHUNK];
+	struct rte_mbuf *src[CHUNK];
+	uint8_t flags[CHUNK];
 	unsigned n;
 };
 
@@ -77,10 +81,21 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 	};
 }
 
-static bool connected(uint32_t endpoint)
+/* Three cache misses, so a yes holds for a moment; a lost consent takes it back (timers). */
+static bool look_connected(struct dp_worker *w, struct dp_sub_rt *r, uint32_t endpoint)
 {
-	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
-	       dp_path(endpoint);
+	bool yes = dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
+	           dp_path(endpoint);
+
+	r->ready_until = yes ? ((uint32_t)(w->now_ns >> 20) + READY) | 1 : 0;
+	return yes;
+}
+
+static bool connected(struct dp_worker *w, struct dp_sub_rt *r, uint32_t endpoint)
+{
+	if (likely(r->ready_until && (int32_t)(r->ready_until - (uint32_t)(w->now_ns >> 20)) > 0))
+		return true;
+	return look_connected(w, r, endpoint);
 }
 
 /* Whether this subscriber gets the packet; counted when not. */
@@ -97,7 +112,7 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (unlikely(!connected(SH_ID_INDEX(s->set.endpoint)))) {
+	if (unlikely(!connected(w, r, SH_ID_INDEX(s->set.endpoint)))) {
 		s->layer = DP_LAYER_NONE; // its decoder starts, or starts again, with a key frame
 		w->stat[SH_STAT_drop_sub_not_connected]++;
 		return false;
@@ -145,8 +160,7 @@ static void prefetch_endpoint(uint32_t sub)
 	const struct sh_endpoint *e =
 		&dp_slabs.endpoint[SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint)];
 
-	rte_prefetch0(&e->ice);
-	rte_prefetch0(&e->tx_packets);
+	rte_prefetch0(&e->tx_packets); // for rewrite and tx
 }
 
 /* Subscribers of one plaintext, as far as the chunk has room. */
@@ -156,7 +170,7 @@ static void choose_some(struct dp_worker *w, struct dp_pending *q, struct chunk 
 	const struct dp_fanout *list = q->list;
 	unsigned before = c->n;
 
-	for (; q->at < list->n && c->n < DP_VECTOR; q->at++) {
+	for (; q->at < list->n && c->n < CHUNK; q->at++) {
 		uint32_t sub = list->sub[q->at];
 
 		if (q->at + 2 * AHEAD < list->n)
@@ -223,7 +237,7 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 			take_in(w, objs[i]);
 	}
 	c.n = 0;
-	while (n->pending_tail != n->pending_head && c.n < DP_VECTOR) {
+	while (n->pending_tail != n->pending_head && c.n < CHUNK) {
 		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
 
 		choose_some(w, q, &c);

@@ -61,7 +61,7 @@ struct dp_sub_rt {
 	sh_id id;
 	uint32_t conf;         // hash of what tmpl was made of
 	uint32_t rtx_tokens;   // retransmissions that it may ask for now
-	uint32_t pad;
+	uint32_t ready_until;  // found connected: not looked at again before then, ns >> 20; 0: look
 	uint64_t rtx_at_ns;    // when they were last topped up
 	struct dp_seqmap map;
 } __rte_cache_aligned;

@@ -26,6 +26,14 @@ static bool has_video(uint32_t endpoint)
 	return false;
 }
 
+static void stop_sending(struct dp_worker *w, uint32_t endpoint)
+{
+	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
+
+	for (uint32_t i = 0; subs && i < subs->n; i++)
+		dp_node(w)->sub[subs->sub[i]].ready_until = 0;
+}
+
 static void visit_endpoint(struct dp_worker *w, uint32_t index)
 {
 	struct dp_node *n = dp_node(w);
@@ -34,8 +42,10 @@ static void visit_endpoint(struct dp_worker *w, uint32_t index)
 
 	if (!dp_live(&e->state))
 		return;
-	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000)))
+	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000))) {
+		stop_sending(w, index);
 		dp_notify(w, DP_NOTE_ICE, index);
+	}
 	if (e->ice != SH_ICE_CONNECTED || !dp_session(index)) {
 		r->report_at_ns = 0;
 		return;

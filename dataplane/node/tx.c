@@ -1,6 +1,6 @@
 /* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front; answers to STUN bring
  * the headers of their request. Also inject, which brings the daemon's datagrams (DTLS) here. */
-#include <string.h>
+#include <rte_memcpy.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
@@ -74,7 +74,7 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 	m->data_off -= path->len;
 	m->data_len += path->len;
 	m->pkt_len = m->data_len;
-	memcpy(rte_pktmbuf_mtod(m, uint8_t *), path->header, path->len);
+	rte_memcpy(rte_pktmbuf_mtod(m, uint8_t *), path->header, path->len);
 	p->l2_len = path->l2_len;
 	p->l3_len = path->l3_len;
 	p->port = path->port;
@@ -92,9 +92,12 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 
 		if (i + DP_AHEAD < nb) {
 			const struct dp_pkt *next = dp_pkt(objs[i + DP_AHEAD]);
+			const char *path = next->flags & DP_PKT_FRAMED
+			                           ? NULL
+			                           : (const char *)dp_path(next->endpoint);
 
-			if (!(next->flags & DP_PKT_FRAMED))
-				rte_prefetch0(dp_path(next->endpoint));
+			rte_prefetch0(path);
+			rte_prefetch0(path + RTE_CACHE_LINE_SIZE);
 		}
 		if (dp_pkt(m)->flags & DP_PKT_FRAMED)
 			fill_in(m, 0);
