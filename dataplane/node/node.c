@@ -75,7 +75,8 @@ static int pool_init(struct dp_pool *p, uint32_t n)
 static int map_all(struct dp_worker *w, struct dp_node *n)
 {
 	const struct dp_nodes_config *c = &dp_nodes_config;
-	uint64_t share = (uint64_t)w->pool->size * c->history_share / 100;
+	uint32_t workers = RTE_MAX(dp_slabs.head->workers, 1u);
+	uint64_t share = (uint64_t)w->pool->size * c->history_share / 100 / workers;
 
 	n->kept_size = share < 2 ? 2 : (uint32_t)rte_align64prevpow2(share);
 	n->sub = map(n, 0, dp_slabs.subs, sizeof(*n->sub));
