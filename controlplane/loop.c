@@ -172,9 +172,9 @@ int cp_loop_init(void)
 	err = libre_init();
 	if (err)
 		return -err;
-	err = -poll_method_set(METHOD_EPOLL);
+	err = size_table(); // before the method, which would settle for 1024
 	if (!err)
-		err = size_table();
+		err = -poll_method_set(METHOD_EPOLL);
 	if (err)
 		goto out;
 	err = uv_loop_init(&L.uv);

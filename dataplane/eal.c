@@ -63,25 +63,21 @@ static unsigned parse_cpus(const char *text, unsigned *cpu, unsigned most)
 	return n;
 }
 
-/* From the highest allowed one downwards, so that one is left for the control thread where there is one. Workers that
- * sleep when idle may share: they then take turns on all CPUs (tests, small hosts). */
-static unsigned choose_cpus(const cpu_set_t *allowed, const struct dp_conf *conf, unsigned *cpu)
+/* From the highest allowed one downwards, one each, leaving one for the control thread where there is one. More workers
+ * than CPUs share: that is for tests and small machines, where an idle worker sleeps. Returns how many were chosen. */
+static unsigned choose_cpus(const cpu_set_t *allowed, unsigned workers, unsigned *cpu)
 {
-	unsigned n = 0, have = (unsigned)CPU_COUNT(allowed);
-	bool share = conf->poll == DP_POLL_ADAPTIVE && conf->workers >= have;
+	unsigned all[CPUS_MAX], have = 0, use;
 
-	while (n < conf->workers) {
-		unsigned before = n;
-
-		for (int c = CPU_SETSIZE - 1; c >= 0 && n < conf->workers; c--)
-			if (CPU_ISSET(c, allowed) && (share || n + 1 < have || have == 1))
-				cpu[n++] = (unsigned)c;
-		if (!share || n == before)
-			break;
-	}
-	if (share && have > 1)
-		sh_warn(SUBSYS, "%u workers and the control thread share %u CPUs", conf->workers, have);
-	return n;
+	for (int c = CPU_SETSIZE - 1; c >= 0; c--)
+		if (CPU_ISSET(c, allowed))
+			all[have++] = (unsigned)c;
+	use = have > 1 && workers < have ? have - 1 : have;
+	for (unsigned i = 0; i < workers; i++)
+		cpu[i] = all[i % use];
+	if (workers >= have)
+		sh_warn(SUBSYS, "%u workers and the control thread share %u CPUs", workers, have);
+	return workers;
 }
 
 static int lcores(struct args *a, const struct dp_conf *conf)
@@ -89,30 +85,31 @@ static int lcores(struct args *a, const struct dp_conf *conf)
 	unsigned cpu[CPUS_MAX], n;
 	char list[ARG], rest[ARG] = "";
 	size_t at = 0;
-	cpu_set_t allowed, control;
+	cpu_set_t allowed, taken, left;
 
+	CPU_ZERO(&taken);
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		return -errno;
-	n = strcmp(conf->lcores, "auto") == 0 ? choose_cpus(&allowed, conf, cpu)
+	n = strcmp(conf->lcores, "auto") == 0 ? choose_cpus(&allowed, conf->workers, cpu)
 	                                      : parse_cpus(conf->lcores, cpu, CPUS_MAX);
 	if (n < conf->workers) {
 		sh_error(SUBSYS, "%u workers need as many CPUs, %u are there (lcores: %s)", conf->workers, n,
 		         conf->lcores);
 		return -EINVAL;
 	}
-	control = allowed;
 	for (unsigned i = 0; i < conf->workers; i++) {
 		if (cpu[i] >= CPU_SETSIZE || !CPU_ISSET(cpu[i], &allowed)) {
 			sh_error(SUBSYS, "lcores: CPU %u is not ours to use", cpu[i]);
 			return -EINVAL;
 		}
-		CPU_CLR(cpu[i], &control);
+		CPU_SET(cpu[i], &taken);
 	}
-	if (CPU_COUNT(&control) == 0)
-		control = allowed;
 	/* Control runs where no worker does, if there is such a place. */
+	CPU_XOR(&left, &allowed, &taken);
+	if (CPU_COUNT(&left) == 0)
+		left = allowed;
 	for (int c = 0, k = 0; c < CPU_SETSIZE && strlen(rest) < ARG / 2; c++)
-		if (CPU_ISSET(c, &control))
+		if (CPU_ISSET(c, &left))
 			snprintf(rest + strlen(rest), ARG - strlen(rest), "%s%d", k++ ? "," : "", c);
 	at = (size_t)snprintf(list, sizeof(list), "0@(%s)", rest);
 	for (unsigned i = 0; i < conf->workers && at < sizeof(list); i++)

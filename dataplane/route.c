@@ -197,7 +197,8 @@ static int on_route(const struct nlmsghdr *m, void *arg)
 	return 0;
 }
 
-static int ask_route(struct found *f, const struct sh_addr *local, const struct sh_addr *remote, unsigned oif)
+static int ask_route(struct found *f, const struct sh_addr *local, const struct sh_addr *remote, unsigned oif,
+                     unsigned flags)
 {
 	struct dp_nl_msg m;
 	struct rtmsg *r = dp_nl_begin(&m, RTM_GETROUTE, 0, sizeof(*r));
@@ -206,6 +207,7 @@ static int ask_route(struct found *f, const struct sh_addr *local, const struct 
 	memset(f, 0, sizeof(*f));
 	r->rtm_family = dp_af(remote->family);
 	r->rtm_dst_len = (uint8_t)(len * 8);
+	r->rtm_flags = flags;
 	dp_nl_put(&m, RTA_DST, remote->ip, len);
 	if (local) {
 		r->rtm_src_len = (uint8_t)(len * 8);
@@ -214,6 +216,15 @@ static int ask_route(struct found *f, const struct sh_addr *local, const struct 
 	if (oif)
 		dp_nl_put(&m, RTA_OIF, &dev, sizeof(dev));
 	return dp_nl_ask(rt.fd[0], &m, on_route, f);
+}
+
+/* Asked about one interface, the kernel takes an IPv4 destination without a route for a neighbour; only the entry that it
+ * matched tells the difference. */
+static int ask_port(struct found *f, const struct sh_addr *local, const struct sh_addr *remote, unsigned oif)
+{
+	int err = remote->family == 4 ? ask_route(f, local, remote, oif, RTM_F_FIB_MATCH) : 0;
+
+	return err ? err : ask_route(f, local, remote, oif, 0);
 }
 
 static bool usable(const struct found *f)
@@ -228,11 +239,11 @@ static bool find_route(struct found *f, const struct sh_addr *local, const struc
 {
 	bool link_local = remote->family == 6 && remote->ip[0] == 0xfe && (remote->ip[1] & 0xc0) == 0x80;
 
-	if (!link_local && ask_route(f, local, remote, 0) == 0 && usable(f))
+	if (!link_local && ask_route(f, local, remote, 0, 0) == 0 && usable(f))
 		return true;
 	for (unsigned p = 0; p < rt.ports; p++)
 		if (rt.port[p].ifindex && port_has(p, local) &&
-		    ask_route(f, local, remote, rt.port[p].ifindex) == 0 && usable(f))
+		    ask_port(f, local, remote, rt.port[p].ifindex) == 0 && usable(f))
 			return true;
 	return false;
 }

@@ -141,6 +141,9 @@ void sh_conf_fault(struct sh_conf_reader *r, const char *where, const char *fmt,
 	if (n >= 0 && (size_t)n < sizeof(text))
 		vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
 	va_end(ap);
+	for (char *p = text; *p; p++) // what the file holds is quoted, but stays one line
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	r->errors++;
 	r->error(text, r->arg);
 }

@@ -1,5 +1,5 @@
 /* YAML by libyaml's document API: it keeps the line of every node, so that every fault can be told where it is
- * (docs/decisions/0002). Aliases are nodes too, never copies, and the depth we follow is the table's. */
+ * (docs/decisions/0002-libyaml-under-libcyaml.md). Aliases are nodes too, never copies, and the depth we follow is the table's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -218,9 +218,9 @@ static void read_mapping(struct walk *w, const struct sh_conf_opt *opts, const s
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
 		const yaml_node_t *key = node(w, p->key), *value = node(w, p->value);
 		const char *name = scalar(key);
-		char full[KEY_MAX], told[KEY_MAX * 2];
+		char full[KEY_MAX * 2], told[KEY_MAX * 2];
 
-		if (!name || strlen(prefix) + strlen(name) + 2 > sizeof(full)) {
+		if (!name || strlen(prefix) + strlen(name) + 2 > KEY_MAX) {
 			fault(w, key, path[0] ? path : "key", "not a name", "a key that --help lists");
 			continue;
 		}
@@ -245,7 +245,8 @@ static int parse_fault(struct walk *w, const yaml_parser_t *p)
 {
 	char where[320];
 
-	if (p->error == YAML_MEMORY_ERROR)
+	/* libyaml 0.2.5 forgets to say so when some of its allocations fail while composing. */
+	if (p->error == YAML_MEMORY_ERROR || p->error == YAML_NO_ERROR)
 		return -ENOMEM;
 	if (w->lines)
 		snprintf(where, sizeof(where), "%s:%zu", w->name, p->problem_mark.line + 1);

@@ -211,6 +211,7 @@ main() {
 	mkdir -p "$logs"
 	rm -f "$logs"/*
 	export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+	export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$root/tests/lsan.supp:print_suppressions=0}
 	export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 	export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 

@@ -208,7 +208,7 @@ static int bind_socket(struct cp_admin *a, const char *rundir)
 	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (a->fd < 0)
 		return -errno;
-	old = umask(077);
+	old = umask(0177);
 	if (bind(a->fd, sa, sizeof(sun)) < 0 || listen(a->fd, CP_ADMIN_CONNS_MAX) < 0)
 		err = -errno;
 	umask(old);

@@ -151,6 +151,8 @@ int ctl_rooms(struct ctl *c)
 	code = ctl_ask(c, json_pack("{s:s}", "command", "rooms"), &d);
 	if (code)
 		return code;
+	if (json_is_array(d))
+		d = json_pack("{s:o}", "rooms", d);
 	if (c->json) {
 		ctl_print_json(d);
 		return CTL_OK;

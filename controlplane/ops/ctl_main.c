@@ -7,7 +7,8 @@
  *   ctl_drop.c   reads the dataplane's counters from its mapping, so it works when the daemon is dead
  *
  * The run directory is --rundir, CALLSTACK_RUNDIR or /run/callstack. The data folder and the store are --data-dir,
- * CALLSTACK_DATADIR, or what the daemon of that run directory last wrote into callstackd.json, or the defaults. */
+ * CALLSTACK_DATADIR, or what the daemon of that run directory last wrote into callstackd.json, or where
+ * conf/callstack will let it: /var/lib/callstack, and with another run directory the folder data in that. */
 #include "controlplane/ops/ctl.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <grp.h>
+
+#define DEFAULT_RUNDIR "/run/callstack"
 
 static const char help[] =
     "usage: callstackctl [--json] [--rundir DIR] [--data-dir DIR] COMMAND …\n"
@@ -34,7 +37,7 @@ static const char help[] =
     "\n"
     "  --json       JSON on standard output\n"
     "  --rundir     run directory (CALLSTACK_RUNDIR; /run/callstack)\n"
-    "  --data-dir   data folder (CALLSTACK_DATADIR; the daemon's; /var/lib/callstack)\n"
+    "  --data-dir   data folder (CALLSTACK_DATADIR; the daemon's; /var/lib/callstack, or RUNDIR/data)\n"
     "  --help, --version\n"
     "\n"
     "exit status: 0 done, 1 failed, 2 usage, 3 no daemon, 4 not found, 5 exists already\n";
@@ -162,11 +165,13 @@ static int find_folders(struct ctl *c)
 		run = getenv("CALLSTACK_RUNDIR");
 	if (!dir || !dir[0])
 		dir = getenv("CALLSTACK_DATADIR");
-	snprintf(c->rundir, sizeof(c->rundir), "%s", run && run[0] ? run : "/run/callstack");
+	snprintf(c->rundir, sizeof(c->rundir), "%s", run && run[0] ? run : DEFAULT_RUNDIR);
 	snprintf(c->data_dir, sizeof(c->data_dir), "%s", dir && dir[0] ? dir : "");
 	read_daemon_file(c);
-	if (!c->data_dir[0])
+	if (!c->data_dir[0] && !strcmp(c->rundir, DEFAULT_RUNDIR))
 		snprintf(c->data_dir, sizeof(c->data_dir), "/var/lib/callstack");
+	if (!c->data_dir[0] && snprintf(c->data_dir, sizeof(c->data_dir), "%s/data", c->rundir) >= (int)sizeof(c->data_dir))
+		return ctl_fail(c, CTL_USAGE, "%s: too long", c->rundir);
 	if (!c->store[0])
 		snprintf(c->store, sizeof(c->store), "sqlite:%s/callstack.db", c->data_dir);
 	return 0;

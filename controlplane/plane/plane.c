@@ -77,15 +77,22 @@ static void unwatch(struct cp_plane *p)
 		p->conf.watch(p->link.sock, false, p->conf.watch_arg);
 }
 
+void cp_plane_stop(struct cp_plane *p)
+{
+	if (p->state == CP_LINK_UP)
+		cp_plane_flush(p);
+	unwatch(p);
+	sh_link_close(&p->link);
+	cp_waiting_drop(p);
+	p->state = CP_LINK_DOWN;
+	p->started = false;
+}
+
 void cp_plane_free(struct cp_plane *p)
 {
 	if (!p)
 		return;
-	if (p->state == CP_LINK_UP)
-		cp_plane_flush(p); // what a farewell deleted; best effort
-	unwatch(p);
-	sh_link_close(&p->link);
-	cp_waiting_drop(p);
+	cp_plane_stop(p);
 	cp_ids_close(p);
 	free(p);
 }

@@ -47,7 +47,10 @@ struct cp_plane_counts {
 };
 
 int cp_plane_alloc(struct cp_plane **out, const struct cp_plane_conf *conf);
-/* Closes the link; the dataplane keeps what it has. */
+/* Tells what was set until now, then closes the link for good: what is deleted from here on, while the daemon takes itself
+ * apart, the dataplane never hears of, so its media goes on. No handler is called. */
+void cp_plane_stop(struct cp_plane *p);
+/* The same, if it was not called; and frees. */
 void cp_plane_free(struct cp_plane *p);
 void cp_plane_handle(struct cp_plane *p, const struct cp_plane_handlers *h, void *arg);
 /* Begin to connect. Before it, a daemon that restarts claims and sets what it still knows: the first commit removes

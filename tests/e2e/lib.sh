@@ -18,15 +18,18 @@ add_ns() { # NAME: with lo up
 }
 
 cleanup() {
-	local status=$? pid
+	local status=$? pid name
 	trap - EXIT
-	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
 	in_ns "$root/conf/callstack" down >"$work/down.log" 2>&1 || true
+	# Whatever still runs in a namespace that this script made was started by it.
+	for pid in "${pids[@]}" $(for name in "${namespaces[@]}"; do ip netns pids "$name"; done); do
+		kill "$pid" 2>/dev/null || true
+	done
 	if [ "$status" -ne 0 ]; then
 		echo "--- daemons' last words"
 		tail -n 40 "$CALLSTACK_RUNDIR"/*.log 2>/dev/null || true
 	fi
-	for pid in "${namespaces[@]}"; do ip netns del "$pid" 2>/dev/null || true; done
+	for name in "${namespaces[@]}"; do ip netns del "$name" 2>/dev/null || true; done
 	rm -rf "$work"
 	exit "$status"
 }
