@@ -18,7 +18,7 @@ struct dp_nodes_config {
 	uint32_t history_audio;   // the same for audio; 0: none
 	uint32_t histories;       // streams with a history a worker; memory is touched when used
 	uint32_t history_ms;      // packets older than this are given back
-	uint32_t history_share;   // percent of the packet pool that all histories of a worker may hold, 1..50
+	uint32_t history_share;   // percent of the packet pool that all histories of all workers may hold, 1..50
 	uint32_t nack_streams;    // incoming streams with gap tracking a worker
 	uint32_t nack;            // 0: publishers are never asked for losses
 	uint32_t pli_interval_ms; // shortest time between two key frame requests for one layer

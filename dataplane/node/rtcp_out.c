@@ -42,7 +42,7 @@ static void send(struct dp_worker *w, struct rte_graph *graph, struct rte_node *
 		rte_pktmbuf_free(m);
 		return;
 	}
-	p->index = e->srtcp_tx_index++;
+	p->index = ++e->srtcp_tx_index; // from 1 on, as libsrtp2 counts
 	p->hdr_len = DP_SRTCP_HDR_MIN;
 	p->payload_len = (uint16_t)(o->len - DP_SRTCP_HDR_MIN);
 	m->data_len = (uint16_t)o->len;
