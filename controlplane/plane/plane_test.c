@@ -797,6 +797,34 @@ static void nothing_is_lost_by_a_full_ring(void **state)
 	assert_int_equal(w.dp.packets, 1);
 }
 
+/* An endpoint whose body is in the ring and whose keys are not, deleted at that moment. */
+static void deleted_between_body_and_keys(void **state)
+{
+	uint8_t data[240] = {0};
+	unsigned met = 0;
+
+	connect_all();
+	sh_id first = add_endpoint(false);
+	settle();
+	for (size_t shift = 1; shift <= sizeof(data); shift += 24) {
+		w.dp.deaf = true;
+		assert_int_equal(cp_plane_tx_packet(w.p, first, data, shift),
+		                 0); // moves where it stops
+		for (int i = 0; i < 40; i++)
+			add_endpoint(true);
+		cp_plane_flush(w.p);
+		struct cp_entry *e = TAILQ_FIRST(&w.p->txn.todo[SH_DEL_ENDPOINT]);
+		assert_non_null(e);
+		met += e->sent == CP_DIRTY_SET;
+		assert_int_equal(cp_plane_del(w.p, SH_DEL_ENDPOINT, e->id), 0);
+		w.dp.deaf = false;
+		settle();
+		assert_same();
+	}
+	assert_true(met > 0);
+	assert_int_equal(w.dp.refusals, 0);
+}
+
 static void packets_keep_their_order(void **state)
 {
 	connect_all();
@@ -1074,6 +1102,7 @@ int main(void)
 	    T(busy_is_tried_again),
 	    T(refused_as_a_whole),
 	    SMALL(nothing_is_lost_by_a_full_ring),
+	    SMALL(deleted_between_body_and_keys),
 	    SMALL(packets_keep_their_order),
 	    T(events_reach_their_handlers),
 	    T(a_corrupt_ring_ends_the_link),
