@@ -258,6 +258,8 @@ static void packet(struct fake_dp *f, const struct sh_msg_packet *m)
 {
 	if (f->txn)
 		f->bad++; // nothing but state belongs between BEGIN and COMMIT
+	if (f->packet)
+		f->packet(m, f->arg);
 	if (f->packets == FAKE_PACKETS)
 		return;
 	f->packet_endpoint[f->packets] = m->endpoint;

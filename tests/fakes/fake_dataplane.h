@@ -47,6 +47,7 @@ struct fake_dp {
 	bool mute;                                             // applies but does not answer
 	unsigned read_max;                                     // records a poll, 0: all
 	int (*refuse)(const struct fake_record *r, void *arg); // -errno refuses this record
+	void (*packet)(const struct sh_msg_packet *m, void *arg); // hears of each
 	void *arg;
 };
 
