@@ -30,7 +30,8 @@ static struct sh_link_conf conf(void)
 
 static int setup(void **state)
 {
-	snprintf(dir, sizeof(dir), "/tmp/shared-link-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%.40s/shared-link-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(path, sizeof(path), "%s/%s", dir, SH_LINK_SOCKET);

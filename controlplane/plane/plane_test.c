@@ -138,7 +138,8 @@ static int setup_capacity(uint32_t capacity)
 	memset(&w, 0, sizeof(w));
 	memset(w.fd, 0xff, sizeof(w.fd));
 	w.now = 1000 * MS;
-	snprintf(w.dir, sizeof(w.dir), "/tmp/shared-plane-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(w.dir, sizeof(w.dir), "%.40s/shared-plane-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(w.dir) || fake_dp_open(&w.dp, w.dir, capacity))
 		return -1;
 	w.p = plane_new(0x77);
