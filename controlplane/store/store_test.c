@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "controlplane/loop.h"
 #include "controlplane/store/password.h"
@@ -125,16 +126,25 @@ static void passwords(void **state)
 	assert_int_equal(cp_store_user_set_password(store, "alice", ""), -EINVAL);
 }
 
+/* CPU of this thread: the machine may be busy with other tests. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static uint64_t time_of(const char *name)
 {
 	uint64_t best = UINT64_MAX;
 	struct cp_user u;
 
 	for (int i = 0; i < 7; i++) {
-		uint64_t t = cp_now_ns();
+		uint64_t t = cpu_ns();
 
 		assert_int_equal(cp_store_user_verify(store, name, "wrong", &u), -EACCES);
-		t = cp_now_ns() - t;
+		t = cpu_ns() - t;
 		best = t < best ? t : best;
 	}
 	return best;
@@ -149,7 +159,7 @@ static void unknown_users_cost_the_same(void **state)
 	unknown = time_of("nobody");
 	print_message("verify: known %.1f ms, unknown %.1f ms\n", (double)known / 1e6,
 	              (double)unknown / 1e6);
-	assert_in_range(unknown * 100 / known, 60, 170);
+	assert_in_range(unknown * 100 / known, 40, 250); // without the decoy it would be 0
 }
 
 static void hashes(void **state)
