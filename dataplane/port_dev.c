@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <unistd.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -83,6 +85,21 @@ static int write_program(const struct dp_port *p, const struct dp_port_params *p
 	return xdp_steer_write_object(path, &cfg);
 }
 
+/* Queues that the driver can have: combined channels, else one. */
+static unsigned driver_queues(const char *name)
+{
+	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq r = {.ifr_data = (void *)&ch};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return 1;
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+	err = ioctl(fd, SIOCETHTOOL, &r);
+	close(fd);
+	return err < 0 || ch.max_combined == 0 || ch.combined_count == 0 ? 1 : ch.combined_count;
+}
+
 static int vdev(struct dp_port *p, const char *args)
 {
 	int err = rte_eal_hotplug_add("vdev", p->name, args);
@@ -103,7 +120,7 @@ static int af_xdp(struct dp_port *p, const struct dp_port_params *params)
 	};
 	const struct dp_conf_port *c = params->conf;
 	char path[192], args[320], why[256];
-	unsigned has;
+	unsigned has, can;
 	int err;
 
 	err = interface_facts(p, c->interface);
@@ -128,10 +145,11 @@ static int af_xdp(struct dp_port *p, const struct dp_port_params *params)
 	p->steered = true;
 	/* A queue without a socket would leave its media to the kernel. */
 	has = xdp_steer_rx_queues(c->interface);
-	p->rx_queues = (uint16_t)(c->queues ? c->queues : has);
+	can = driver_queues(c->interface);
+	p->rx_queues = (uint16_t)(c->queues && c->queues < can ? c->queues : can);
 	if (p->rx_queues < has)
-		sh_warn(SUBSYS, "%s has %u receive queues, media on all but the first %u goes to the kernel",
-		        c->interface, has, p->rx_queues);
+		sh_warn(SUBSYS, "%s has %u receive queues, media on all but the first %u goes to the kernel; see "
+		        "`ethtool -L %s`", c->interface, has, p->rx_queues, c->interface);
 	/* busy_budget=0: else each empty poll is a system call. */
 	snprintf(args, sizeof(args), "iface=%s,start_queue=0,queue_count=%u,xdp_prog=%s,busy_budget=0%s",
 	         c->interface, p->rx_queues, path,
