@@ -196,7 +196,7 @@ static void finish(struct dp_worker *w, struct dp_pending *q)
 
 	for (unsigned l = 0; q->ask; l++, q->ask >>= 1)
 		if (q->ask & 1)
-			dp_want_key(track, l);
+			dp_keyframe_request(track, l);
 	rte_pktmbuf_free(q->m);
 }
 

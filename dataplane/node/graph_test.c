@@ -1021,6 +1021,39 @@ static void large_fanout(void **state)
 	pair_stop(&c);
 }
 
+/* More senders than one compound holds: every one of them reports. */
+static void many_senders(void **state)
+{
+	enum { SUBS = 40 };
+	struct sh_msg_sub_set s = video_sub;
+	uint8_t buf[FRAME_MAX], seen[SUBS] = {0};
+	struct pair c;
+	uint32_t len;
+
+	pair_start(&c);
+	s.rtx_ssrc = 0;
+	s.pt[1] = 255;
+	for (unsigned i = 0; i < SUBS; i++) {
+		s.ssrc = 0xf0000000 + i;
+		world_sub(2 + i, 1, &c.sub, &s);
+	}
+	send_video(&c.pub, 1, true);
+	world_run(800);
+	while (peer_take_rtcp(&c.sub, buf, &len)) {
+		struct dp_rtcp_iter it;
+		struct dp_rtcp_pkt k;
+		struct dp_rtcp_sr sr;
+
+		assert_int_equal(dp_rtcp_first(&it, buf, len, 0), 0);
+		while (dp_rtcp_next(&it, &k))
+			if (k.type == DP_RTCP_SR && !dp_rtcp_sr(&sr, &k) && sr.ssrc - 0xf0000000 < SUBS)
+				seen[sr.ssrc - 0xf0000000]++;
+	}
+	for (unsigned i = 0; i < SUBS; i++)
+		assert_true(seen[i]);
+	pair_stop(&c);
+}
+
 static void leaving_frees(void **state)
 {
 	struct pair c;
@@ -1284,6 +1317,7 @@ int main(void)
 		cmocka_unit_test(nack_upstream),
 		cmocka_unit_test(reports),
 		cmocka_unit_test(large_fanout),
+		cmocka_unit_test(many_senders),
 		cmocka_unit_test(leaving_frees),
 		cmocka_unit_test(new_keys_go_on),
 		cmocka_unit_test(restart),
