@@ -558,6 +558,99 @@ static void moves_to_another_address(void **state)
 	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, WAIT_MS));
 }
 
+static unsigned open_files(void)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static long resident_kb(void)
+{
+	char path[64], line[128];
+	long kb = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "VmRSS: %ld", &kb);
+	fclose(f);
+	return kb;
+}
+
+/* The endpoint comes with keys, a check and a flight, and goes; each time in the same slot, with the next generation. */
+static void join_and_leave(unsigned n)
+{
+	struct sh_msg_begin b = {.txn = ++txn};
+	struct sh_msg_commit c = {.txn = txn, .records = 3};
+	struct sh_msg_del d = {.id = SH_ID(3u, n), .what = SH_DEL_ENDPOINT};
+	struct sh_msg_endpoint_set e = {.id = SH_ID(3u, n + 1), .worker = (uint8_t)(workers - 1), .ufrag_len = 8,
+	                                .pwd_len = 24, .rtcp_ssrc = 7, .cname_len = 1};
+	struct sh_msg_endpoint_keys k = {.id = e.id, .profile = SH_SRTP_AEAD_AES_128_GCM};
+
+	memcpy(e.ufrag, UFRAG, 8);
+	memcpy(e.pwd, PWD, 24);
+	e.cname[0] = 'x';
+	memset(k.rx.bytes, (int)n, 28);
+	memset(k.tx.bytes, (int)n + 1, 28);
+	put(&daemon_link, SH_MSG_BEGIN, &b, sizeof(b));
+	put(&daemon_link, SH_MSG_DEL, &d, sizeof(d));
+	put(&daemon_link, SH_MSG_ENDPOINT_SET, &e, sizeof(e));
+	put(&daemon_link, SH_MSG_ENDPOINT_KEYS, &k, sizeof(k));
+	put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
+	assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
+	assert_int_equal(body.committed.error, 0);
+	assert_int_equal(check(PWD), 0x101);
+	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, WAIT_MS));
+	assert_int_equal(body.endpoint.id, e.id);
+}
+
+static void comes_and_goes(void **state)
+{
+	enum { ROUNDS = 200, WARM = 20 };
+	static const struct sh_endpoint zero;
+	struct sh_slabs slabs;
+	char path[128];
+	unsigned files = 0, n;
+	long kb = 0;
+
+	for (n = 1; n <= ROUNDS; n++) {
+		join_and_leave(n);
+		if (n == WARM) {
+			files = open_files();
+			kb = resident_kb();
+		}
+	}
+	assert_int_equal(open_files(), files);
+	assert_in_range(resident_kb() - kb + 4096, 0, 8192);
+	/* And all goes: the slot is as if it had never been used. */
+	{
+		struct sh_msg_begin b = {.txn = ++txn};
+		struct sh_msg_commit c = {.txn = txn, .full = 1};
+
+		put(&daemon_link, SH_MSG_BEGIN, &b, sizeof(b));
+		put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
+		assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
+	}
+	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	assert_int_equal(sh_slabs_open(&slabs, path), 0);
+	for (unsigned i = 0; i < WAIT_MS / 5 && slabs.endpoint[3].state != SH_FREE; i++)
+		nap();
+	assert_memory_equal(&slabs.endpoint[3], &zero, sizeof(zero));
+	sh_slabs_close(&slabs);
+	assert_int_not_equal(check(PWD), 0x101);
+}
+
 static unsigned long cpu_ticks(void)
 {
 	char path[64], buf[1024];
@@ -713,6 +806,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(is_killed_and_taken_over),
 	    cmocka_unit_test(moves_to_another_address),
 	    cmocka_unit_test(sleeps_when_idle),
+	    cmocka_unit_test(comes_and_goes),
 	    cmocka_unit_test(stops_cleanly),
 	};
 	const struct CMUnitTest veth[] = {
