@@ -70,7 +70,7 @@ struct sh_endpoint {
 	struct sh_addr local, remote; // nominated pair
 	uint64_t consent_at_ns;  // last authenticated check from `remote`
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
-	uint32_t srtcp_tx_index; // 31 bits; the next to use (RFC 3711 §3.4)
+	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
 	uint32_t twcc_tx_seq;    // next transport-wide sequence number
 	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	uint64_t rtcp_at_ns;     // when we last sent a compound report

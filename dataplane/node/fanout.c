@@ -133,10 +133,9 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (unlikely(s->set.pt[p->pt_slot] == 255)) {
-		dp_seqmap_skip(&r->map, s, p->index, p->ssrc, p->layer);
-		if (v == DP_LAYER_SWITCH)
-			s->layer = DP_LAYER_NONE;
+	// within a segment rewrite drops it, which knows what that means for the numbers
+	if (unlikely(s->set.pt[p->pt_slot] == 255 && v == DP_LAYER_SWITCH)) {
+		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_pt]++;
 		return false;
 	}
@@ -197,7 +196,7 @@ static void finish(struct dp_worker *w, struct dp_pending *q)
 
 	for (unsigned l = 0; q->ask; l++, q->ask >>= 1)
 		if (q->ask & 1)
-			dp_want_key(track, l);
+			dp_keyframe_request(track, l);
 	rte_pktmbuf_free(q->m);
 }
 

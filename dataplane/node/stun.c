@@ -23,6 +23,7 @@ static bool turn_back(struct rte_mbuf *m, const struct dp_frame *f, const uint8_
 	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, head_len), answer, len);
 	m->data_len = (uint16_t)(head_len + len);
 	m->pkt_len = head_len + len;
+	m->ol_flags = 0; // they told of the request
 	p->l2_len = f->l2_len;
 	p->l3_len = l3_len;
 	p->flags = DP_PKT_FRAMED;
