@@ -16,7 +16,7 @@
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/table/table.h"
 
-enum { ENDPOINTS = 16, TRACKS = 16, SUBS = 256, WORKERS = 2, COMMITS = 3000 };
+enum { ENDPOINTS = 16, TRACKS = 16, SUBS = 256, WORKERS = 2, COMMITS = 1000 };
 
 static struct dp_worker workers[WORKERS];
 static atomic_bool stop;
