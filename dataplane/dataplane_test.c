@@ -1,9 +1,10 @@
-/* callstack-dataplane as a process: it is started on lo of a network namespace of its own, commanded over the link as the
- * daemon does, and spoken to from a UDP socket as a browser does. It is killed, restarted and stopped, and the daemon
- * comes and goes. Usage: dataplane_test PATH-OF-callstack-dataplane WORKERS lo|veth|tap; the endpoint is the last worker's,
- * so with two, lo's one queue is another's and everything is handed over. On veth the browser is in another
- * namespace, over IPv4 and IPv6; tap is a NIC with two queues under DPDK and its kernel twin, the wire's end
- * in the other namespace. Needs root; skipped without. */
+/* callstack-dataplane as a process: it is started on lo of a network namespace of its own,
+ * commanded over the link as the daemon does, and spoken to from a UDP socket as a browser does. It
+ * is killed, restarted and stopped, and the daemon comes and goes. Usage: dataplane_test
+ * PATH-OF-callstack-dataplane WORKERS lo|veth|tap; the endpoint is the last worker's, so with two,
+ * lo's one queue is another's and everything is handed over. On veth the browser is in another
+ * namespace, over IPv4 and IPv6; tap is a NIC with two queues under DPDK and its kernel twin, the
+ * wire's end in the other namespace. Needs root; skipped without. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -59,7 +60,8 @@ static void nap(void)
 	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }
 
-/* The driver and the libraries under it do not give everything back; we do (in a build with sanitizers). */
+/* The driver and the libraries under it do not give everything back; we do (in a build with
+ * sanitizers). */
 static void excuse_libraries(void)
 {
 	char path[128], options[192];
@@ -79,8 +81,9 @@ static void spawn(void)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		execl(binary, binary, "--set", set_rundir, "--set", "hugepages=off", "--set", "mbufs=16384",
-		      "--set", "log=warn", "--set", set_workers, "--set", set_ports, NULL);
+		execl(binary, binary, "--set", set_rundir, "--set", "hugepages=off", "--set",
+		      "mbufs=16384", "--set", "log=warn", "--set", set_workers, "--set", set_ports,
+		      NULL);
 		_exit(127);
 	}
 }
@@ -141,7 +144,8 @@ static bool event(struct sh_link *l, unsigned type, int ms)
 
 static void join(struct sh_link *l)
 {
-	struct sh_msg_c_hello m = {.version = SH_MSG_VERSION, .pid = (uint32_t)getpid(), .epoch = 42};
+	struct sh_msg_c_hello m = {
+	    .version = SH_MSG_VERSION, .pid = (uint32_t)getpid(), .epoch = 42};
 	char path[128], why[128] = "";
 	int err = -1;
 
@@ -171,7 +175,12 @@ static int commit_endpoint(struct sh_link *l, bool full)
 {
 	struct sh_msg_begin b = {.txn = ++txn};
 	struct sh_msg_commit c = {.txn = txn, .records = 1, .full = full};
-	struct sh_msg_endpoint_set e = {.id = EP, .worker = (uint8_t)(workers - 1), .ufrag_len = 8, .pwd_len = 24, .rtcp_ssrc = 7, .cname_len = 1};
+	struct sh_msg_endpoint_set e = {.id = EP,
+	                                .worker = (uint8_t)(workers - 1),
+	                                .ufrag_len = 8,
+	                                .pwd_len = 24,
+	                                .rtcp_ssrc = 7,
+	                                .cname_len = 1};
 
 	memcpy(e.ufrag, UFRAG, 8);
 	memcpy(e.pwd, PWD, 24);
@@ -220,7 +229,8 @@ static size_t attr(uint8_t *m, size_t at, uint16_t type, const void *v, uint16_t
 static size_t stun_check(uint8_t *m, const char *pwd)
 {
 	static const char user[] = UFRAG ":peer";
-	const uint8_t zero[20] = {0}, priority[4] = {0x6e, 0, 1, 0xff}, tie[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	const uint8_t zero[20] = {0}, priority[4] = {0x6e, 0, 1, 0xff},
+	              tie[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 	uint8_t mac[20], fp[4];
 	unsigned len = sizeof(mac);
 	uint32_t crc;
@@ -484,7 +494,8 @@ static void starts_beside_a_tap(void **state)
 /* What is not media goes between wire and kernel: ARP, then ICMP, both ways. */
 static void the_kernel_answers(void **state)
 {
-	assert_int_equal(shell("nsenter -t %d -n ping -q -c 3 -i 0.2 -W 5 10.8.0.1 > /dev/null", peer), 0);
+	assert_int_equal(
+	    shell("nsenter -t %d -n ping -q -c 3 -i 0.2 -W 5 10.8.0.1 > /dev/null", peer), 0);
 	assert_int_equal(shell("ping -q -c 3 -i 0.2 -W 5 10.8.0.2 > /dev/null"), 0);
 }
 
@@ -516,7 +527,7 @@ static void a_hostile_daemon_is_refused(void **state)
 	put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
 	assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
 	assert_int_not_equal(body.committed.error, 0);
-	put(&daemon_link, 60, junk, sizeof(junk)); // no such type
+	put(&daemon_link, 60, junk, sizeof(junk));    // no such type
 	put(&daemon_link, SH_MSG_E_HELLO, junk, 100); // not a command
 	assert_int_equal(commit_endpoint(&daemon_link, false), 0);
 	/* Positions that cannot be: the link goes, the process and the call stay. */
@@ -558,6 +569,104 @@ static void moves_to_another_address(void **state)
 	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, WAIT_MS));
 }
 
+static unsigned open_files(void)
+{
+	char path[64];
+	unsigned n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static long resident_kb(void)
+{
+	char path[64], line[128];
+	long kb = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "VmRSS: %ld", &kb);
+	fclose(f);
+	return kb;
+}
+
+/* The endpoint comes with keys, a check and a flight, and goes; each time in the same slot, with
+ * the next generation. */
+static void join_and_leave(unsigned n)
+{
+	struct sh_msg_begin b = {.txn = ++txn};
+	struct sh_msg_commit c = {.txn = txn, .records = 3};
+	struct sh_msg_del d = {.id = SH_ID(3u, n), .what = SH_DEL_ENDPOINT};
+	struct sh_msg_endpoint_set e = {.id = SH_ID(3u, n + 1),
+	                                .worker = (uint8_t)(workers - 1),
+	                                .ufrag_len = 8,
+	                                .pwd_len = 24,
+	                                .rtcp_ssrc = 7,
+	                                .cname_len = 1};
+	struct sh_msg_endpoint_keys k = {.id = e.id, .profile = SH_SRTP_AEAD_AES_128_GCM};
+
+	memcpy(e.ufrag, UFRAG, 8);
+	memcpy(e.pwd, PWD, 24);
+	e.cname[0] = 'x';
+	memset(k.rx.bytes, (int)n, 28);
+	memset(k.tx.bytes, (int)n + 1, 28);
+	put(&daemon_link, SH_MSG_BEGIN, &b, sizeof(b));
+	put(&daemon_link, SH_MSG_DEL, &d, sizeof(d));
+	put(&daemon_link, SH_MSG_ENDPOINT_SET, &e, sizeof(e));
+	put(&daemon_link, SH_MSG_ENDPOINT_KEYS, &k, sizeof(k));
+	put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
+	assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
+	assert_int_equal(body.committed.error, 0);
+	assert_int_equal(check(PWD), 0x101);
+	assert_true(event(&daemon_link, SH_MSG_ENDPOINT_STATE, WAIT_MS));
+	assert_int_equal(body.endpoint.id, e.id);
+}
+
+static void comes_and_goes(void **state)
+{
+	enum { ROUNDS = 200, WARM = 20 };
+	static const struct sh_endpoint zero;
+	struct sh_slabs slabs;
+	char path[128];
+	unsigned files = 0, n;
+	long kb = 0;
+
+	for (n = 1; n <= ROUNDS; n++) {
+		join_and_leave(n);
+		if (n == WARM) {
+			files = open_files();
+			kb = resident_kb();
+		}
+	}
+	assert_int_equal(open_files(), files);
+	assert_in_range(resident_kb() - kb + 4096, 0, 8192);
+	/* And all goes: the slot is as if it had never been used. */
+	{
+		struct sh_msg_begin b = {.txn = ++txn};
+		struct sh_msg_commit c = {.txn = txn, .full = 1};
+
+		put(&daemon_link, SH_MSG_BEGIN, &b, sizeof(b));
+		put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
+		assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
+	}
+	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	assert_int_equal(sh_slabs_open(&slabs, path), 0);
+	for (unsigned i = 0; i < WAIT_MS / 5 && slabs.endpoint[3].state != SH_FREE; i++)
+		nap();
+	assert_memory_equal(&slabs.endpoint[3], &zero, sizeof(zero));
+	sh_slabs_close(&slabs);
+	assert_int_not_equal(check(PWD), 0x101);
+}
+
 static unsigned long cpu_ticks(void)
 {
 	char path[64], buf[1024];
@@ -569,8 +678,9 @@ static unsigned long cpu_ticks(void)
 	assert_non_null(f);
 	assert_non_null(fgets(buf, sizeof(buf), f));
 	fclose(f);
-	assert_int_equal(sscanf(strrchr(buf, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u,
-	                        &s), 2);
+	assert_int_equal(sscanf(strrchr(buf, ')') + 1,
+	                        " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u, &s),
+	                 2);
 	return u + s;
 }
 
@@ -637,10 +747,14 @@ static void build_veth(void)
 	set_ports = "ports=[{kind: af_xdp, interface: v0}]";
 	peer_namespace();
 	assert_int_equal(shell("ip link add v0 type veth peer name v1 netns %d", peer), 0);
-	assert_int_equal(shell("ip addr add 10.8.0.1/24 dev v0 && ip addr add fd08::1/64 dev v0 nodad && "
-	                       "ip link set v0 up"), 0);
+	assert_int_equal(
+	    shell("ip addr add 10.8.0.1/24 dev v0 && ip addr add fd08::1/64 dev v0 nodad && "
+	          "ip link set v0 up"),
+	    0);
 	assert_int_equal(shell("nsenter -t %d -n sh -c 'ip addr add 10.8.0.2/24 dev v1 && "
-	                       "ip addr add fd08::2/64 dev v1 nodad && ip link set v1 up'", peer), 0);
+	                       "ip addr add fd08::2/64 dev v1 nodad && ip link set v1 up'",
+	                       peer),
+	                 0);
 }
 
 static int begin(void **state)
@@ -713,19 +827,20 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(is_killed_and_taken_over),
 	    cmocka_unit_test(moves_to_another_address),
 	    cmocka_unit_test(sleeps_when_idle),
+	    cmocka_unit_test(comes_and_goes),
 	    cmocka_unit_test(stops_cleanly),
 	};
 	const struct CMUnitTest veth[] = {
-	    cmocka_unit_test(starts_and_greets),
-	    cmocka_unit_test(connects),
-	    cmocka_unit_test(from_many_ports),
-	    cmocka_unit_test(is_killed_and_taken_over),
-	    cmocka_unit_test(moves_to_ipv6),
-	    cmocka_unit_test(stops_cleanly),
+	    cmocka_unit_test(starts_and_greets), cmocka_unit_test(connects),
+	    cmocka_unit_test(from_many_ports),   cmocka_unit_test(is_killed_and_taken_over),
+	    cmocka_unit_test(moves_to_ipv6),     cmocka_unit_test(stops_cleanly),
 	};
 	const struct CMUnitTest tap[] = {
-	    cmocka_unit_test(starts_beside_a_tap), cmocka_unit_test(the_kernel_answers), cmocka_unit_test(connects),
-	    cmocka_unit_test(from_many_ports),     cmocka_unit_test(stops_cleanly),
+	    cmocka_unit_test(starts_beside_a_tap),
+	    cmocka_unit_test(the_kernel_answers),
+	    cmocka_unit_test(connects),
+	    cmocka_unit_test(from_many_ports),
+	    cmocka_unit_test(stops_cleanly),
 	};
 
 	if (argc < 4)

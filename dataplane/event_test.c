@@ -1,4 +1,5 @@
-/* Events under back-pressure: nothing that must arrive is lost, what is newest is what is told, and commands wait. */
+/* Events under back-pressure: nothing that must arrive is lost, what is newest is what is told, and
+ * commands wait. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +42,8 @@ static uint64_t counter(enum sh_stat s)
 
 static int setup(void **state)
 {
-	struct dp_table_cfg cfg = {.workers = 1, .backend = dp_srtp_backend_find("libsrtp2"), .wait = no_wait};
+	struct dp_table_cfg cfg = {
+	    .workers = 1, .backend = dp_srtp_backend_find("libsrtp2"), .wait = no_wait};
 	bool created;
 
 	snprintf(path, sizeof(path), "/tmp/event_test.%d", getpid());
@@ -81,7 +83,8 @@ static struct sh_endpoint *alive(uint32_t i)
 
 	e->set.id = SH_ID(i, 1u);
 	e->local = (struct sh_addr){.family = 4, .port = 10000, .ip = {127, 0, 0, 1}};
-	e->remote = (struct sh_addr){.family = 4, .port = (uint16_t)(5000 + i), .ip = {127, 0, 0, 1}};
+	e->remote =
+	    (struct sh_addr){.family = 4, .port = (uint16_t)(5000 + i), .ip = {127, 0, 0, 1}};
 	e->ice = SH_ICE_CONNECTED;
 	e->state = SH_LIVE;
 	return e;
@@ -172,7 +175,9 @@ static void a_full_ring_delays_states(void **state)
 	for (unsigned rounds = 0; rounds < 100; rounds++) {
 		while (next() == SH_MSG_ENDPOINT_STATE) {
 			assert_int_equal(SH_ID_INDEX(body.endpoint.id), told);
-			assert_int_equal(body.endpoint.ice, told == ENDPOINTS - 1 ? SH_ICE_DISCONNECTED : SH_ICE_CONNECTED);
+			assert_int_equal(body.endpoint.ice, told == ENDPOINTS - 1
+			                                        ? SH_ICE_DISCONNECTED
+			                                        : SH_ICE_CONNECTED);
 			told++;
 		}
 		dp_event_flush();
@@ -279,7 +284,8 @@ static int give(struct dp_command *c, unsigned type, unsigned flags, const void 
 
 static void commands(void **state)
 {
-	static const struct dp_command_h h = {.hello = hello, .reply = reply, .inject = inject, .applied = applied};
+	static const struct dp_command_h h = {
+	    .hello = hello, .reply = reply, .inject = inject, .applied = applied};
 	struct sh_msg_c_hello m = {.version = SH_MSG_VERSION + 1, .pid = 1, .epoch = 9};
 	struct sh_msg_begin b = {.txn = 1};
 	struct sh_msg_commit cm = {.txn = 1, .records = 1};
@@ -290,7 +296,7 @@ static void commands(void **state)
 	sh_log_levels("error");
 	sh_msg_sizes(m.size);
 	dp_command_init(&c, &h);
-	assert_int_equal(give(&c, SH_MSG_BEGIN, 0, &b, sizeof(b)), -EPROTO); // before the hello
+	assert_int_equal(give(&c, SH_MSG_BEGIN, 0, &b, sizeof(b)), -EPROTO);   // before the hello
 	assert_int_equal(give(&c, SH_MSG_C_HELLO, 0, &m, sizeof(m)), -EPROTO); // of another version
 	m.version = SH_MSG_VERSION;
 	m.size[SH_MSG_TRACK_SET]++;
@@ -354,8 +360,9 @@ static void commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(states_are_told_once), TEST(tracks), TEST(a_full_ring_delays_states),
-	    TEST(dtls_comes_after_states_or_not_at_all), TEST(answers_wait_in_order), TEST(commands),
+	    TEST(states_are_told_once),      TEST(tracks),
+	    TEST(a_full_ring_delays_states), TEST(dtls_comes_after_states_or_not_at_all),
+	    TEST(answers_wait_in_order),     TEST(commands),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* Workers that read everything they can reach, while control adds, changes, removes and refills. What is freed or wiped
- * too early shows as a wrong generation here, and as a use after free in the build with sanitizers. */
+/* Workers that read everything they can reach, while control adds, changes, removes and refills.
+ * What is freed or wiped too early shows as a wrong generation here, and as a use after free in the
+ * build with sanitizers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/table/table.h"
 
-enum { ENDPOINTS = 16, TRACKS = 16, SUBS = 256, WORKERS = 2, COMMITS = 3000 };
+enum { ENDPOINTS = 16, TRACKS = 16, SUBS = 256, WORKERS = 2, COMMITS = 1000 };
 
 static struct dp_worker workers[WORKERS];
 static atomic_bool stop;
@@ -40,7 +41,8 @@ static void run_ops(unsigned w)
 	}
 }
 
-/* Within a walk whatever a list leads to is an entry that was there when the walk began: live, or dying but whole. */
+/* Within a walk whatever a list leads to is an entry that was there when the walk began: live, or
+ * dying but whole. */
 static void look_at_endpoint(unsigned w, uint32_t e)
 {
 	const struct dp_fanout *tracks = dp_endpoint_tracks(e), *subs = dp_endpoint_subs(e);
@@ -120,8 +122,11 @@ static void record(unsigned type, const void *body, uint32_t len)
 
 static void set_endpoint(uint32_t i)
 {
-	struct sh_msg_endpoint_set m = {
-	    .id = SH_ID(i, generation[i]), .worker = (uint8_t)(i % WORKERS), .pwd_len = 24, .rtcp_ssrc = 1, .cname_len = 1};
+	struct sh_msg_endpoint_set m = {.id = SH_ID(i, generation[i]),
+	                                .worker = (uint8_t)(i % WORKERS),
+	                                .pwd_len = 24,
+	                                .rtcp_ssrc = 1,
+	                                .cname_len = 1};
 	struct sh_msg_endpoint_keys k = {.id = m.id, .profile = SH_SRTP_AEAD_AES_128_GCM};
 
 	m.ufrag_len = (uint8_t)snprintf((char *)m.ufrag, sizeof(m.ufrag), "frag%03u", i);
@@ -134,12 +139,17 @@ static void set_endpoint(uint32_t i)
 
 static void set_track(uint32_t i)
 {
-	struct sh_msg_track_set m = {.id = SH_ID(i, generation[i]), .endpoint = SH_ID(i, generation[i]),
-	                             .kind = SH_KIND_AUDIO, .layers = 1, .mid_len = 1, .mid = "0"};
+	struct sh_msg_track_set m = {.id = SH_ID(i, generation[i]),
+	                             .endpoint = SH_ID(i, generation[i]),
+	                             .kind = SH_KIND_AUDIO,
+	                             .layers = 1,
+	                             .mid_len = 1,
+	                             .mid = "0"};
 
 	for (unsigned s = 0; s < SH_MAX_PTS; s++)
 		m.pt[s] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
-	m.pt[0] = (struct sh_track_pt){.pt = 111, .codec = SH_CODEC_OPUS, .apt_slot = 255, .clock_hz = 48000};
+	m.pt[0] = (struct sh_track_pt){
+	    .pt = 111, .codec = SH_CODEC_OPUS, .apt_slot = 255, .clock_hz = 48000};
 	record(SH_MSG_TRACK_SET, &m, sizeof(m));
 }
 
@@ -148,8 +158,11 @@ static void set_sub(uint32_t t, uint32_t e)
 {
 	uint32_t i = t * ENDPOINTS + e;
 	struct sh_msg_sub_set m = {.id = SH_ID(i, (generation[t] * 61 + generation[e]) % 4095 + 1),
-	                           .track = SH_ID(t, generation[t]), .endpoint = SH_ID(e, generation[e]),
-	                           .ssrc = 1 + t, .mid_len = 1, .mid = "1"};
+	                           .track = SH_ID(t, generation[t]),
+	                           .endpoint = SH_ID(e, generation[e]),
+	                           .ssrc = 1 + t,
+	                           .mid_len = 1,
+	                           .mid = "1"};
 
 	memset(m.pt, 255, sizeof(m.pt));
 	record(SH_MSG_SUB_SET, &m, sizeof(m));
