@@ -658,7 +658,7 @@ static void comes_and_goes(void **state)
 		put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
 		assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
 	}
-	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), rundir);
 	assert_int_equal(sh_slabs_open(&slabs, path), 0);
 	for (unsigned i = 0; i < WAIT_MS / 5 && slabs.endpoint[3].state != SH_FREE; i++)
 		nap();
@@ -786,7 +786,7 @@ static void print_counters(void)
 	struct sh_slabs slabs;
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), rundir);
 	if (sh_slabs_open(&slabs, path) != 0)
 		return;
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++) {
