@@ -6,7 +6,8 @@ export function Chat() {
   const chat = useStore(s => s.chat)
   const [text, setText] = useState('')
   const end = useRef<HTMLLIElement>(null)
-  useEffect(() => end.current?.scrollIntoView({ block: 'nearest' }), [chat])
+  // Not as the effect's result: current browsers answer with a promise, which React would call.
+  useEffect(() => { end.current?.scrollIntoView({ block: 'nearest' }) }, [chat])
   const send = (e: FormEvent) => {
     e.preventDefault()
     const line = text.trim()

@@ -28,7 +28,7 @@ export function Lobby() {
   const { me, users, busy, call: current } = useStore()
   const [room, setRoom] = useState('')
   const heading = useRef<HTMLHeadingElement>(null)
-  useEffect(() => heading.current?.focus(), [])
+  useEffect(() => { heading.current?.focus() }, [])
   const others = users.filter(u => u.user !== me?.user && u.state !== 'offline').sort((a, b) => a.display.localeCompare(b.display))
   const enter = (e: FormEvent) => {
     e.preventDefault()

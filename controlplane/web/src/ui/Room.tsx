@@ -30,7 +30,7 @@ const columns = (n: number) => (n === 1 ? '' : n <= 3 ? 'sm:grid-cols-2' : n ===
 export function Room() {
   const { room, call, participants, incoming, own, me, muted, media, chatOpen, statsOpen, silent } = useStore()
   const heading = useRef<HTMLHeadingElement>(null)
-  useEffect(() => heading.current?.focus(), [])
+  useEffect(() => { heading.current?.focus() }, [])
   const sends = !!(own.microphone || own.camera || own.screen)
   const receives = participants.some(p => p.tracks.length)
   const [word, colour] = STATE[sends && media.publish !== 'connected' ? media.publish : receives ? media.subscribe : 'connected']
