@@ -300,7 +300,10 @@ for (const [name, chapter] of Object.entries(chapters)) {
   console.log(name)
   try { await chapter() } catch (e) {
     check(false, `${name}: ${e.message}`)
-    for (const p of [one, two]) await p?.shot(`failed-${name}-${p.name}`).catch(() => {})
+    for (const p of [one, two]) {
+      await p?.shot(`failed-${name}-${p.name}`).catch(() => {})
+      await p?.page.keyboard.press('Escape').catch(() => {})
+    }
   }
   console.log(`  (${Math.round((Date.now() - began) / 1000)} s)`)
 }
