@@ -57,8 +57,9 @@ static struct cp_timer *timer(cp_timer_h *h, void *arg, uint64_t ms)
 
 static void timers_fire_in_order_once(void **state)
 {
-	struct cp_timer *t[5] = {timer(on_note, "c", 30), timer(on_note, "a", 10), timer(on_note, "b", 20),
-	                         timer(on_note, "x", 15), timer(on_stop, NULL, 80)};
+	struct cp_timer *t[5] = {timer(on_note, "c", 30), timer(on_note, "a", 10),
+	                         timer(on_note, "b", 20), timer(on_note, "x", 15),
+	                         timer(on_stop, NULL, 80)};
 	uint64_t start = cp_now_ns();
 
 	cp_timer_cancel(t[3]);
@@ -191,7 +192,8 @@ static void on_uv_poll(uv_poll_t *p, int status, int events)
 	cp_loop_stop();
 }
 
-/* A watcher that one of our timers starts must reach libuv's epoll set without anything else happening. */
+/* A watcher that one of our timers starts must reach libuv's epoll set without anything else
+ * happening. */
 static void start_uv_poll(void *arg)
 {
 	assert_int_equal(uv_poll_init(cp_loop_uv(), &poll_handle, poll_pipe[0]), 0);
@@ -245,7 +247,8 @@ static void on_turn(void *arg)
 
 static void a_turn_ends_with_its_hooks(void **state)
 {
-	struct cp_timer *a = timer(on_note, "t", 20), *b = timer(on_note, "t", 60), *stop = timer(on_stop, NULL, 150);
+	struct cp_timer *a = timer(on_note, "t", 20), *b = timer(on_note, "t", 60),
+	                *stop = timer(on_stop, NULL, 150);
 
 	assert_int_equal(cp_loop_on_turn(on_turn, NULL), 0);
 	assert_int_equal(cp_loop_run(), 0);
@@ -318,9 +321,18 @@ static void clocks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(timers_fire_in_order_once), T(a_freed_timer_is_silent), T(descriptors), T(high_descriptor_numbers),
-	    T(hang_up_is_seen), T(uv_timers), T(uv_watchers_started_by_our_handlers), T(uv_work_ends_on_the_loop),
-	    T(a_turn_ends_with_its_hooks), T(greedy_hooks_starve_nobody), T(sigterm_stops), T(stopped_before_it_ran),
+	    T(timers_fire_in_order_once),
+	    T(a_freed_timer_is_silent),
+	    T(descriptors),
+	    T(high_descriptor_numbers),
+	    T(hang_up_is_seen),
+	    T(uv_timers),
+	    T(uv_watchers_started_by_our_handlers),
+	    T(uv_work_ends_on_the_loop),
+	    T(a_turn_ends_with_its_hooks),
+	    T(greedy_hooks_starve_nobody),
+	    T(sigterm_stops),
+	    T(stopped_before_it_ran),
 	    T(clocks),
 	};
 

@@ -18,7 +18,7 @@ enum {
 	ARGS = 40,
 	ARG = 160,
 	CPUS_MAX = 1024,
-	MEMORY_MB = 96,   // rings, graphs and drivers besides the packet buffers
+	MEMORY_MB = 96,    // rings, graphs and drivers besides the packet buffers
 	MBUF_BYTES = 2432, // one with header and private area
 };
 
@@ -63,8 +63,9 @@ static unsigned parse_cpus(const char *text, unsigned *cpu, unsigned most)
 	return n;
 }
 
-/* From the highest allowed one downwards, one each, leaving one for the control thread where there is one. More workers
- * than CPUs share: that is for tests and small machines, where an idle worker sleeps. Returns how many were chosen. */
+/* From the highest allowed one downwards, one each, leaving one for the control thread where there
+ * is one. More workers than CPUs share: that is for tests and small machines, where an idle worker
+ * sleeps. Returns how many were chosen. */
 static unsigned choose_cpus(const cpu_set_t *allowed, unsigned workers, unsigned *cpu)
 {
 	unsigned all[CPUS_MAX], have = 0, use;
@@ -93,8 +94,8 @@ static int lcores(struct args *a, const struct dp_conf *conf)
 	n = strcmp(conf->lcores, "auto") == 0 ? choose_cpus(&allowed, conf->workers, cpu)
 	                                      : parse_cpus(conf->lcores, cpu, CPUS_MAX);
 	if (n < conf->workers) {
-		sh_error(SUBSYS, "%u workers need as many CPUs, %u are there (lcores: %s)", conf->workers, n,
-		         conf->lcores);
+		sh_error(SUBSYS, "%u workers need as many CPUs, %u are there (lcores: %s)",
+		         conf->workers, n, conf->lcores);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < conf->workers; i++) {
@@ -110,7 +111,8 @@ static int lcores(struct args *a, const struct dp_conf *conf)
 		left = allowed;
 	for (int c = 0, k = 0; c < CPU_SETSIZE && strlen(rest) < ARG / 2; c++)
 		if (CPU_ISSET(c, &left))
-			snprintf(rest + strlen(rest), ARG - strlen(rest), "%s%d", k++ ? "," : "", c);
+			snprintf(rest + strlen(rest), ARG - strlen(rest), "%s%d", k++ ? "," : "",
+			         c);
 	at = (size_t)snprintf(list, sizeof(list), "0@(%s)", rest);
 	for (unsigned i = 0; i < conf->workers && at < sizeof(list); i++)
 		at += (size_t)snprintf(list + at, sizeof(list) - at, ",%u@%u", i + 1, cpu[i]);
@@ -139,9 +141,11 @@ static unsigned long free_huge_mb(void)
 
 static int memory(struct args *a, const struct dp_conf *conf)
 {
-	unsigned long need = MEMORY_MB + (unsigned long)conf->mbufs * MBUF_BYTES / 1000000 + conf->workers * 8;
+	unsigned long need =
+	    MEMORY_MB + (unsigned long)conf->mbufs * MBUF_BYTES / 1000000 + conf->workers * 8;
 	unsigned long have = free_huge_mb();
-	bool huge = conf->hugepages == DP_HUGEPAGES_ON || (conf->hugepages == DP_HUGEPAGES_AUTO && have >= need);
+	bool huge = conf->hugepages == DP_HUGEPAGES_ON ||
+	            (conf->hugepages == DP_HUGEPAGES_AUTO && have >= need);
 
 	if (conf->hugepages == DP_HUGEPAGES_ON && have < need) {
 		sh_error(SUBSYS, "hugepages: on, and %lu MB are free of %lu needed", have, need);
@@ -156,8 +160,9 @@ static int memory(struct args *a, const struct dp_conf *conf)
 		add(a, "-m");
 		add(a, "%lu", need);
 	}
-	sh_info(SUBSYS, "memory: %s, %lu MB for packets%s", huge ? "huge pages" : "plain pages", need,
-	        huge || conf->hugepages == DP_HUGEPAGES_OFF ? "" : " (too few huge pages are free)");
+	sh_info(
+	    SUBSYS, "memory: %s, %lu MB for packets%s", huge ? "huge pages" : "plain pages", need,
+	    huge || conf->hugepages == DP_HUGEPAGES_OFF ? "" : " (too few huge pages are free)");
 	return 0;
 }
 

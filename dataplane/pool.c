@@ -6,8 +6,9 @@
 
 enum { POOL_CACHE = 256 };
 
-/* As rte_pktmbuf_pool_create(), but for the flag: without it, objects do not cross a page of plain memory, which leaves
- * holes that the AF_XDP driver does not reckon with when it makes the pool a umem. */
+/* As rte_pktmbuf_pool_create(), but for the flag: without it, objects do not cross a page of plain
+ * memory, which leaves holes that the AF_XDP driver does not reckon with when it makes the pool a
+ * umem. */
 struct rte_mempool *dp_pool_new(const char *name, uint32_t mbufs, bool af_xdp)
 {
 	struct rte_pktmbuf_pool_private priv = {

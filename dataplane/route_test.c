@@ -1,5 +1,5 @@
-/* Next hops as the kernel has them: two network namespaces and a veth between them; lo besides. Needs root; skipped
- * without. */
+/* Next hops as the kernel has them: two network namespaces and a veth between them; lo besides.
+ * Needs root; skipped without. */
 #include <errno.h>
 #include <net/if.h>
 #include <sched.h>
@@ -110,13 +110,19 @@ static void open_all(const struct sh_addr *conf, unsigned confs)
 {
 	const struct dp_route_port port[PORTS] = {
 	    {.eth = LO, .ifindex = if_nametoindex("lo"), .loopback = true, .mtu = 1500},
-	    {.eth = VETH, .ifindex = if_nametoindex("v0"), .mtu = 1500, .ol4 = 4, .ol6 = 6,
+	    {.eth = VETH,
+	     .ifindex = if_nametoindex("v0"),
+	     .mtu = 1500,
+	     .ol4 = 4,
+	     .ol6 = 6,
 	     .mac = {our_mac[0], our_mac[1], our_mac[2], our_mac[3], our_mac[4], our_mac[5]}},
 	    {.eth = FAR, .mtu = 1400},
 	};
-	struct dp_route_params p = {.port = port, .ports = PORTS - 1, .endpoints = 64, .addr = conf, .addrs = confs};
+	struct dp_route_params p = {
+	    .port = port, .ports = PORTS - 1, .endpoints = 64, .addr = conf, .addrs = confs};
 
-	/* The point-to-point link only where a test is about it: it would take what the kernel has no route for. */
+	/* The point-to-point link only where a test is about it: it would take what the kernel has
+	 * no route for. */
 	if (confs == 1)
 		p.ports = PORTS;
 	assert_int_equal(dp_route_open(&p), 0);
@@ -124,7 +130,8 @@ static void open_all(const struct sh_addr *conf, unsigned confs)
 
 static int setup(void **state)
 {
-	struct dp_table_cfg cfg = {.workers = 1, .backend = dp_srtp_backend_find("libsrtp2"), .wait = wait_nothing};
+	struct dp_table_cfg cfg = {
+	    .workers = 1, .backend = dp_srtp_backend_find("libsrtp2"), .wait = wait_nothing};
 	bool created;
 
 	snprintf(path, sizeof(path), "/tmp/route_test.%d", getpid());
@@ -188,7 +195,8 @@ static uint16_t fold(uint32_t s)
 static void a_neighbour(void **state)
 {
 	const struct dp_path *p = want(3, "10.9.0.1", "10.9.0.2");
-	static const uint8_t ip[] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 9, 0, 1, 10, 9, 0, 2};
+	static const uint8_t ip[] = {0x45, 0, 0,  0, 0, 0, 0x40, 0, 64, 17,
+	                             0,    0, 10, 9, 0, 1, 10,   9, 0,  2};
 	static const uint8_t udp[] = {0x27, 0x10, 0x13, 0x88, 0, 0, 0, 0};
 	const uint16_t *words = (const uint16_t *)(const void *)ip;
 
@@ -372,8 +380,9 @@ static void the_link_goes_down(void **state)
 
 static void read_mac(const char *text, uint8_t mac[6])
 {
-	assert_int_equal(sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
-	                        &mac[5]), 6);
+	assert_int_equal(sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2],
+	                        &mac[3], &mac[4], &mac[5]),
+	                 6);
 }
 
 static int build(void **state)
@@ -392,7 +401,9 @@ static int build(void **state)
 	close(ready[0]);
 	close(ready[1]);
 	run("ip link set lo up");
-	run("ip link add v0 address 02:00:00:00:00:01 type veth peer name v1 address 02:00:00:00:00:02 netns %d", peer);
+	run("ip link add v0 address 02:00:00:00:00:01 type veth peer name v1 address "
+	    "02:00:00:00:00:02 netns %d",
+	    peer);
 	read_mac("02:00:00:00:00:01", our_mac);
 	read_mac("02:00:00:00:00:02", peer_mac);
 	run("ip addr add 10.9.0.1/24 dev v0");
@@ -415,9 +426,17 @@ static int clean(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(addresses),        TEST(a_neighbour),          TEST(an_ipv6_neighbour), TEST(nobody_answers),
-	    TEST(gateways_come_and_go), TEST(many_share_a_hop), TEST(a_neighbour_dies),  TEST(over_lo),
-	    TEST(point_to_point),   TEST(odd_pairs),            TEST(the_link_goes_down),
+	    TEST(addresses),
+	    TEST(a_neighbour),
+	    TEST(an_ipv6_neighbour),
+	    TEST(nobody_answers),
+	    TEST(gateways_come_and_go),
+	    TEST(many_share_a_hop),
+	    TEST(a_neighbour_dies),
+	    TEST(over_lo),
+	    TEST(point_to_point),
+	    TEST(odd_pairs),
+	    TEST(the_link_goes_down),
 	};
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0) {

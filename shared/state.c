@@ -19,7 +19,8 @@ static uint64_t page_up(uint64_t n)
 /* The one layout for these counts. A mapping whose head says anything else is another build's. */
 static void layout(struct sh_state *head, uint32_t endpoints, uint32_t tracks, uint32_t subs)
 {
-	const uint32_t size[3] = {sizeof(struct sh_endpoint), sizeof(struct sh_track), sizeof(struct sh_sub)};
+	const uint32_t size[3] = {sizeof(struct sh_endpoint), sizeof(struct sh_track),
+	                          sizeof(struct sh_sub)};
 	const uint32_t count[3] = {endpoints, tracks, subs};
 	uint64_t at = page_up(sizeof(*head));
 
@@ -47,7 +48,8 @@ static bool counts_ok(const uint32_t count[3])
 	return true;
 }
 
-/* Reads and checks the head without mapping, so that a truncated file is an error and not a SIGBUS. */
+/* Reads and checks the head without mapping, so that a truncated file is an error and not a SIGBUS.
+ */
 static int read_head(int fd, struct sh_state *head)
 {
 	struct sh_state want = {0};
@@ -87,7 +89,8 @@ static int map(struct sh_slabs *out, int fd, const struct sh_state *shape, int p
 	return 0;
 }
 
-/* The lock says that a dataplane lives; it goes with the last descriptor, so a crash releases it. */
+/* The lock says that a dataplane lives; it goes with the last descriptor, so a crash releases it.
+ */
 static int lock(int fd)
 {
 	if (flock(fd, LOCK_EX | LOCK_NB))
@@ -95,7 +98,8 @@ static int lock(int fd)
 	return 0;
 }
 
-/* An existing file of our shape. -EPROTO: there is one, but of another shape or not ours to trust. */
+/* An existing file of our shape. -EPROTO: there is one, but of another shape or not ours to trust.
+ */
 static int reuse(struct sh_slabs *out, int fd, const struct sh_state *want)
 {
 	struct sh_state head;
@@ -137,7 +141,8 @@ static int fill(struct sh_slabs *out, int fd, struct sh_state *want)
 	return 0;
 }
 
-/* A new file takes the old one's name in one step: whoever still maps the old one keeps it whole. */
+/* A new file takes the old one's name in one step: whoever still maps the old one keeps it whole.
+ */
 static int replace(struct sh_slabs *out, const char *path, struct sh_state *want)
 {
 	char tmp[4096];

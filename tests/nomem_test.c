@@ -1,5 +1,5 @@
-/* Every allocation of these operations failing in turn: an error comes back, nothing leaks, and the next try works.
- * Run with libnth_alloc.so preloaded. */
+/* Every allocation of these operations failing in turn: an error comes back, nothing leaks, and the
+ * next try works. Run with libnth_alloc.so preloaded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,8 +47,10 @@ static void no_news(const char *text, void *arg)
 
 static int read_options(void)
 {
-	static const char yaml[] = "workers: 2\nnack: {delay: 3}\naddresses: [192.0.2.1, '2001:db8::1']\n"
-	                           "ports:\n- &a {kind: memif, socket: /run/m}\n- kind: 'null'\nlog: \"info,plane=debug\"\n";
+	static const char yaml[] =
+	    "workers: 2\nnack: {delay: 3}\naddresses: [192.0.2.1, '2001:db8::1']\n"
+	    "ports:\n- &a {kind: memif, socket: /run/m}\n- kind: 'null'\nlog: "
+	    "\"info,plane=debug\"\n";
 	static struct dp_conf conf;
 	struct sh_conf_reader r;
 
@@ -97,7 +99,8 @@ static int some_state(struct cp_plane *p)
 	struct sh_msg_endpoint_set em = sample_endpoint(e);
 	struct sh_msg_track_set tm = sample_track(t, e);
 	struct sh_msg_sub_set sm = sample_sub(s, t, e);
-	assert_int_equal(cp_plane_endpoint_set(p, &em), 0); // setting never fails for want of memory
+	assert_int_equal(cp_plane_endpoint_set(p, &em),
+	                 0); // setting never fails for want of memory
 	assert_int_equal(cp_plane_track_set(p, &tm), 0);
 	assert_int_equal(cp_plane_sub_set(p, &sm), 0);
 	cp_plane_flush(p);

@@ -4,8 +4,11 @@
 # first ones and the rest is spread evenly.
 set -eu
 library=$1 program=$2 runs=${3:-200}
-report=$(mktemp)
-trap 'rm -f "$report"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+chmod 711 "$scratch" # some tests become another user
+report=$scratch/report
+export TMPDIR="$scratch" # what a test that failed leaves there
 
 once() {
 	: >"$report"
@@ -13,11 +16,9 @@ once() {
 	timeout 30 env NTH_ALLOC="$1" NTH_ALLOC_REPORT="$report" LD_PRELOAD="$library" "$program" >"$report.out" 2>&1 || status=$?
 	if [ "$status" -ge 124 ]; then
 		tail -20 "$report.out"
-		rm -f "$report.out"
 		echo "$program: allocation $1 failing: exit status $status" >&2
 		exit 1
 	fi
-	rm -f "$report.out"
 }
 
 once 0

@@ -26,7 +26,7 @@
 enum {
 	DEADLINE_MS = 30000,
 	ALERTED_MS = 2000, // how long a peer that seems to have given up may still prove us wrong
-	FIRST_RETRANSMIT_US = 100000, // doubles each time (RFC 6347 §4.2.4.1 allows less than 1 s)
+	FIRST_RETRANSMIT_US = 200000, // doubles each time (RFC 6347 §4.2.4.1 allows less than 1 s)
 	LAST_RETRANSMIT_US = 4000000, // OpenSSL gives up after twelve: later than our deadline
 	RESETS_MAX = 32,              // refused ClientHellos
 	READS_MAX = 128,              // application records a datagram

@@ -65,13 +65,15 @@ static void answers(void **state)
 	    {"{\"command\":\"sorry\"}", "{\"ok\": false, \"error\": \"not today\"}"},
 	    {"{\"command\":\"gone\"}", "{\"ok\": false, \"error\": \"No such process\"}"},
 	    {"{\"command\":\"nothing\"}", "{\"ok\": false, \"error\": \"no such command\"}"},
-	    {"{\"command\":5}", "{\"ok\": false, \"error\": \"no \\\"command\\\" in the request\"}"},
+	    {"{\"command\":5}",
+	     "{\"ok\": false, \"error\": \"no \\\"command\\\" in the request\"}"},
 	    {"{}", "{\"ok\": false, \"error\": \"no \\\"command\\\" in the request\"}"},
 	    {"[]", "{\"ok\": false, \"error\": \"no \\\"command\\\" in the request\"}"},
 	    {"", "{\"ok\": false, \"error\": \"the request is not a JSON object\"}"},
 	    {"{\"command\":\"echo\",\"command\":\"echo\"}",
 	     "{\"ok\": false, \"error\": \"the request is not a JSON object\"}"},
-	    {"{\"command\":\"\xff\"}", "{\"ok\": false, \"error\": \"the request is not a JSON object\"}"},
+	    {"{\"command\":\"\xff\"}",
+	     "{\"ok\": false, \"error\": \"the request is not a JSON object\"}"},
 	};
 	struct cp_admin *a = make();
 
@@ -125,7 +127,8 @@ static char result[256];
 /* Runs beside the loop, as callstackctl would. */
 static void *client(void *arg)
 {
-	static const char two[] = "{\"command\":\"echo\",\"what\":1}\n{\"command\":\"big\"}\n{\"command\":\"echo\",\"what\":2}\n";
+	static const char two[] = "{\"command\":\"echo\",\"what\":1}\n{\"command\":\"big\"}\n{"
+	                          "\"command\":\"echo\",\"what\":2}\n";
 	char *flood = malloc(CP_ADMIN_LINE_MAX + 10);
 	int fd = dial(), other = dial(), rude = dial();
 	size_t bytes;

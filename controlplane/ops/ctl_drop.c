@@ -27,7 +27,8 @@ int ctl_drop_reasons(struct ctl *c)
 		if (!strcmp(c->argv[i], "--all")) {
 			all = true;
 			c->argc--;
-			memmove(c->argv + i, c->argv + i + 1, (size_t)(c->argc - i + 1) * sizeof(*c->argv));
+			memmove(c->argv + i, c->argv + i + 1,
+			        (size_t)(c->argc - i + 1) * sizeof(*c->argv));
 			break;
 		}
 	if (!ctl_words(c, 0, 0)) {
@@ -50,8 +51,9 @@ int ctl_drop_reasons(struct ctl *c)
 		if (info->kind != SH_STAT_KIND_DROP)
 			continue;
 		if (c->json)
-			json_array_append_new(reasons, json_pack("{s:s, s:I, s:s}", "reason", info->name, "packets",
-			                                         (json_int_t)n, "meaning", info->help));
+			json_array_append_new(
+			    reasons, json_pack("{s:s, s:I, s:s}", "reason", info->name, "packets",
+			                       (json_int_t)n, "meaning", info->help));
 		else if (n || all)
 			printf("%-20s %12llu  %s\n", info->name, (unsigned long long)n, info->help);
 	}

@@ -1,4 +1,5 @@
-/* For daemon_test.py: the mapping of a dataplane that saw some packets and is gone. make_state PATH */
+/* For daemon_test.py: the mapping of a dataplane that saw some packets and is gone. make_state PATH
+ */
 #include <stdio.h>
 #include "shared/state.h"
 

@@ -12,7 +12,8 @@
 
 static char dir[] = "/tmp/metrics_test_XXXXXX", path[64];
 
-/* The text format: every sample's family was declared before, once; names are legal; values are numbers. */
+/* The text format: every sample's family was declared before, once; names are legal; values are
+ * numbers. */
 static void check_format(char *text)
 {
 	char family[128] = "", *line, *save;
@@ -28,7 +29,9 @@ static void check_format(char *text)
 		if (sscanf(line, "# TYPE %127s %31s", name, kind) == 2) {
 			strcpy(family, name);
 			assert_true(!strcmp(kind, "counter") || !strcmp(kind, "gauge"));
-			assert_int_equal(!strcmp(kind, "counter"), strlen(name) > 6 && !strcmp(name + strlen(name) - 6, "_total"));
+			assert_int_equal(!strcmp(kind, "counter"),
+			                 strlen(name) > 6 &&
+			                     !strcmp(name + strlen(name) - 6, "_total"));
 			continue;
 		}
 		n = strcspn(line, "{ ");

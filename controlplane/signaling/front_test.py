@@ -120,6 +120,9 @@ async def static_files(s):
         etag = r.headers["etag"]
     async with s.get(BASE + "/", headers={"if-none-match": etag}) as r:
         assert r.status == 304 and not await r.read()
+        assert r.headers["content-security-policy"] == csp  # a browser's cache takes it over
+    async with s.get(BASE + "/api/v1/echo") as r:
+        assert "default-src 'none'" in r.headers["content-security-policy"]
     for path, kind in (("/assets/index-4f3a2b1c.js", "text/javascript"), ("/icon.svg", "image/svg+xml"),
                        ("/assets/style-deadbeef.css", "text/css"), ("/sound.wav", "audio/wav"),
                        ("/site.webmanifest", "application/manifest+json")):

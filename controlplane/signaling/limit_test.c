@@ -27,7 +27,8 @@ static void a_burst_then_one_at_a_time(void **state)
 	cp_limit_charge(l, "u", now + 2000 * MS);
 	assert_false(cp_limit_ok(l, "u", now + 3999 * MS));
 	assert_true(cp_limit_ok(l, "u", now + 60000 * MS));
-	/* never more than a burst, however long it was quiet, and clocks that go back are no gift */
+	/* never more than a burst, however long it was quiet, and clocks that go back are no gift
+	 */
 	for (int i = 0; i < 3; i++)
 		cp_limit_charge(l, "u", now + 9000000 * MS);
 	assert_false(cp_limit_ok(l, "u", now + 9000000 * MS));

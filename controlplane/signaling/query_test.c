@@ -39,7 +39,8 @@ static void decoding(void **state)
 		bool got = cp_query_get(t[i].query, t[i].name, buf, sizeof(buf));
 
 		if (got != (t[i].want != NULL) || (got && strcmp(buf, t[i].want) != 0))
-			fail_msg("row %zu: %s[%s] gave %s", i, t[i].query, t[i].name, got ? buf : "nothing");
+			fail_msg("row %zu: %s[%s] gave %s", i, t[i].query, t[i].name,
+			         got ? buf : "nothing");
 		if (!got)
 			assert_string_equal(buf, "");
 	}

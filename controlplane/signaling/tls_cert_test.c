@@ -90,14 +90,18 @@ static void given(void **state)
 
 	snprintf(other, sizeof(other), "%s/other.key", dir);
 	snprintf(cmd, sizeof(cmd),
-	         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=theirs -days 1 "
-	         "-keyout %s -out %s 2>/dev/null", key, cert);
+	         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "
+	         "/CN=theirs -days 1 "
+	         "-keyout %s -out %s 2>/dev/null",
+	         key, cert);
 	run(cmd);
 	s = serial();
 	assert_int_equal(ensure(names, 1), 0);
 	assert_int_equal(serial(), s);
 	/* wrong key */
-	snprintf(cmd, sizeof(cmd), "cp %s %s && openssl ecparam -name prime256v1 -genkey -noout -out %s", key, other, key);
+	snprintf(cmd, sizeof(cmd),
+	         "cp %s %s && openssl ecparam -name prime256v1 -genkey -noout -out %s", key, other,
+	         key);
 	run(cmd);
 	assert_int_equal(ensure(NULL, 0), -EINVAL);
 	assert_non_null(strstr(why, "not the key of"));
@@ -119,8 +123,9 @@ static void given(void **state)
 
 static void cannot_be_written(void **state)
 {
-	assert_int_not_equal(cp_tls_ensure_certificate("/proc/nonexistent/c", "/proc/nonexistent/k", NULL, 0, why,
-	                                               sizeof(why)), 0);
+	assert_int_not_equal(cp_tls_ensure_certificate("/proc/nonexistent/c", "/proc/nonexistent/k",
+	                                               NULL, 0, why, sizeof(why)),
+	                     0);
 	assert_non_null(strstr(why, "/proc/nonexistent/k"));
 }
 

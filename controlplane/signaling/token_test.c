@@ -29,7 +29,8 @@ static void base64url(char *out, const void *data, size_t len)
 	out[n] = '\0';
 }
 
-/* A token of any header and claims, signed with our key by HMAC of that hash: independent of libjwt. */
+/* A token of any header and claims, signed with our key by HMAC of that hash: independent of
+ * libjwt. */
 static char *forge(const char *head, const char *claims, const EVP_MD *md)
 {
 	static char out[8192];
@@ -55,7 +56,8 @@ static char *forge(const char *head, const char *claims, const EVP_MD *md)
 
 static void round_trip(void **state)
 {
-	const struct cp_token t = {.sub = "alice@x.org", .room = "r-1", .name = "Al\xc3\xad", .iat = NOW, .exp = NOW + 60};
+	const struct cp_token t = {
+	    .sub = "alice@x.org", .room = "r-1", .name = "Al\xc3\xad", .iat = NOW, .exp = NOW + 60};
 	struct cp_token u;
 	char *text;
 
@@ -143,22 +145,32 @@ static void forgeries(void **state)
 	    {HS256, "{\"sub\":\"a\",\"iat\":1700000060,\"exp\":1700000060}", 256, -EBADMSG},
 	    {HS256, "{\"sub\":\"a\",\"iat\":1600000000,\"exp\":1600000060}", 256, -ETIME},
 	    {HS256, "{\"sub\":\"a\",\"iat\":1800000000,\"exp\":1900000060}", 256, -ETIME},
-	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"nbf\":1700000050}", 256, -ETIME},
-	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"nbf\":\"x\"}", 256, -EBADMSG},
-	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":\"a/b\"}", 256, -EBADMSG},
-	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":1}", 256, -EBADMSG},
-	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":{}}", 256, -EBADMSG},
-	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":\"ok\"}", 256, 0},
+	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"nbf\":1700000050}", 256,
+	     -ETIME},
+	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"nbf\":\"x\"}", 256,
+	     -EBADMSG},
+	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":\"a/b\"}", 256,
+	     -EBADMSG},
+	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":1}", 256,
+	     -EBADMSG},
+	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":{}}", 256,
+	     -EBADMSG},
+	    {HS256, "{\"sub\":\"a\",\"iat\":1700000000,\"exp\":1700000060,\"room\":\"ok\"}", 256,
+	     0},
 	    {HS256, "[]", 256, -EACCES},
 	    {HS256, "{", 256, -EACCES},
 	};
 	struct cp_token u;
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		const EVP_MD *md = t[i].md == 512 ? EVP_sha512() : t[i].md == 384 ? EVP_sha384() : t[i].md ? sha256 : NULL;
+		const EVP_MD *md = t[i].md == 512   ? EVP_sha512()
+		                   : t[i].md == 384 ? EVP_sha384()
+		                   : t[i].md        ? sha256
+		                                    : NULL;
 		int got = cp_token_verify(&u, &key, forge(t[i].head, t[i].claims, md), NOW);
 
-		/* libjwt has one error for all that it refuses: which of ours it became is not the point */
+		/* libjwt has one error for all that it refuses: which of ours it became is not the
+		 * point */
 		if (!got != !t[i].want || (t[i].want == -ETIME && got != -ETIME))
 			fail_msg("row %zu: %d, expected %d", i, got, t[i].want);
 	}
@@ -169,8 +181,16 @@ static void forgeries(void **state)
 
 static void shapes(void **state)
 {
-	static const char *const t[] = {"", ".", "..", "...", "a.b.c", "eyJhbGciOiJIUzI1NiJ9", "eyJhbGciOiJIUzI1NiJ9.",
-	                                "eyJhbGciOiJIUzI1NiJ9..", "=.=.=", "eyJhbGciOiJIUzI1NiJ9=.e30.x"};
+	static const char *const t[] = {"",
+	                                ".",
+	                                "..",
+	                                "...",
+	                                "a.b.c",
+	                                "eyJhbGciOiJIUzI1NiJ9",
+	                                "eyJhbGciOiJIUzI1NiJ9.",
+	                                "eyJhbGciOiJIUzI1NiJ9..",
+	                                "=.=.=",
+	                                "eyJhbGciOiJIUzI1NiJ9=.e30.x"};
 	struct cp_token u;
 	char *big = malloc(CP_TOKEN_MAX + 2);
 

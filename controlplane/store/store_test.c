@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "controlplane/loop.h"
 #include "controlplane/store/password.h"
@@ -113,7 +114,8 @@ static void passwords(void **state)
 	assert_int_equal(cp_store_user_verify(store, "alice", "", &u), -EACCES);
 	assert_int_equal(cp_store_user_verify(store, "nobody", "p\xc3\xa4ss word", &u), -EACCES);
 	assert_int_equal(cp_store_user_verify(store, "1001", "p\xc3\xa4ss word", &u), -EACCES);
-	assert_int_equal(cp_store_user_verify(store, "", "nobody's", &u), -EACCES); // the decoy is nobody's
+	assert_int_equal(cp_store_user_verify(store, "", "nobody's", &u),
+	                 -EACCES); // the decoy is nobody's
 	assert_string_equal(u.name, "untouched");
 	assert_int_equal(cp_store_user_verify(store, "alice", "p\xc3\xa4ss word", &u), 0);
 	assert_string_equal(u.name, "alice");
@@ -124,16 +126,25 @@ static void passwords(void **state)
 	assert_int_equal(cp_store_user_set_password(store, "alice", ""), -EINVAL);
 }
 
+/* CPU of this thread: the machine may be busy with other tests. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static uint64_t time_of(const char *name)
 {
 	uint64_t best = UINT64_MAX;
 	struct cp_user u;
 
 	for (int i = 0; i < 7; i++) {
-		uint64_t t = cp_now_ns();
+		uint64_t t = cpu_ns();
 
 		assert_int_equal(cp_store_user_verify(store, name, "wrong", &u), -EACCES);
-		t = cp_now_ns() - t;
+		t = cpu_ns() - t;
 		best = t < best ? t : best;
 	}
 	return best;
@@ -146,8 +157,9 @@ static void unknown_users_cost_the_same(void **state)
 	assert_int_equal(add("alice", "", "a"), 0);
 	known = time_of("alice");
 	unknown = time_of("nobody");
-	print_message("verify: known %.1f ms, unknown %.1f ms\n", (double)known / 1e6, (double)unknown / 1e6);
-	assert_in_range(unknown * 100 / known, 60, 170);
+	print_message("verify: known %.1f ms, unknown %.1f ms\n", (double)known / 1e6,
+	              (double)unknown / 1e6);
+	assert_in_range(unknown * 100 / known, 40, 250); // without the decoy it would be 0
 }
 
 static void hashes(void **state)
@@ -258,8 +270,11 @@ static void asynchronous(void **state)
 	cp_timer_start(ticker, 0);
 	assert_int_equal(cp_store_user_verify_async(store, "alice", "pw", on_user, (void *)0), 0);
 	assert_int_equal(cp_store_user_verify_async(store, "alice", "no", on_user, (void *)1), 0);
-	assert_int_equal(cp_store_user_verify_async(store, "nobody-by-this-name-of-more-than-sixty-four-characters-or-so-it-is",
-	                                            "pw", on_user, (void *)2), 0);
+	assert_int_equal(cp_store_user_verify_async(
+	                     store,
+	                     "nobody-by-this-name-of-more-than-sixty-four-characters-or-so-it-is",
+	                     "pw", on_user, (void *)2),
+	                 0);
 	assert_int_equal(cp_store_user_list_async(store, on_list, NULL), 0);
 	assert_int_equal(count, 0);
 	assert_int_equal(cp_loop_run(), 0);
@@ -284,8 +299,15 @@ static void asynchronous(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(users), T(taken), T(invalid), T(passwords), T(unknown_users_cost_the_same), T(hashes),
-	    T(what_the_disk_has), T(opening), T(asynchronous),
+	    T(users),
+	    T(taken),
+	    T(invalid),
+	    T(passwords),
+	    T(unknown_users_cost_the_same),
+	    T(hashes),
+	    T(what_the_disk_has),
+	    T(opening),
+	    T(asynchronous),
 	};
 	char cmd[80];
 	int err;

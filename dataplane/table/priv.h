@@ -35,11 +35,11 @@ struct table {
 	struct dp_table_cfg cfg;
 	uint32_t count[DP_KINDS];
 	/* indexes — control: rw, workers: ro */
-	struct dp_lists fan; // list = track * workers + worker
-	struct dp_lists tracks, subs; // of an endpoint
-	struct dp_lists owned;        // endpoints of a worker
-	struct dp_chain ufrag;        // node = endpoint
-	struct dp_chain ssrc;         // node = 2 * sub + (1: RTX)
+	struct dp_lists fan;              // list = track * workers + worker
+	struct dp_lists tracks, subs;     // of an endpoint
+	struct dp_lists owned;            // endpoints of a worker
+	struct dp_chain ufrag;            // node = endpoint
+	struct dp_chain ssrc;             // node = 2 * sub + (1: RTX)
 	struct dp_srtp_session **session; // by endpoint
 	struct dp_path **path;            // by endpoint
 	uint8_t *keyframe;                // by track; any worker: or, owner: exchange
@@ -85,7 +85,8 @@ void session_publish(uint32_t endpoint, struct dp_srtp_session *s);
 void path_unpublish(uint32_t endpoint);
 
 int overlay_touch(enum dp_kind kind, uint32_t index, uint32_t record, struct overlay **out);
-/* stage.c: what the transaction makes of an entry. Live by id (generation included); *set is its config. */
+/* stage.c: what the transaction makes of an entry. Live by id (generation included); *set is its
+ * config. */
 bool view_endpoint(sh_id id, const struct sh_msg_endpoint_set **set);
 bool view_track(sh_id id, const struct sh_msg_track_set **set);
 bool view_sub(sh_id id, const struct sh_msg_sub_set **set);
@@ -97,6 +98,9 @@ static inline struct overlay *over(enum dp_kind kind, uint32_t index)
 
 	return o->serial == dp_tb.serial ? o : NULL;
 }
+
+/* unique.c: 0 or -errno with the record at fault. */
+int check_unique(uint32_t *record);
 
 /* apply.c: 0 or -errno with the record at fault; nothing was changed then. */
 int apply(uint32_t *record);

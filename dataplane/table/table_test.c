@@ -1,5 +1,6 @@
-/* Transactions onto slabs: what is accepted, refused, replayed, taken over after a crash, and undone when memory runs out.
- * There is no worker: the ops that owners would do are done where control waits for them. */
+/* Transactions onto slabs: what is accepted, refused, replayed, taken over after a crash, and
+ * undone when memory runs out. There is no worker: the ops that owners would do are done where
+ * control waits for them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -159,7 +160,8 @@ static int commit(bool full)
 
 static struct sh_msg_endpoint_set endpoint_of(sh_id id, unsigned worker, const char *ufrag)
 {
-	struct sh_msg_endpoint_set m = {.id = id, .worker = (uint8_t)worker, .pwd_len = 24, .rtcp_ssrc = id + 1};
+	struct sh_msg_endpoint_set m = {
+	    .id = id, .worker = (uint8_t)worker, .pwd_len = 24, .rtcp_ssrc = id + 1};
 
 	m.ufrag_len = (uint8_t)strlen(ufrag);
 	memcpy(m.ufrag, ufrag, m.ufrag_len);
@@ -194,13 +196,15 @@ static void keys(sh_id id, uint8_t seed)
 
 static void track_flags(sh_id id, sh_id ep, uint8_t flags)
 {
-	struct sh_msg_track_set m = {.id = id, .endpoint = ep, .kind = SH_KIND_AUDIO, .layers = 1, .flags = flags};
+	struct sh_msg_track_set m = {
+	    .id = id, .endpoint = ep, .kind = SH_KIND_AUDIO, .layers = 1, .flags = flags};
 
 	m.mid_len = 1;
 	m.mid[0] = '0';
 	for (unsigned i = 0; i < SH_MAX_PTS; i++)
 		m.pt[i] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
-	m.pt[0] = (struct sh_track_pt){.pt = 111, .codec = SH_CODEC_OPUS, .apt_slot = 255, .clock_hz = 48000};
+	m.pt[0] = (struct sh_track_pt){
+	    .pt = 111, .codec = SH_CODEC_OPUS, .apt_slot = 255, .clock_hz = 48000};
 	record(SH_MSG_TRACK_SET, &m, sizeof(m));
 }
 
@@ -211,7 +215,8 @@ static void track(sh_id id, sh_id ep)
 
 static void sub_ssrc(sh_id id, sh_id tr, sh_id ep, uint32_t ssrc, uint32_t rtx)
 {
-	struct sh_msg_sub_set m = {.id = id, .track = tr, .endpoint = ep, .ssrc = ssrc, .rtx_ssrc = rtx};
+	struct sh_msg_sub_set m = {
+	    .id = id, .track = tr, .endpoint = ep, .ssrc = ssrc, .rtx_ssrc = rtx};
 
 	memset(m.pt, 255, sizeof(m.pt));
 	m.pt[0] = 96;
@@ -279,7 +284,8 @@ static void assert_consistent(void)
 		if (dp_slabs.track[i].state != SH_LIVE)
 			continue;
 		n[1]++;
-		assert_true(in_list(dp_endpoint_tracks(SH_ID_INDEX(dp_slabs.track[i].set.endpoint)), i));
+		assert_true(
+		    in_list(dp_endpoint_tracks(SH_ID_INDEX(dp_slabs.track[i].set.endpoint)), i));
 	}
 	for (uint32_t i = 0; i < SUBS; i++) {
 		const struct sh_msg_sub_set *s = &dp_slabs.sub[i].set;
@@ -291,7 +297,8 @@ static void assert_consistent(void)
 		assert_int_equal(dp_slabs.endpoint[ep].set.id, s->endpoint);
 		assert_int_equal(dp_slabs.track[SH_ID_INDEX(s->track)].set.id, s->track);
 		assert_true(in_list(dp_endpoint_subs(ep), i));
-		assert_true(in_list(dp_fanout(SH_ID_INDEX(s->track), dp_slabs.endpoint[ep].set.worker), i));
+		assert_true(
+		    in_list(dp_fanout(SH_ID_INDEX(s->track), dp_slabs.endpoint[ep].set.worker), i));
 		assert_int_equal(dp_sub_by_ssrc(ep, s->ssrc, &rtx), i);
 		assert_false(rtx);
 		if (s->rtx_ssrc) {
@@ -680,7 +687,8 @@ static void full_replay(void **state)
 	fan = dp_fanout(0, 1);
 	dp_slabs.endpoint[0].rx_packets = 1234;
 	memcpy(before, &dp_slabs.endpoint[0], sizeof(struct sh_endpoint));
-	/* The new daemon says the call again, knows nothing of endpoint 2, and something else of slot 3. */
+	/* The new daemon says the call again, knows nothing of endpoint 2, and something else of
+	 * slot 3. */
 	begin();
 	endpoint(E(0, 1), 0, "aaaa");
 	keys(E(0, 1), 10);
@@ -738,11 +746,13 @@ static void taken_over(void **state)
 	dp_table_free();
 	sh_slabs_close(&dp_slabs);
 	{
-		struct dp_table_cfg cfg = {
-		    .workers = WORKERS, .backend = dp_srtp_backend_find("libsrtp2"), .wait = do_ops};
+		struct dp_table_cfg cfg = {.workers = WORKERS,
+		                           .backend = dp_srtp_backend_find("libsrtp2"),
+		                           .wait = do_ops};
 		bool created;
 
-		assert_int_equal(sh_slabs_create(&dp_slabs, path, ENDPOINTS, TRACKS, SUBS, &created), 0);
+		assert_int_equal(
+		    sh_slabs_create(&dp_slabs, path, ENDPOINTS, TRACKS, SUBS, &created), 0);
 		assert_false(created);
 		assert_int_equal(dp_table_init(&cfg), 0);
 		assert_int_equal(dp_table_rebuild(&r), 0);
@@ -795,7 +805,8 @@ static void tuples(void **state)
 			/* At most those whose address another one took. */
 			for (unsigned k = 0; k < ENDPOINTS; k++)
 				assert_true(dp_slabs.endpoint[k].remote.port != b.port || k != i ||
-				            dp_slabs.endpoint[k].remote.family == 0 || a.port != b.port);
+				            dp_slabs.endpoint[k].remote.family == 0 ||
+				            a.port != b.port);
 		}
 	}
 	a.port = 777;
@@ -851,7 +862,8 @@ static void a_room(void **state)
 	assert_consistent();
 }
 
-/* Whichever allocation fails, a transaction is applied whole or not at all, and the next one works. */
+/* Whichever allocation fails, a transaction is applied whole or not at all, and the next one works.
+ */
 static void out_of_memory(void **state)
 {
 	unsigned applied = 0, refused = 0;
@@ -905,13 +917,20 @@ static void key_frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(a_call_comes_and_goes), TEST(nothing_is_wiped_before_its_owner_forgot_it),
-	    TEST(refusals),              TEST(counts_and_order),
-	    TEST(removal_is_idempotent), TEST(a_slot_is_filled_again),
-	    TEST(changes_in_place),      TEST(new_keys),
-	    TEST(full_replay),           TEST(taken_over),
-	    TEST(tuples),                TEST(a_room),
-	    TEST(out_of_memory),         TEST(key_frames),
+	    TEST(a_call_comes_and_goes),
+	    TEST(nothing_is_wiped_before_its_owner_forgot_it),
+	    TEST(refusals),
+	    TEST(counts_and_order),
+	    TEST(removal_is_idempotent),
+	    TEST(a_slot_is_filled_again),
+	    TEST(changes_in_place),
+	    TEST(new_keys),
+	    TEST(full_replay),
+	    TEST(taken_over),
+	    TEST(tuples),
+	    TEST(a_room),
+	    TEST(out_of_memory),
+	    TEST(key_frames),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);

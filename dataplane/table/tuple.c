@@ -1,5 +1,6 @@
-/* Nominated 5-tuples of a worker's endpoints: an open-addressing table that only this worker touches once it runs.
- * The local address is not part of the key: the worker's UDP port is, by being the worker. */
+/* Nominated 5-tuples of a worker's endpoints: an open-addressing table that only this worker
+ * touches once it runs. The local address is not part of the key: the worker's UDP port is, by
+ * being the worker. */
 #include "dataplane/table/priv.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -115,7 +116,8 @@ int dp_endpoint_by_tuple(struct dp_worker *w, const struct sh_addr *remote)
 	return (int)(e->endpoint - 1);
 }
 
-/* Removes the entry of the endpoint's present remote, unless another endpoint took that address over. */
+/* Removes the entry of the endpoint's present remote, unless another endpoint took that address
+ * over. */
 static void unlink_remote(struct tuples *t, uint32_t endpoint)
 {
 	const struct sh_addr *remote = &dp_slabs.endpoint[endpoint].remote;

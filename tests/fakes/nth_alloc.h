@@ -1,6 +1,7 @@
-/* Memory that runs out once: preloaded (LD_PRELOAD=libnth_alloc.so), the n-th allocation fails, and only it. With
- * NTH_ALLOC=n that is the n-th of the run; a test can also say it itself, with these (weak: NULL when not
- * preloaded). cmocka's own allocations and the loader's never fail and are not counted. */
+/* Memory that runs out once: preloaded (LD_PRELOAD=libnth_alloc.so), the n-th allocation fails, and
+ * only it. With NTH_ALLOC=n that is the n-th of the run; a test can also say it itself, with these
+ * (weak: NULL when not preloaded). cmocka's own allocations and the loader's never fail and are not
+ * counted. */
 #pragma once
 
 /* The n-th allocation from now fails; 0: none. Counting starts anew. */

@@ -1,7 +1,8 @@
-/* The dataplane's receiver of commands, over a ring that the fuzzer writes: records of any type, flags and length, or
- * ring memory as it comes. Input: a mode byte, then records of {type, flags, length (2)} and body; a length of 0xffff
- * stands for the type's own. After each record what must always hold is looked at, and the owners' work is done.
- * A hello is sent first unless mode says otherwise. */
+/* The dataplane's receiver of commands, over a ring that the fuzzer writes: records of any type,
+ * flags and length, or ring memory as it comes. Input: a mode byte, then records of {type, flags,
+ * length (2)} and body; a length of 0xffff stands for the type's own. After each record what must
+ * always hold is looked at, and the owners' work is done. A hello is sent first unless mode says
+ * otherwise. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -213,7 +214,8 @@ static void raw_ring(struct dp_command *c, unsigned mode, const uint8_t *data, s
 
 static void start(void)
 {
-	struct dp_table_cfg cfg = {.workers = WORKERS, .backend = dp_srtp_backend_find("libsrtp2"), .wait = do_ops};
+	struct dp_table_cfg cfg = {
+	    .workers = WORKERS, .backend = dp_srtp_backend_find("libsrtp2"), .wait = do_ops};
 	char path[64];
 	bool created;
 
@@ -246,7 +248,8 @@ static void empty(struct dp_command *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct dp_command_h h = {.hello = hello, .reply = reply, .inject = inject, .applied = applied};
+	static const struct dp_command_h h = {
+	    .hello = hello, .reply = reply, .inject = inject, .applied = applied};
 	static bool started;
 	struct sh_msg_c_hello m = {.version = SH_MSG_VERSION, .pid = 1, .epoch = 5};
 	struct dp_command c;
@@ -259,7 +262,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(ring_mem, 0, sizeof(ring_mem));
 	memset(event_mem, 0, sizeof(event_mem));
-	require(sh_ring_attach(&in, ring_mem, CAPACITY) == 0 && sh_ring_attach(&out, ring_mem, CAPACITY) == 0);
+	require(sh_ring_attach(&in, ring_mem, CAPACITY) == 0 &&
+	        sh_ring_attach(&out, ring_mem, CAPACITY) == 0);
 	require(sh_ring_attach(&events, event_mem, CAPACITY) == 0 &&
 	        sh_ring_attach(&daemon_events, event_mem, CAPACITY) == 0);
 	mode = data[0];

@@ -1,5 +1,5 @@
-/* YAML of anybody's making into both tables; and what is accepted prints as YAML that reads back as the same.
- * First byte: which table (bit 0), file or --set (bit 1). */
+/* YAML of anybody's making into both tables; and what is accepted prints as YAML that reads back as
+ * the same. First byte: which table (bit 0), file or --set (bit 1). */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +23,8 @@ static void reads_back(const struct sh_conf *c, const void *conf, void *again)
 		return;
 	sh_conf_print(c, conf, f);
 	fclose(f);
-	if (sh_conf_begin(&r, c, again, ignore, NULL) || sh_conf_load_text(&r, "p", text, len) || sh_conf_end(&r) ||
-	    memcmp(conf, again, c->size))
+	if (sh_conf_begin(&r, c, again, ignore, NULL) || sh_conf_load_text(&r, "p", text, len) ||
+	    sh_conf_end(&r) || memcmp(conf, again, c->size))
 		abort();
 	free(text);
 }

@@ -1,4 +1,5 @@
-/* Query strings and UTF-8. Input: name, NUL, query. What a decoder takes must be the same after encoding it again. */
+/* Query strings and UTF-8. Input: name, NUL, query. What a decoder takes must be the same after
+ * encoding it again. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = cp_percent_encode(again, 0, 3 * size + 8, name, name_len, "");
 		require(n != (size_t)-1);
 		again[n++] = '=';
-		require(cp_percent_encode(again, n, 3 * size + 8, value, strlen(value), "") != (size_t)-1);
-		require(cp_query_get(again, name, second, sizeof(second)) && !strcmp(value, second));
-		require(cp_query_get(query, name, tight, sizeof(tight)) == (strlen(value) < sizeof(tight)));
+		require(cp_percent_encode(again, n, 3 * size + 8, value, strlen(value), "") !=
+		        (size_t)-1);
+		require(cp_query_get(again, name, second, sizeof(second)) &&
+		        !strcmp(value, second));
+		require(cp_query_get(query, name, tight, sizeof(tight)) ==
+		        (strlen(value) < sizeof(tight)));
 	} else {
 		require(value[0] == '\0');
 	}

@@ -1,6 +1,7 @@
-/* Every message, as bytes of the peer's choice, into the shape check and into the daemon's receiver.
- * Input: any number of records: type (1 byte), length (2 bytes, little-endian), body. A first type byte of 0xff starts
- * before the hello; otherwise the plane is up, with one endpoint, track and subscription of known ids. */
+/* Every message, as bytes of the peer's choice, into the shape check and into the daemon's
+ * receiver. Input: any number of records: type (1 byte), length (2 bytes, little-endian), body. A
+ * first type byte of 0xff starts before the hello; otherwise the plane is up, with one endpoint,
+ * track and subscription of known ids. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* Hostile ring memory into the reader, and a hostile tail into the writer. Input: 8 bytes head, 8 bytes tail, 2 bytes
- * reader's position / 8, then the ring's bytes, repeated to fill it. Behind the ring is nothing. */
+/* Hostile ring memory into the reader, and a hostile tail into the writer. Input: 8 bytes head, 8
+ * bytes tail, 2 bytes reader's position / 8, then the ring's bytes, repeated to fill it. Behind the
+ * ring is nothing. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

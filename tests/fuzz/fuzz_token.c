@@ -1,4 +1,5 @@
-/* Tokens of any shape against a key. Nothing that was not signed with it may pass, and our own always does. */
+/* Tokens of any shape against a key. Nothing that was not signed with it may pass, and our own
+ * always does. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@ static void require(int truth)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct cp_token_key key = {.bytes = "a key that no input of a fuzzer guesses", .len = 40};
+	static const struct cp_token_key key = {.bytes = "a key that no input of a fuzzer guesses",
+	                                        .len = 40};
 	struct cp_token t = {.sub = "fuzz", .iat = 1000, .exp = 2000}, u;
 	char *text = malloc(size + 1), *own = NULL;
 	size_t n = size < 64 ? size : 64;
