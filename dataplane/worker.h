@@ -119,6 +119,8 @@ void dp_tuple_clear(struct dp_worker *w, uint32_t endpoint);
 struct dp_srtp_session *dp_session(uint32_t endpoint);
 /* Path towards an endpoint's nominated remote; NULL until the control thread resolved it. */
 const struct dp_path *dp_path(uint32_t endpoint);
+/* Brings near what the two above look at. */
+void dp_endpoint_prefetch(uint32_t endpoint);
 /* Subscribers of a track on worker w (NULL: none) and the set of workers that have some. */
 const struct dp_fanout *dp_fanout(uint32_t track, unsigned worker);
 uint32_t dp_fanout_workers(uint32_t track); // bit w

@@ -35,7 +35,10 @@ struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 {
 	struct dp_ep_rt *r = &dp_node(w)->ep[index];
 
-	*r = (struct dp_ep_rt){.id = dp_slabs.endpoint[index].set.id};
+	*r = (struct dp_ep_rt){
+		.id = dp_slabs.endpoint[index].set.id,
+		.twcc_seq = dp_slabs.endpoint[index].twcc_tx_seq,
+	};
 	return r;
 }
 

@@ -154,12 +154,13 @@ static void prefetch_sub(struct dp_worker *w, uint32_t sub)
 	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
 }
 
-static void prefetch_endpoint(uint32_t sub)
+/* For the nodes behind. */
+static void prefetch_endpoint(struct dp_worker *w, uint32_t sub)
 {
-	const struct sh_endpoint *e =
-		&dp_slabs.endpoint[SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint)];
+	uint32_t endpoint = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
 
-	rte_prefetch0(&e->tx_packets); // for rewrite and tx
+	rte_prefetch0(&dp_node(w)->ep[endpoint]);
+	dp_endpoint_prefetch(endpoint);
 }
 
 /* Subscribers of one plaintext, as far as the chunk has room. */
@@ -175,7 +176,7 @@ static void choose_some(struct dp_worker *w, struct dp_pending *q, struct chunk 
 		if (q->at + 2 * AHEAD < list->n)
 			prefetch_sub(w, list->sub[q->at + 2 * AHEAD]);
 		if (q->at + AHEAD < list->n)
-			prefetch_endpoint(list->sub[q->at + AHEAD]);
+			prefetch_endpoint(w, list->sub[q->at + AHEAD]);
 		if (!choose(w, q, p, sub, &c->flags[c->n]))
 			continue;
 		if (!q->kept && (dp_slabs.sub[sub].set.flags & SH_SUB_NACK)) {

@@ -68,13 +68,16 @@ struct dp_sub_rt {
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
 
 struct dp_ep_rt {
+	/* for every packet sent, so kept out of the slab; the timers' walk brings it there */
+	uint64_t tx_packets, tx_bytes; // not counted there yet
+	uint32_t twcc_seq;             // next transport-wide number
 	sh_id id;
 	uint32_t dtls_tokens;
 	uint64_t dtls_at_ns;
 	uint64_t report_at_ns;  // next compound; 0: not scheduled
 	uint32_t report_cursor; // next subscription to report on, when one compound does not hold all
 	struct dp_ice ice;
-};
+} __rte_cache_aligned;
 
 enum { DP_RETIRED = 4, DP_NO_ENTRY = UINT32_MAX };
 struct dp_retired {

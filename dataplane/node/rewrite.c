@@ -95,7 +95,6 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
-	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
 	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
 	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
@@ -122,7 +121,7 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 		.exts_buf = in,
 	};
 	if (r->tmpl.twcc_at)
-		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
+		out.twcc_seq = (uint16_t)dp_node(w)->ep[p->endpoint].twcc_seq++;
 	len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
 	if (len < 0)
 		return SH_STAT_drop_too_long;
@@ -138,6 +137,16 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	return 0;
 }
 
+/* Where the header goes, and the path that tx puts in front of it. */
+static void prefetch(struct rte_mbuf *m)
+{
+	const char *path = (const char *)dp_path(dp_pkt(m)->endpoint);
+
+	rte_prefetch0((char *)m->buf_addr + DP_HEADROOM);
+	rte_prefetch0(path);
+	rte_prefetch0(path + RTE_CACHE_LINE_SIZE);
+}
+
 static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
@@ -149,8 +158,7 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 		unsigned why;
 
 		if (i + DP_AHEAD < nb)
-			rte_prefetch0((char *)((struct rte_mbuf *)objs[i + DP_AHEAD])->buf_addr +
-			              DP_HEADROOM);
+			prefetch(objs[i + DP_AHEAD]);
 		why = rewrite_one(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);

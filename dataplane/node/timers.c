@@ -42,6 +42,13 @@ static void visit_endpoint(struct dp_worker *w, uint32_t index)
 
 	if (!dp_live(&e->state))
 		return;
+	if (r->tx_packets) {
+		e->tx_packets += r->tx_packets;
+		e->tx_bytes += r->tx_bytes;
+		e->twcc_tx_seq = r->twcc_seq;
+		r->tx_packets = 0;
+		r->tx_bytes = 0;
+	}
 	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000))) {
 		stop_sending(w, index);
 		dp_notify(w, DP_NOTE_ICE, index);

@@ -50,7 +50,7 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	const struct dp_path *path = dp_path(p->endpoint);
-	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
+	struct dp_ep_rt *r = &dp_node(w)->ep[p->endpoint];
 
 	if (unlikely(!path || !path->routed)) {
 		DP_DROP(w, no_route, m);
@@ -68,8 +68,8 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 		DP_DROP(w, too_long, m);
 		return false;
 	}
-	e->tx_packets++;
-	e->tx_bytes += m->data_len;
+	r->tx_packets++;
+	r->tx_bytes += m->data_len;
 	DP_COUNT(w, tx_bytes, m->data_len);
 	m->data_off -= path->len;
 	m->data_len += path->len;
@@ -90,15 +90,6 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 	for (uint16_t i = 0; i < nb; i++) {
 		struct rte_mbuf *m = objs[i];
 
-		if (i + DP_AHEAD < nb) {
-			const struct dp_pkt *next = dp_pkt(objs[i + DP_AHEAD]);
-			const char *path = next->flags & DP_PKT_FRAMED
-			                           ? NULL
-			                           : (const char *)dp_path(next->endpoint);
-
-			rte_prefetch0(path);
-			rte_prefetch0(path + RTE_CACHE_LINE_SIZE);
-		}
 		if (dp_pkt(m)->flags & DP_PKT_FRAMED)
 			fill_in(m, 0);
 		else if (!encapsulate(w, m))

@@ -195,6 +195,12 @@ const struct dp_path *dp_path(uint32_t endpoint)
 	return __atomic_load_n(&dp_tb.path[endpoint], __ATOMIC_CONSUME);
 }
 
+void dp_endpoint_prefetch(uint32_t endpoint)
+{
+	__builtin_prefetch(&dp_tb.session[endpoint]);
+	__builtin_prefetch(&dp_tb.path[endpoint]);
+}
+
 struct path_block {
 	struct dp_garbage link;
 	struct dp_path path;
