@@ -1,16 +1,16 @@
 #include "shared/state.h"
 #include <errno.h>
-#include <sys/vfs.h>
-#include <stdlib.h>
-#include <linux/magic.h>
-#include <limits.h>
 #include <fcntl.h>
+#include <linux/limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { PAGE = 4096 };
