@@ -385,11 +385,17 @@ static void all_restarts(void **state)
 	assert_int_equal(world_counts().endpoints, 0);
 	json_decref(a.frames);
 	json_decref(b.frames);
-	o = resume(&a, secret, 1);
-	json_decref(o);
+	/* The events that said so went unheard. */
+	json_decref(resume(&a, secret, 1));
 	json_decref(resume(&b, secret_b, 1));
-	conn_forget(&a);
-	conn_forget(&b);
+	o = conn_event(&a, "media_reset");
+	assert_string_equal(text_at(o, "target"), "publish");
+	json_decref(o);
+	o = conn_event(&b, "media_reset");
+	assert_string_equal(text_at(o, "target"), "subscribe");
+	json_decref(o);
+	conn_silent(&a);
+	conn_silent(&b);
 	conn_publish(&a, NULL, NULL);
 	conn_skip(&b, "track_added");
 	conn_skip(&b, "track_added");

@@ -301,6 +301,7 @@ for (const [name, chapter] of Object.entries(chapters)) {
   try { await chapter() } catch (e) {
     check(false, `${name}: ${e.message}`)
     for (const p of [one, two]) {
+      console.log(`  ${p?.name}: ${await p?.page.evaluate(() => document.body.innerText.replace(/\s+/g, ' ')).catch(String)}`)
       await p?.shot(`failed-${name}-${p.name}`).catch(() => {})
       await p?.page.keyboard.press('Escape').catch(() => {})
     }
