@@ -1,8 +1,8 @@
 // The chapters of the web story. They share two or three people; each begins and ends with everybody in the lobby.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, unlinkSync } from 'node:fs'
-import { check, finish, sleep, until } from './lib.mjs'
-import { Person, end, start } from './web_page.mjs'
+import { check, finish, sleep } from './lib.mjs'
+import { Person, end, start, until } from './web_page.mjs'
 
 const rundir = process.env.CALLSTACK_RUNDIR
 const pidOf = name => Number(readFileSync(`${rundir}/${name}.pid`, 'utf8'))
@@ -232,7 +232,7 @@ const chapters = {
   // Nothing comes through for long enough that ICE gives up.
   async network_lost () {
     const nft = text => execFileSync('nft', ['-f', '-'], { input: text })
-    nft('table inet lost { chain out { type filter hook output priority 0; udp dport 10000-10015 drop; tcp dport 8443 drop; tcp sport 8443 drop; } }')
+    nft('table inet lost { chain out {\ntype filter hook output priority 0;\nudp dport 10000-10015 drop; tcp dport 8443 drop; tcp sport 8443 drop; }\n}\n')
     await sleep(25000)
     nft('delete table inet lost')
     await all(one.moving('u2', 90000), two.moving('u1', 90000))
@@ -301,6 +301,7 @@ for (const [name, chapter] of Object.entries(chapters)) {
   try { await chapter() } catch (e) {
     check(false, `${name}: ${e.message}`)
     for (const p of [one, two]) {
+      console.log(`  ${p?.name}: ${await p?.page.evaluate(() => document.body.innerText.replace(/\s+/g, ' ')).catch(String)}`)
       await p?.shot(`failed-${name}-${p.name}`).catch(() => {})
       await p?.page.keyboard.press('Escape').catch(() => {})
     }

@@ -1,11 +1,18 @@
 // A person at the page: what the web story's chapters do and look at, in the words of the page.
 import { mkdirSync } from 'node:fs'
-import { browser, base, check, until } from './lib.mjs'
+import { browser, base, check, until as eventually } from './lib.mjs'
 
 const shots = process.env.WEB_SHOTS
 if (shots) mkdirSync(shots, { recursive: true })
 let b
 const complaints = []
+
+// Says so too when it came.
+export async function until (what, ms, f) {
+  const r = await eventually(what, ms, f)
+  if (r) check(true, what)
+  return r
+}
 
 // Runs before the page's own scripts: small pictures, as all pages share two cores; every transport within reach; policy violations told.
 function prepare () {
