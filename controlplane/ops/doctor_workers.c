@@ -199,7 +199,7 @@ void doctor_check_poll(struct doctor *d)
 	char text[256];
 
 	CPU_AND(&both, &d->worker, &d->isolated);
-	if (doctor_busy(d) && CPU_COUNT(&d->allowed) < 2) {
+	if (doctor_busy(d) && CPU_COUNT(&d->allowed) == 1) {
 		doctor_say(d, DOCTOR_PROBLEM, "poll: busy on a host with one CPU");
 		doctor_why(d, "the worker would take all of it and leave the daemon what the "
 		              "scheduler grants");
