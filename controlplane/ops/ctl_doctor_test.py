@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-CTL = sys.argv[1]
+CTL = os.path.abspath(sys.argv[1])
 
 
 def put(root, path, text):
