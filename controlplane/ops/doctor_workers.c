@@ -178,7 +178,7 @@ void doctor_check_workers(struct doctor *d)
 		doctor_say(d, doctor_busy(d) ? DOCTOR_PROBLEM : DOCTOR_WARNING,
 		           "%u workers on %u CPUs (%s)", d->workers, distinct, text);
 		doctor_fix(d, "conf/callstack up --set workers=%u --set lcores=auto", most);
-	} else if (!CPU_COUNT(&rest) && !d->from_threads) {
+	} else if (!CPU_COUNT(&rest)) {
 		doctor_say(d, doctor_busy(d) ? DOCTOR_WARNING : DOCTOR_ADVICE,
 		           "%u workers take all CPUs (%s): none is left for the control thread, the "
 		           "daemon and interrupts",
