@@ -81,7 +81,7 @@ void doctor_check_isolation(struct doctor *d)
 	doctor_cpu_text(list, sizeof(list), &bare);
 	CPU_AND(&in, &isolated, &d->worker);
 	if (CPU_COUNT(&isolated) && !CPU_COUNT(&in)) {
-		doctor_say(d, DOCTOR_WARNING, "CPU %s are isolated, and the workers run on %s",
+		doctor_say(d, DOCTOR_WARNING, "isolated: CPU %s; the workers run on CPU %s",
 		           doctor_cpu_text(text, sizeof(text), &isolated), list);
 		doctor_why(d, "isolated CPUs stay idle, as nothing is in their affinity mask by "
 		              "itself, and the workers share theirs");
@@ -92,23 +92,23 @@ void doctor_check_isolation(struct doctor *d)
 	if (!CPU_COUNT(&bare)) {
 		CPU_AND(&in, &d->worker, &tickless);
 		if (doctor_busy(d) && !CPU_EQUAL(&in, &d->worker)) {
-			doctor_say(d, DOCTOR_ADVICE, "CPU %s are isolated, but keep their tick",
+			doctor_say(d, DOCTOR_ADVICE, "isolated, but with their tick: CPU %s",
 			           doctor_cpu_text(text, sizeof(text), &d->worker));
 			doctor_why(d, "the scheduler's tick interrupts a lone thread up to 1000 "
 			              "times a second for nothing");
 			isolate(d, &d->worker);
 			return;
 		}
-		doctor_say(d, DOCTOR_OK, "CPU %s are isolated",
+		doctor_say(d, DOCTOR_OK, "isolated: CPU %s",
 		           doctor_cpu_text(text, sizeof(text), &d->worker));
 		return;
 	}
 	if (!doctor_busy(d) || CPU_COUNT(&d->online) <= CPU_COUNT(&d->worker)) {
-		doctor_say(d, DOCTOR_OK, "CPU %s are shared with other programs%s", list,
+		doctor_say(d, DOCTOR_OK, "on CPU %s, shared with other programs%s", list,
 		           doctor_busy(d) ? "" : ", as poll: adaptive is for");
 		return;
 	}
-	doctor_say(d, DOCTOR_WARNING, "workers poll on CPU %s, which are not isolated", list);
+	doctor_say(d, DOCTOR_WARNING, "workers poll without isolation on CPU %s", list);
 	isolate(d, &d->worker);
 }
 
@@ -169,7 +169,7 @@ void doctor_check_smt(struct doctor *d)
 	if (!CPU_COUNT(&seen))
 		return;
 	if (CPU_COUNT(&twins)) {
-		doctor_say(d, DOCTOR_WARNING, "workers on CPU %s are threads of the same cores",
+		doctor_say(d, DOCTOR_WARNING, "workers share cores: CPU %s",
 		           doctor_cpu_text(text, sizeof(text), &twins));
 		doctor_suggest(d, -1, fix, sizeof(fix));
 		if (fix[0])
@@ -178,7 +178,7 @@ void doctor_check_smt(struct doctor *d)
 			doctor_fix(d, "conf/callstack up --set workers=%u",
 			           d->workers > 1 ? d->workers / 2 : 1);
 	} else if (CPU_COUNT(&idle) && doctor_busy(d)) {
-		doctor_say(d, DOCTOR_ADVICE, "CPU %s share cores with workers",
+		doctor_say(d, DOCTOR_ADVICE, "on cores of workers: CPU %s",
 		           doctor_cpu_text(text, sizeof(text), &idle));
 		doctor_why(d, "whatever runs there takes up to half of the worker's core");
 		doctor_fix(d, "for c in %s; do echo 0 > " CPU "/cpu$c/online; done",
@@ -222,7 +222,7 @@ void doctor_check_governor(struct doctor *d)
 		           "/cpu$c/cpufreq/scaling_governor; done",
 		           spaced(list, sizeof(list), &slow));
 	} else if (CPU_COUNT(&lazy)) {
-		doctor_say(d, DOCTOR_ADVICE, "CPU %s prefer saving energy",
+		doctor_say(d, DOCTOR_ADVICE, "set to save energy: CPU %s",
 		           doctor_cpu_text(list, sizeof(list), &lazy));
 		doctor_fix(d,
 		           "for c in %s; do echo performance > " CPU

@@ -216,6 +216,16 @@ static long long limit(const struct doctor *d, int pid, const char *name)
 	return value;
 }
 
+/* The limit is not for those with CAP_IPC_LOCK. */
+static bool may_lock(const struct doctor *d)
+{
+	enum { IPC_LOCK = 14 };
+	char text[64];
+
+	return !doctor_field(d, text, sizeof(text), "/proc/self/status", "CapEff") &&
+	       strtoull(text, NULL, 16) >> IPC_LOCK & 1;
+}
+
 void doctor_check_limits(struct doctor *d)
 {
 	enum { FILES = 65536 };
@@ -223,15 +233,14 @@ void doctor_check_limits(struct doctor *d)
 	int daemon = doctor_daemon(d, "callstackd");
 	bool well = true;
 
-	n = limit(d, d->pid, "Max locked memory");
+	/* One that runs has its memory pinned already. */
+	n = d->pid || may_lock(d) ? -1 : limit(d, 0, "Max locked memory");
 	if (n >= 0 && n < need) {
 		well = false;
-		doctor_say(d, d->pid ? DOCTOR_WARNING : DOCTOR_ADVICE,
-		           "%s may lock %lld kB of memory, %lld MB needed",
-		           d->pid ? "the dataplane" : "what is started here", n / 1024, need >> 20);
-		if (!d->pid)
-			doctor_why(d, "AF_XDP pins its packet memory; root and conf/callstack raise "
-			              "the limit themselves, a service manager has to be told");
+		doctor_say(d, DOCTOR_ADVICE, "what is started here may lock %lld kB of memory, "
+		           "%lld MB needed", n / 1024, need >> 20);
+		doctor_why(d, "AF_XDP pins its packet memory, and without CAP_IPC_LOCK that counts "
+		              "against the limit: the port may not open");
 		doctor_fix(d, "ulimit -l unlimited # in a unit: LimitMEMLOCK=infinity");
 	}
 	n = limit(d, daemon, "Max open files");

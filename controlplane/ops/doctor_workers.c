@@ -178,7 +178,7 @@ void doctor_check_workers(struct doctor *d)
 		doctor_say(d, doctor_busy(d) ? DOCTOR_PROBLEM : DOCTOR_WARNING,
 		           "%u workers on %u CPUs (%s)", d->workers, distinct, text);
 		doctor_fix(d, "conf/callstack up --set workers=%u --set lcores=auto", most);
-	} else if (!CPU_COUNT(&rest) && !d->from_threads) {
+	} else if (!CPU_COUNT(&rest)) {
 		doctor_say(d, doctor_busy(d) ? DOCTOR_WARNING : DOCTOR_ADVICE,
 		           "%u workers take all CPUs (%s): none is left for the control thread, the "
 		           "daemon and interrupts",
@@ -199,7 +199,7 @@ void doctor_check_poll(struct doctor *d)
 	char text[256];
 
 	CPU_AND(&both, &d->worker, &d->isolated);
-	if (doctor_busy(d) && CPU_COUNT(&d->allowed) < 2) {
+	if (doctor_busy(d) && CPU_COUNT(&d->allowed) == 1) {
 		doctor_say(d, DOCTOR_PROBLEM, "poll: busy on a host with one CPU");
 		doctor_why(d, "the worker would take all of it and leave the daemon what the "
 		              "scheduler grants");
