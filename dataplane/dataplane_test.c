@@ -638,7 +638,7 @@ static void comes_and_goes(void **state)
 	struct sh_slabs slabs;
 	char path[128];
 	unsigned files = 0, n;
-	long kb = 0;
+	long kb __attribute__((unused)) = 0;
 
 	for (n = 1; n <= ROUNDS; n++) {
 		join_and_leave(n);
@@ -648,7 +648,9 @@ static void comes_and_goes(void **state)
 		}
 	}
 	assert_int_equal(open_files(), files);
+#ifndef __SANITIZE_ADDRESS__ // which keeps what was freed; there leaks are found at the end
 	assert_in_range(resident_kb() - kb + 4096, 0, 8192);
+#endif
 	/* And all goes: the slot is as if it had never been used. */
 	{
 		struct sh_msg_begin b = {.txn = ++txn};
@@ -658,7 +660,7 @@ static void comes_and_goes(void **state)
 		put(&daemon_link, SH_MSG_COMMIT, &c, sizeof(c));
 		assert_true(event(&daemon_link, SH_MSG_COMMITTED, WAIT_MS));
 	}
-	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), rundir);
 	assert_int_equal(sh_slabs_open(&slabs, path), 0);
 	for (unsigned i = 0; i < WAIT_MS / 5 && slabs.endpoint[3].state != SH_FREE; i++)
 		nap();
@@ -786,7 +788,7 @@ static void print_counters(void)
 	struct sh_slabs slabs;
 	char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), rundir);
 	if (sh_slabs_open(&slabs, path) != 0)
 		return;
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++) {

@@ -18,7 +18,7 @@
  * Nobody waits for anybody but control for ops, and a worker that sleeps is woken by the loop of
  * whoever put something into its rings, never from a node.
  *
- * Lifetimes. The slabs (RUNDIR/dataplane.state) outlive the process: at start the indexes are
+ * Lifetimes. The slabs (sh_state_path()) outlive the process: at start the indexes are
  * rebuilt from what is LIVE in them, keys included, so calls go on after a restart of ours, and the
  * daemon's coming and going does not touch them at all. Start is a list of named stages, and stop
  * runs those that were begun, backwards. */
@@ -87,6 +87,20 @@ static int process_start(void)
 
 /* ---- state ---- */
 
+/* For `conf/callstack down`, which removes it: RUNDIR/state-file says where the slabs are. */
+static void note_state(const char *path)
+{
+	char note[160];
+	FILE *f;
+
+	snprintf(note, sizeof(note), "%s/state-file", dp.conf.rundir);
+	f = fopen(note, "we");
+	if (!f || fprintf(f, "%s\n", path) < 0)
+		sh_warn(SUBSYS, "%s: %s", note, strerror(errno));
+	if (f)
+		fclose(f);
+}
+
 static int state_start(void)
 {
 	char path[160];
@@ -98,7 +112,7 @@ static int state_start(void)
 		sh_error(SUBSYS, "%s: %s", dp.conf.rundir, strerror(-err));
 		return err;
 	}
-	snprintf(path, sizeof(path), "%s/%s", dp.conf.rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), dp.conf.rundir);
 	err = sh_slabs_create(&dp_slabs, path, dp.conf.max_endpoints, dp.conf.max_tracks,
 	                      dp.conf.max_subs, &created);
 	if (err) {
@@ -114,6 +128,7 @@ static int state_start(void)
 	dp_slabs.head->workers = dp.conf.workers;
 	dp_slabs.head->base_port = dp.conf.base_port;
 	memset(dp_slabs.head->stats, 0, sizeof(dp_slabs.head->stats));
+	note_state(path);
 	sh_info(SUBSYS, "%s: %s, %llu MB", path, created ? "new" : "kept",
 	        (unsigned long long)dp_slabs.head->total >> 20);
 	return 0;

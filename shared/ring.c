@@ -99,6 +99,9 @@ void sh_ring_commit(struct sh_ring_end *end)
 
 bool sh_ring_wake_needed(struct sh_ring_end *end)
 {
+	/* Woken for nothing, the reader would look at its own ring to us and wake us in turn, for ever. */
+	if (atomic_load(&end->ring->tail) == end->pos)
+		return false;
 	return atomic_load(&end->ring->asleep) && atomic_exchange(&end->ring->asleep, 0);
 }
 

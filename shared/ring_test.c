@@ -176,6 +176,7 @@ static void sleeping(void **state)
 	assert_int_equal(sh_ring_peek(&r, &rec), 0);
 	sh_ring_release(&r);
 	assert_true(sh_ring_sleep(&r));
+	assert_false(sh_ring_wake_needed(&w)); // asleep, and nothing to read: two such would wake each other for ever
 	assert_true(put(&w, 1, 0, "x", 1));
 	assert_true(sh_ring_wake_needed(&w));
 	assert_false(sh_ring_wake_needed(&w)); // once

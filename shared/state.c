@@ -1,12 +1,16 @@
 #include "shared/state.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { PAGE = 4096 };
@@ -164,6 +168,23 @@ static int replace(struct sh_slabs *out, const char *path, struct sh_state *want
 		close(fd);
 	}
 	return err;
+}
+
+const char *sh_state_path(char *buf, size_t size, const char *rundir)
+{
+	struct statfs fs;
+	char real[PATH_MAX];
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); // FNV-1a
+	int n;
+
+	if (statfs(rundir, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC && realpath(rundir, real)) {
+		for (const char *c = real; *c; c++)
+			hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+		n = snprintf(buf, size, "/dev/shm/callstack-%016llx.state", (unsigned long long)hash);
+	} else {
+		n = snprintf(buf, size, "%s/%s", rundir, SH_STATE_FILE);
+	}
+	return n >= 0 && (size_t)n < size ? buf : NULL;
 }
 
 int sh_slabs_create(struct sh_slabs *out, const char *path, uint32_t endpoints, uint32_t tracks,

@@ -147,7 +147,10 @@ struct sh_slabs {
 	uint64_t bytes; // of the mapping
 };
 
-#define SH_STATE_FILE "dataplane.state" // in the run directory
+#define SH_STATE_FILE "dataplane.state"
+/* Where the slabs of that run directory are: in it when it is on tmpfs, else /dev/shm/callstack-HASH.state, as writing to a
+ * mapping of a disk's file may wait for the disk, and workers write to it all the time. buf, or NULL: size is too small. */
+const char *sh_state_path(char *buf, size_t size, const char *rundir);
 
 /* Dataplane: open or create the file (0600). An existing one of the same shape is kept, one of another shape
  * or of another build is replaced (*created = true). The file is locked while it is open and allocated whole.

@@ -306,7 +306,7 @@ static int begin(void **state)
 	snprintf(dir, sizeof(dir), "/dev/shm/shared-live-XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
-	snprintf(state_path, sizeof(state_path), "%s/%s", dir, SH_STATE_FILE);
+	sh_state_path(state_path, sizeof(state_path), dir);
 	spawn();
 	new_plane(0x1111);
 	return 0;

@@ -35,7 +35,7 @@ int ctl_drop_reasons(struct ctl *c)
 		json_decref(reasons);
 		return CTL_USAGE;
 	}
-	snprintf(path, sizeof(path), "%s/%s", c->rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), c->rundir);
 	err = sh_slabs_open(&slabs, path);
 	if (err) {
 		json_decref(reasons);

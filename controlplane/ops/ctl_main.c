@@ -6,6 +6,7 @@
  *   ctl_live.c   asks the daemon over its admin socket
  *   ctl_drop.c   reads the dataplane's counters from its mapping, so it works when the daemon is
  * dead
+ *   ctl_doctor.c looks at the host, by the checks of doctor.h; needs no daemon
  *
  * The run directory is --rundir, CALLSTACK_RUNDIR or /run/callstack. The data folder and the store
  * are --data-dir, CALLSTACK_DATADIR, or what the daemon of that run directory last wrote into
@@ -38,6 +39,8 @@ static const char help[] =
     "  rooms                                                      rooms, participants, tracks\n"
     "  drop-reasons [--all]                                       packets that the dataplane "
     "discarded, by reason\n"
+    "  doctor [--config FILE] [--set KEY=VALUE]…                  does this host fit the "
+    "dataplane's options: what to change, and how\n"
     "\n"
     "  --json       JSON on standard output\n"
     "  --rundir     run directory (CALLSTACK_RUNDIR; /run/callstack)\n"
@@ -56,6 +59,7 @@ static const struct {
     {"status", ctl_status},
     {"rooms", ctl_rooms},
     {"drop-reasons", ctl_drop_reasons},
+    {"doctor", ctl_doctor},
 };
 
 int ctl_fail(const struct ctl *c, int code, const char *fmt, ...)

@@ -23,7 +23,7 @@ import urllib.request
 import websockets
 
 DAEMON, CTL, MAKE_STATE = (os.path.abspath(p) for p in sys.argv[1:4])
-TOP = tempfile.mkdtemp(prefix="daemon_test_")
+TOP = tempfile.mkdtemp(prefix="daemon_test_", dir="/dev/shm")
 RUN, DATA, WEB = TOP + "/run", TOP + "/run/data", TOP + "/web"
 # a sanitized build cannot look for leaks once its user has changed
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}

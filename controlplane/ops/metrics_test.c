@@ -126,7 +126,7 @@ int main(void)
 
 	if (!mkdtemp(dir))
 		return 1;
-	snprintf(path, sizeof(path), "%s/%s", dir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), dir);
 	err = cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
 	return rmdir(dir) || err;
 }

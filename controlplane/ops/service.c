@@ -166,7 +166,7 @@ int cp_service_start(struct cp_service *s, const struct cp_conf *conf, struct cp
 
 	s->conf = conf;
 	s->started_ms = cp_wall_ms();
-	snprintf(s->state_path, sizeof(s->state_path), "%s/%s", conf->rundir, SH_STATE_FILE);
+	sh_state_path(s->state_path, sizeof(s->state_path), conf->rundir);
 	err = cp_front_route(front, "/healthz", on_healthz, s);
 	if (!err)
 		err = cp_front_route_metrics(front, "/metrics", on_metrics, s);

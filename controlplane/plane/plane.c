@@ -58,7 +58,7 @@ int cp_plane_alloc(struct cp_plane **out, const struct cp_plane_conf *conf)
 	cp_ids_init(p);
 	cp_txn_init(p);
 	char state[sizeof(p->path)];
-	snprintf(state, sizeof(state), "%.80s/%s", conf->rundir, SH_STATE_FILE);
+	sh_state_path(state, sizeof(state), conf->rundir);
 	int err = cp_ids_learn(p, state);
 	if (err == -ENOMEM) {
 		cp_plane_free(p);

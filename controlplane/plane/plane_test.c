@@ -165,7 +165,7 @@ static int teardown(void **state)
 			return -1; // a descriptor is still watched
 	fake_dp_kill(&w.dp);
 	char path[128];
-	snprintf(path, sizeof(path), "%s/%s", w.dir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), w.dir);
 	unlink(path);
 	return rmdir(w.dir) || w.dp.bad;
 }
@@ -589,7 +589,7 @@ static void generations_go_on_from_the_slabs(void **state)
 	bool created;
 	sh_id id;
 
-	snprintf(path, sizeof(path), "%s/%s", w.dir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), w.dir);
 	assert_int_equal(sh_slabs_create(&s, path, 8, 8, 8, &created), 0);
 	for (unsigned i = 0; i < 8; i++) {
 		s.endpoint[i].set.id = SH_ID(i, 0x79 + i); // 0x78 is where epoch 0x77 would start

@@ -122,6 +122,8 @@ int cp_req_resume(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		json_object_set_new(r->ok, "room", json_string(s->party->room->name));
 		json_object_set_new(r->ok, "participant", json_string(s->party->id));
 		json_object_set_new(r->ok, "participants", cp_room_json(s->party->room, s->party));
+		if (!whole)
+			cp_session_reset_again(s, (uint64_t)seen);
 		if (!whole || s->offer_seq <= (uint64_t)seen)
 			cp_offer_again(s->party);
 	}

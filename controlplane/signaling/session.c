@@ -318,8 +318,18 @@ static void on_media(void *arg, enum cp_target target, enum cp_media_state state
 
 static void on_media_reset(void *arg, enum cp_target target)
 {
-	cp_session_event(arg, json_pack("{ss ss}", "type", "media_reset", "target",
-	                                target == CP_PUBLISH ? "publish" : "subscribe"));
+	struct cp_session *s = arg;
+
+	cp_session_event(s, json_pack("{ss ss}", "type", "media_reset", "target",
+	                              target == CP_PUBLISH ? "publish" : "subscribe"));
+	s->reset_seq[target] = s->seq;
+}
+
+void cp_session_reset_again(struct cp_session *s, uint64_t seen)
+{
+	for (int target = 0; target < 2; target++)
+		if (s->reset_seq[target] > seen)
+			on_media_reset(s, target);
 }
 
 static void on_chat(void *arg, const struct cp_participant *from, const char *text, uint64_t wall_ms)

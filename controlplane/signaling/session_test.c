@@ -396,6 +396,36 @@ static void all_restarts(void **state)
 	assert_int_equal(conn_answer(&b), 2);
 }
 
+/* The transports were lost, and so are the events that said so. */
+static void reset_unheard(void **state)
+{
+	json_int_t seen;
+	json_t *o;
+
+	both_join();
+	connect_all();
+	seen = last_seq(&a);
+	conn_drop(&a);
+	world_dataplane_dies();
+	world_dataplane_comes(true);
+	for (int i = 0; i < CP_EVENTS_KEPT + 1; i++) {
+		conn_send(&b, "{ss ss}", "type", "chat", "text", "?");
+		world_advance(20);
+	}
+	conn_forget(&b);
+	o = resume(&a, secret, seen);
+	assert_true(json_is_false(json_object_get(o, "replayed")));
+	json_decref(o);
+	o = conn_event(&a, "media_reset");
+	assert_string_equal(text_at(o, "target"), "publish");
+	json_decref(o);
+	conn_silent(&a);
+	seen = last_seq(&a);
+	conn_drop(&a);
+	json_decref(resume(&a, secret, seen));
+	conn_silent(&a);
+}
+
 /* What the journal must not hold up: documents that are not ours, and a file that is none. */
 static void damaged_journal(void **state)
 {
@@ -442,6 +472,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(killed_in_the_middle, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_restarts, setup, teardown),
+		cmocka_unit_test_setup_teardown(reset_unheard, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_journal, setup, teardown),
 	};
 

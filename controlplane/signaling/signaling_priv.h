@@ -28,6 +28,7 @@ struct cp_session {
 	uint64_t seq;                  // of the last event
 	uint64_t oldest;               // event still kept; seq + 1: none is
 	uint64_t offer_seq;            // of the last offer
+	uint64_t reset_seq[2];         // of the last media_reset of each target; 0: none
 	size_t kept;                   // bytes in event[]
 	char *event[CP_EVENTS_KEPT];   // ring, by seq mod CP_EVENTS_KEPT
 	bool dirty;
@@ -121,6 +122,8 @@ void cp_session_unbind(struct cp_session *s); // the connection is gone; expiry 
 void cp_session_event(struct cp_session *s, json_t *event); // steals event; gives it its seq
 bool cp_session_has(const struct cp_session *s, uint64_t after); // all events after that one?
 void cp_session_replay(struct cp_session *s, uint64_t after); // sends those that are there
+/* Tells again of transports that were lost behind event `seen`, where those events themselves are gone. */
+void cp_session_reset_again(struct cp_session *s, uint64_t seen);
 void cp_session_dirty(struct cp_session *s);
 int cp_session_make_resume(struct cp_session *s, char text[2 * CP_RESUME_BYTES + 1]);
 struct cp_session *cp_session_by_resume(struct cp_signaling *s, const char *text);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controlplane/loop.h"
+#include "controlplane/signaling/query.h"
 #include "controlplane/signaling/token.h"
 
 enum { MEDIA_LOST_S = 30, NEVER_CONNECTED_S = 30, ALONE_S = 30 };
@@ -348,6 +349,11 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 		cp_http_error(h, 415, "unsupported", "Content-Type must be application/sdp");
 		return;
 	}
+	/* What it says may stand in JSON for others, and in the journal. */
+	if (!cp_utf8_valid(req->body, req->len)) {
+		cp_http_error(h, 400, "bad_sdp", "not UTF-8 (RFC 8866 §9)");
+		return;
+	}
 	if (!*w->room || (who.room[0] && strcmp(who.room, w->room) != 0) || !cp_call_may_join(NULL, w->room)) {
 		cp_http_error(h, 403, "forbidden", "this token is not for this room");
 		return;
@@ -436,7 +442,7 @@ static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_htt
 
 	if (!p || !precondition(p, h, req))
 		return;
-	err = cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text);
+	err = cp_utf8_valid(req->body, req->len) ? cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text) : -EBADMSG;
 	if (err) {
 		cp_http_error(h, 400, "bad_sdp", err_text);
 		return;

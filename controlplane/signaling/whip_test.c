@@ -87,6 +87,7 @@ static void refused(void **state)
 	char *send = sdp_edit(sdp_file("aiortc_av"), "a=sendrecv", "a=sendonly");
 	char *recv = sdp_edit(sdp_file("aiortc_av"), "a=sendrecv", "a=recvonly");
 	char *data = sdp_edit(sdp_file("aiortc_datachannel"), "a=sendrecv", "a=inactive");
+	char *latin1 = sdp_edit(sdp_file("aiortc_av"), "profile-level-id=42001f", "profile-level-id=42001f;x=\xe9");
 	char *no_ice = sdp_edit(sdp_file("aiortc_av"), "a=ice-ufrag", "a=x-ufrag");
 	const struct {
 		int n, status;
@@ -123,7 +124,9 @@ static void refused(void **state)
 		{27, 401, CP_DELETE, "/whip/session/x", NULL, NULL, NULL},
 		{28, 404, CP_PATCH, "/whip/session/x", "t-ann", FRAG_TYPE, ""},
 		{29, 404, CP_PATCH, "/whip/session/", "t-ann", FRAG_TYPE, ""},
-		{30, 422, CP_POST, "/whip/r", "t-ann", SDP_TYPE, no_ice},
+		{30, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, latin1},
+		{31, 400, CP_POST, "/whep/r", "t-ann", SDP_TYPE, latin1},
+		{32, 422, CP_POST, "/whip/r", "t-ann", SDP_TYPE, no_ice},
 	};
 
 	conn_do(&a, "{ss ss}", "type", "join", "room", "r");
@@ -152,6 +155,7 @@ static void refused(void **state)
 	free(recv);
 	free(data);
 	free(no_ice);
+	free(latin1);
 }
 
 static void publishes(void **state)

@@ -3,7 +3,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 story=$(basename "$0" .sh)
 ns=cs-$story-$$
-work=$(mktemp -d /tmp/callstack-"$story"-XXXXXX)
+work=$(mktemp -d /dev/shm/callstack-"$story"-XXXXXX)
 export CALLSTACK_RUNDIR=$work/run CALLSTACK_DATADIR=$work/data
 mkdir -p "$CALLSTACK_RUNDIR" "$CALLSTACK_DATADIR"
 namespaces=() pids=()

@@ -21,11 +21,12 @@ uint64_t cp_wall_ms(void)
 
 int cp_conn_send(struct cp_conn *c, const char *text, size_t len)
 {
-	json_t *o;
+	json_t *o = NULL;
 
 	if (c->close_code || !c->open)
 		return -ENOBUFS;
-	o = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	for (int i = 0; i < 2 && !o; i++) /* memory may run out, once */
+		o = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	assert(json_is_object(o));
 	json_array_append_new(c->frames, o);
 	return 0;
@@ -62,6 +63,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *r)
 			snprintf(h->accept, sizeof(h->accept), "%s", v);
 	}
 	h->body = strndup(r->body ? r->body : "", r->len);
+	if (!h->body)
+		h->body = strdup("");
 }
 
 void cp_http_error(struct cp_http *h, int status, const char *code, const char *text)
@@ -424,12 +427,11 @@ void world_connect(const struct cp_endpoint *e)
 struct cp_http http(enum cp_method method, const char *path, const char *bearer, const char *type, const char *if_match,
                     const char *body)
 {
-	char *copy = strdup(path), *query = strchr(copy, '?');
+	char copy[512], *query;
 	struct cp_http h = {0};
 	struct cp_http_req req = {
 		.method = method,
 		.path = copy,
-		.query = query ? query + 1 : "",
 		.bearer = bearer,
 		.content_type = type ? type : "",
 		.if_match = if_match ? if_match : "",
@@ -438,11 +440,13 @@ struct cp_http http(enum cp_method method, const char *path, const char *bearer,
 		.len = body ? strlen(body) : 0,
 	};
 
+	snprintf(copy, sizeof(copy), "%s", path);
+	query = strchr(copy, '?');
+	req.query = query ? query + 1 : "";
 	if (query)
 		*query = 0;
 	routes[strncmp(path, "/whep/", 6) == 0](&h, &req, world.sig);
 	assert(h.status);
-	free(copy);
 	world_settle();
 	return h;
 }
