@@ -1,4 +1,5 @@
-/* The whole graph: crafted frames in, what comes out decrypted by libsrtp2. Here is what the stories share. */
+/* The whole graph: crafted frames in, what comes out decrypted by libsrtp2. Here is what the
+ * stories share. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,27 +11,47 @@
 struct place place;
 
 const struct sh_msg_track_set audio_track = {
-	.kind = SH_KIND_AUDIO, .layers = 1, .mid_len = 1, .mid = "0",
-	.pt = {{PT_OPUS, SH_CODEC_OPUS, 255, 0, 48000}, {255}, {255}, {255}, {255}, {255}, {255}, {255}},
-	.layer = {{.ssrc = SSRC_AUDIO}},
+    .kind = SH_KIND_AUDIO,
+    .layers = 1,
+    .mid_len = 1,
+    .mid = "0",
+    .pt =
+        {{PT_OPUS, SH_CODEC_OPUS, 255, 0, 48000}, {255}, {255}, {255}, {255}, {255}, {255}, {255}},
+    .layer = {{.ssrc = SSRC_AUDIO}},
 };
 
 const struct sh_msg_track_set video_track = {
-	.kind = SH_KIND_VIDEO, .layers = 1, .mid_len = 1, .mid = "1",
-	.flags = SH_TRACK_NACK | SH_TRACK_PLI | SH_TRACK_FIR,
-	.pt = {{PT_VP8, SH_CODEC_VP8, 255, 0, 90000}, {PT_RTX, SH_CODEC_RTX, 0, 0, 90000},
-	       {255}, {255}, {255}, {255}, {255}, {255}},
-	.layer = {{.ssrc = SSRC_VIDEO, .rtx_ssrc = SSRC_VIDEO_RTX}},
+    .kind = SH_KIND_VIDEO,
+    .layers = 1,
+    .mid_len = 1,
+    .mid = "1",
+    .flags = SH_TRACK_NACK | SH_TRACK_PLI | SH_TRACK_FIR,
+    .pt = {{PT_VP8, SH_CODEC_VP8, 255, 0, 90000},
+           {PT_RTX, SH_CODEC_RTX, 0, 0, 90000},
+           {255},
+           {255},
+           {255},
+           {255},
+           {255},
+           {255}},
+    .layer = {{.ssrc = SSRC_VIDEO, .rtx_ssrc = SSRC_VIDEO_RTX}},
 };
 
 const struct sh_msg_sub_set audio_sub = {
-	.ssrc = OUR_AUDIO, .pt = {OUT_OPUS, 255, 255, 255, 255, 255, 255, 255},
-	.mid_len = 2, .mid = "s0",
+    .ssrc = OUR_AUDIO,
+    .pt = {OUT_OPUS, 255, 255, 255, 255, 255, 255, 255},
+    .mid_len = 2,
+    .mid = "s0",
 };
 
 const struct sh_msg_sub_set video_sub = {
-	.ssrc = OUR_VIDEO, .rtx_ssrc = OUR_RTX, .pt = {OUT_VP8, OUT_RTX, 255, 255, 255, 255, 255, 255},
-	.mid_len = 2, .mid = "s1", .flags = SH_SUB_NACK, .max_layer = 2,
+    .ssrc = OUR_VIDEO,
+    .rtx_ssrc = OUR_RTX,
+    .pt = {OUT_VP8, OUT_RTX, 255, 255, 255, 255, 255, 255},
+    .mid_len = 2,
+    .mid = "s1",
+    .flags = SH_SUB_NACK,
+    .max_layer = 2,
 };
 
 uint32_t make_rtp(uint8_t *buf, const struct rtp *r)
@@ -61,18 +82,28 @@ void send_rtp(struct peer *p, const struct rtp *r)
 
 void send_audio(struct peer *p, uint16_t seq)
 {
-	send_rtp(p, &(struct rtp){.pt = PT_OPUS, .seq = seq, .ts = seq * 960u, .ssrc = SSRC_AUDIO,
-	                          .payload = (const uint8_t *)"opus payload", .len = 12});
+	send_rtp(p, &(struct rtp){.pt = PT_OPUS,
+	                          .seq = seq,
+	                          .ts = seq * 960u,
+	                          .ssrc = SSRC_AUDIO,
+	                          .payload = (const uint8_t *)"opus payload",
+	                          .len = 12});
 }
 
-/* VP8 (RFC 7741): descriptor with S, then a frame header whose low bit says that it is no key frame. */
+/* VP8 (RFC 7741): descriptor with S, then a frame header whose low bit says that it is no key
+ * frame. */
 void send_video_as(struct peer *p, uint32_t ssrc, uint16_t seq, uint32_t ts, bool key)
 {
 	uint8_t payload[900] = {0x10, key ? 0x10 : 0x11, 0, 0, 0x9d, 0x01, 0x2a};
 
 	payload[10] = (uint8_t)seq;
-	send_rtp(p, &(struct rtp){.pt = PT_VP8, .marker = 1, .seq = seq, .ts = ts, .ssrc = ssrc,
-	                          .payload = payload, .len = sizeof(payload)});
+	send_rtp(p, &(struct rtp){.pt = PT_VP8,
+	                          .marker = 1,
+	                          .seq = seq,
+	                          .ts = ts,
+	                          .ssrc = ssrc,
+	                          .payload = payload,
+	                          .len = sizeof(payload)});
 }
 
 void send_video(struct peer *p, uint16_t seq, bool key)
@@ -100,7 +131,9 @@ unsigned count_rtcp(struct peer *p, uint8_t type, uint8_t fmt, struct dp_rtcp_fb
 		struct dp_rtcp_iter it;
 		struct dp_rtcp_pkt k;
 
-		assert_int_equal(dp_rtcp_first(&it, buf, len, p->set.flags & SH_EP_RTCP_RSIZE ? DP_RTCP_RSIZE : 0), 0);
+		assert_int_equal(dp_rtcp_first(&it, buf, len,
+		                               p->set.flags & SH_EP_RTCP_RSIZE ? DP_RTCP_RSIZE : 0),
+		                 0);
 		while (dp_rtcp_next(&it, &k)) {
 			if (k.type != type || (type >= DP_RTCP_RTPFB && k.count != fmt))
 				continue;
@@ -143,9 +176,9 @@ const uint8_t dtls_hello[17] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1,
 int main(void)
 {
 	static const struct place places[] = {
-		{"ipsec_mb", 1, false, 0},
-		{"ipsec_mb", 2, true, 1},
-		{"libsrtp2", 2, false, 2},
+	    {"ipsec_mb", 1, false, 0},
+	    {"ipsec_mb", 2, true, 1},
+	    {"libsrtp2", 2, false, 2},
 	};
 	int failed = 0;
 

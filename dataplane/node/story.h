@@ -1,15 +1,23 @@
-/* What the stories of the graph tests have in common: a publisher with an audio and a video track, a subscriber to both,
- * packets from the one and what arrives at the other. */
+/* What the stories of the graph tests have in common: a publisher with an audio and a video track,
+ * a subscriber to both, packets from the one and what arrives at the other. */
 #pragma once
 #include "dataplane/node/world.h"
 
 struct CMUnitTest;
 
 enum {
-	PT_OPUS = 111, PT_VP8 = 96, PT_RTX = 97,
-	OUT_OPUS = 100, OUT_VP8 = 120, OUT_RTX = 121,
-	SSRC_AUDIO = 0xa0000001, SSRC_VIDEO = 0xb0000001, SSRC_VIDEO_RTX = 0xb0000002,
-	OUR_AUDIO = 0xc0000001, OUR_VIDEO = 0xc0000002, OUR_RTX = 0xc0000003,
+	PT_OPUS = 111,
+	PT_VP8 = 96,
+	PT_RTX = 97,
+	OUT_OPUS = 100,
+	OUT_VP8 = 120,
+	OUT_RTX = 121,
+	SSRC_AUDIO = 0xa0000001,
+	SSRC_VIDEO = 0xb0000001,
+	SSRC_VIDEO_RTX = 0xb0000002,
+	OUR_AUDIO = 0xc0000001,
+	OUR_VIDEO = 0xc0000002,
+	OUR_RTX = 0xc0000003,
 };
 
 extern const struct sh_msg_track_set audio_track, video_track;
@@ -34,7 +42,8 @@ void send_video(struct peer *p, uint16_t seq, bool key);
 void send_video_as(struct peer *p, uint32_t ssrc, uint16_t seq, uint32_t ts, bool key);
 /* Packets that arrived at a peer; all are taken. */
 unsigned count_rtp(struct peer *p);
-/* Packets of one RTCP type (and FMT, for feedback); all RTCP is taken. last: NULL, or the last feedback. */
+/* Packets of one RTCP type (and FMT, for feedback); all RTCP is taken. last: NULL, or the last
+ * feedback. */
 unsigned count_rtcp(struct peer *p, uint8_t type, uint8_t fmt, struct dp_rtcp_fb *last);
 
 /* Publisher 0 with audio track 0 and video track 1, subscriber 1 to both. */

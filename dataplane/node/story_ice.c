@@ -24,7 +24,8 @@ static void stun_answers(void **state)
 			assert_int_equal(dp_stun_parse(&m, buf, len), 0);
 			assert_int_equal(m.type, DP_STUN_BINDING_SUCCESS);
 			assert_true(m.flags & DP_STUN_HAS_FINGERPRINT);
-			assert_int_equal(dp_stun_check(&m, (uint8_t *)p.pwd, (uint32_t)strlen(p.pwd)), 0);
+			assert_int_equal(
+			    dp_stun_check(&m, (uint8_t *)p.pwd, (uint32_t)strlen(p.pwd)), 0);
 			assert_true(dp_addr_equal(&m.mapped, &p.addr));
 			assert_int_equal(dp_slabs.endpoint[3].ice, SH_ICE_CONNECTED);
 			assert_true(dp_addr_equal(&dp_slabs.endpoint[3].remote, &p.addr));
@@ -63,7 +64,8 @@ static void stun_refusals(void **state)
 	uint32_t len;
 
 	peer_new(&p, 3, 0, SH_SRTP_AEAD_AES_128_GCM, false);
-	peer_check(&p, PEER_BAD_UFRAG | PEER_NOMINATE); // may be known a moment later: silence, not an error
+	peer_check(&p, PEER_BAD_UFRAG |
+	                   PEER_NOMINATE); // may be known a moment later: silence, not an error
 	assert_false(peer_take_stun(&p, buf, &len));
 	assert_int_equal(world_stat(SH_STAT_drop_stun_ufrag), strangers + 1);
 	stun_error(&p, PEER_BAD_PWD, 401, false, SH_STAT_drop_stun_integrity);
@@ -193,7 +195,8 @@ static void dtls(void **state)
 	assert_int_equal(world.n_punted, 1);
 	assert_int_equal(dp_pkt(world.punted[0])->endpoint, 3);
 	assert_int_equal(world.punted[0]->data_len, sizeof(dtls_hello));
-	assert_memory_equal(rte_pktmbuf_mtod(world.punted[0], void *), dtls_hello, sizeof(dtls_hello));
+	assert_memory_equal(rte_pktmbuf_mtod(world.punted[0], void *), dtls_hello,
+	                    sizeof(dtls_hello));
 	// a second valid address of the same peer, and DTLS from there: answers go there
 	other = p;
 	other.addr.port++;
@@ -270,16 +273,11 @@ static void dtls_flood(void **state)
 int stories_ice(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(stun_answers),
-		cmocka_unit_test(stun_refusals),
-		cmocka_unit_test(stun_flood),
-		cmocka_unit_test(stun_wrong_worker),
-		cmocka_unit_test(handover),
-		cmocka_unit_test(consent),
-		cmocka_unit_test(migration),
-		cmocka_unit_test(dtls),
-		cmocka_unit_test(dtls_down),
-		cmocka_unit_test(dtls_flood),
+	    cmocka_unit_test(stun_answers), cmocka_unit_test(stun_refusals),
+	    cmocka_unit_test(stun_flood),   cmocka_unit_test(stun_wrong_worker),
+	    cmocka_unit_test(handover),     cmocka_unit_test(consent),
+	    cmocka_unit_test(migration),    cmocka_unit_test(dtls),
+	    cmocka_unit_test(dtls_down),    cmocka_unit_test(dtls_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,8 @@ static void restart(void **state)
 	world_walk();
 	for (unsigned i = 0; i < 2; i++) {
 		assert_true(peer_take_rtp(&c.sub, &b));
-		assert_int_equal(b.hdr.seq, (uint16_t)((b.hdr.ssrc == OUR_AUDIO ? &a : &v)->hdr.seq + 1));
+		assert_int_equal(b.hdr.seq,
+		                 (uint16_t)((b.hdr.ssrc == OUR_AUDIO ? &a : &v)->hdr.seq + 1));
 		assert_int_equal(b.hdr.ts - (b.hdr.ssrc == OUR_AUDIO ? &a : &v)->hdr.ts,
 		                 b.hdr.ssrc == OUR_AUDIO ? 960 : 3000);
 	}
@@ -118,7 +119,8 @@ static uint32_t rnd(void)
 	return (uint32_t)((x ^= x << 17) >> 16);
 }
 
-/* A peer with good keys that sends nonsense: nothing breaks, nobody else is hurt, no buffer is lost. */
+/* A peer with good keys that sends nonsense: nothing breaks, nobody else is hurt, no buffer is
+ * lost. */
 static void authenticated_nonsense(void **state)
 {
 	struct pair c;
@@ -152,10 +154,12 @@ static void authenticated_nonsense(void **state)
 				continue;
 		} else {
 			static const uint8_t pts[] = {PT_OPUS, PT_VP8, PT_RTX, 5};
-			static const uint32_t ssrcs[] = {SSRC_AUDIO, SSRC_VIDEO, SSRC_VIDEO_RTX, 0x1234};
+			static const uint32_t ssrcs[] = {SSRC_AUDIO, SSRC_VIDEO, SSRC_VIDEO_RTX,
+			                                 0x1234};
 
 			buf[1] = (uint8_t)(pts[rnd() % 4] | (rnd() & 128));
-			dp_put16(buf + 2, (uint16_t)(1000 + i)); // so that both ends agree on roll-overs
+			dp_put16(buf + 2,
+			         (uint16_t)(1000 + i)); // so that both ends agree on roll-overs
 			dp_put32(buf + 8, ssrcs[rnd() % 4]);
 			dp_put16(buf + 12, 0xbede);
 			dp_put16(buf + 14, (uint16_t)(rnd() % 12));
@@ -213,12 +217,9 @@ static void unauthenticated_nonsense(void **state)
 int stories_life(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(large_fanout),
-		cmocka_unit_test(leaving_frees),
-		cmocka_unit_test(new_keys_go_on),
-		cmocka_unit_test(restart),
-		cmocka_unit_test(authenticated_nonsense),
-		cmocka_unit_test(unauthenticated_nonsense),
+	    cmocka_unit_test(large_fanout),           cmocka_unit_test(leaving_frees),
+	    cmocka_unit_test(new_keys_go_on),         cmocka_unit_test(restart),
+	    cmocka_unit_test(authenticated_nonsense), cmocka_unit_test(unauthenticated_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,8 @@
 #include "dataplane/node/frame.h"
 #include "dataplane/node/story.h"
 
-static void check_audio(struct peer *sub, const struct rtp_out *o, const struct rtp_out *first, unsigned i)
+static void check_audio(struct peer *sub, const struct rtp_out *o, const struct rtp_out *first,
+                        unsigned i)
 {
 	assert_int_equal(o->hdr.pt, OUT_OPUS);
 	assert_int_equal(o->hdr.ssrc, OUR_AUDIO);
@@ -71,8 +72,12 @@ static void bad_tags_and_replays(void **state)
 	struct pair c;
 	uint8_t buf[FRAME_MAX], rtp[FRAME_MAX];
 	int n;
-	uint32_t len = make_rtp(rtp, &(struct rtp){.pt = PT_OPUS, .seq = 10, .ssrc = SSRC_AUDIO, .ts = 5,
-	                                           .payload = (const uint8_t *)"x", .len = 1});
+	uint32_t len = make_rtp(rtp, &(struct rtp){.pt = PT_OPUS,
+	                                           .seq = 10,
+	                                           .ssrc = SSRC_AUDIO,
+	                                           .ts = 5,
+	                                           .payload = (const uint8_t *)"x",
+	                                           .len = 1});
 
 	pair_start(&c);
 	memcpy(buf, rtp, len);
@@ -150,7 +155,8 @@ static void truncated_frames(void **state)
 /* Ids of either side's own choice, MID of the subscriber's m-line, audio level passed on. */
 static void extensions(void **state)
 {
-	static const uint8_t ext[] = {0x30, 0x55, 0x10, '0', 0xd0, 0x7f, 0, 0}; // id 3: level; id 1: mid; id 13: unknown
+	static const uint8_t ext[] = {0x30, 0x55, 0x10, '0', 0xd0,
+	                              0x7f, 0,    0}; // id 3: level; id 1: mid; id 13: unknown
 	struct pair c;
 	struct rtp_out o;
 
@@ -162,12 +168,17 @@ static void extensions(void **state)
 	peer_ext(&c.sub, SH_EXT_ABS_SEND_TIME, 4);
 	peer_ext(&c.sub, SH_EXT_TWCC, 5);
 	for (unsigned i = 0; i < 2; i++) {
-		send_rtp(&c.pub, &(struct rtp){.pt = PT_OPUS, .seq = (uint16_t)(1 + i), .ssrc = SSRC_AUDIO, .ext = ext,
-		                               .ext_len = sizeof(ext), .payload = (const uint8_t *)"p", .len = 1});
+		send_rtp(&c.pub, &(struct rtp){.pt = PT_OPUS,
+		                               .seq = (uint16_t)(1 + i),
+		                               .ssrc = SSRC_AUDIO,
+		                               .ext = ext,
+		                               .ext_len = sizeof(ext),
+		                               .payload = (const uint8_t *)"p",
+		                               .len = 1});
 		world_walk();
 		assert_true(peer_take_rtp(&c.sub, &o));
 		assert_int_equal(o.exts.present, 1 << SH_EXT_MID | 1 << SH_EXT_AUDIO_LEVEL |
-		                                 1 << SH_EXT_ABS_SEND_TIME | 1 << SH_EXT_TWCC);
+		                                     1 << SH_EXT_ABS_SEND_TIME | 1 << SH_EXT_TWCC);
 		assert_int_equal(o.exts.len[SH_EXT_MID], 2);
 		assert_memory_equal(o.buf + o.exts.off[SH_EXT_MID], "s0", 2);
 		assert_int_equal(o.buf[o.exts.off[SH_EXT_AUDIO_LEVEL]], 0x55);
@@ -185,7 +196,13 @@ static void learns_by_mid(void **state)
 	struct rtp_out a, b;
 	struct pair c;
 	uint8_t key[40] = {0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a};
-	struct rtp r = {.pt = PT_VP8, .seq = 100, .ssrc = 0x777, .ext = ext, .ext_len = 4, .payload = key, .len = 40};
+	struct rtp r = {.pt = PT_VP8,
+	                .seq = 100,
+	                .ssrc = 0x777,
+	                .ext = ext,
+	                .ext_len = 4,
+	                .payload = key,
+	                .len = 40};
 
 	t.layer[0].ssrc = t.layer[0].rtx_ssrc = 0;
 	pair_start(&c);
@@ -228,8 +245,13 @@ static void retired_ssrc_replayed(void **state)
 	uint8_t rtp[200], old[200];
 	int n;
 	uint32_t len;
-	struct rtp r = {.pt = PT_OPUS, .seq = 100, .ssrc = 0x777, .ext = ext, .ext_len = 4,
-	                .payload = (const uint8_t *)"a", .len = 1};
+	struct rtp r = {.pt = PT_OPUS,
+	                .seq = 100,
+	                .ssrc = 0x777,
+	                .ext = ext,
+	                .ext_len = 4,
+	                .payload = (const uint8_t *)"a",
+	                .len = 1};
 
 	t.layer[0].ssrc = 0;
 	pair_start(&c);
@@ -360,10 +382,15 @@ static void payload_type_without_counterpart(void **state)
 	world_sub(2, 2, &c.sub, &audio_sub);
 	send_audio(&c.pub, 1);
 	for (unsigned i = 0; i < 5; i++)
-		send_rtp(&c.pub, &(struct rtp){.pt = 126, .seq = (uint16_t)(2 + i), .ssrc = SSRC_AUDIO,
-		                               .payload = (const uint8_t *)"\1\0\0\0", .len = 4});
-	send_rtp(&c.pub, &(struct rtp){.pt = 55, .seq = 7, .ssrc = SSRC_AUDIO,
-	                               .payload = (const uint8_t *)"x", .len = 1});
+		send_rtp(&c.pub, &(struct rtp){.pt = 126,
+		                               .seq = (uint16_t)(2 + i),
+		                               .ssrc = SSRC_AUDIO,
+		                               .payload = (const uint8_t *)"\1\0\0\0",
+		                               .len = 4});
+	send_rtp(
+	    &c.pub,
+	    &(struct rtp){
+	        .pt = 55, .seq = 7, .ssrc = SSRC_AUDIO, .payload = (const uint8_t *)"x", .len = 1});
 	send_audio(&c.pub, 8);
 	world_walk();
 	assert_true(peer_take_rtp(&c.sub, &a));
@@ -377,17 +404,17 @@ static void payload_type_without_counterpart(void **state)
 int stories_media(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(forwards),
-		cmocka_unit_test(first_vector_wraps),
-		cmocka_unit_test(bad_tags_and_replays),
-		cmocka_unit_test(no_keys),
-		cmocka_unit_test(truncated_frames),
-		cmocka_unit_test(extensions),
-		cmocka_unit_test(learns_by_mid),
-		cmocka_unit_test(retired_ssrc_replayed),
-		cmocka_unit_test(pause_and_resume),
-		cmocka_unit_test(simulcast),
-		cmocka_unit_test(payload_type_without_counterpart),
+	    cmocka_unit_test(forwards),
+	    cmocka_unit_test(first_vector_wraps),
+	    cmocka_unit_test(bad_tags_and_replays),
+	    cmocka_unit_test(no_keys),
+	    cmocka_unit_test(truncated_frames),
+	    cmocka_unit_test(extensions),
+	    cmocka_unit_test(learns_by_mid),
+	    cmocka_unit_test(retired_ssrc_replayed),
+	    cmocka_unit_test(pause_and_resume),
+	    cmocka_unit_test(simulcast),
+	    cmocka_unit_test(payload_type_without_counterpart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

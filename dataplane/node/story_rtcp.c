@@ -69,8 +69,8 @@ static void nack_answered(void **state)
 		assert_int_equal(again.hdr.ts, o[i].hdr.ts);
 		assert_int_equal(again.hdr.payload_len, o[i].hdr.payload_len + 2);
 		assert_int_equal(dp_get16(again.buf + again.hdr.payload_off), o[i].hdr.seq);
-		assert_memory_equal(again.buf + again.hdr.payload_off + 2, o[i].buf + o[i].hdr.payload_off,
-		                    o[i].hdr.payload_len);
+		assert_memory_equal(again.buf + again.hdr.payload_off + 2,
+		                    o[i].buf + o[i].hdr.payload_off, o[i].hdr.payload_len);
 	}
 	nack_seq = (uint16_t)(o[9].hdr.seq + 1); // not sent yet
 	send_fb(&c.sub, put_nack, OUR_VIDEO);
@@ -111,7 +111,8 @@ static void nack_answered_plainly(void **state)
 	pair_stop(&c);
 }
 
-/* A gap from the publisher: asked for, repaired by RTX, passed on in its place; the original then is a duplicate. */
+/* A gap from the publisher: asked for, repaired by RTX, passed on in its place; the original then
+ * is a duplicate. */
 static void nack_upstream(void **state)
 {
 	struct pair c;
@@ -135,8 +136,12 @@ static void nack_upstream(void **state)
 	assert_int_equal(dp_rtcp_nack_first(&it, &fb), 0);
 	assert_true(dp_rtcp_nack_next(&it, &seq));
 	assert_int_equal(seq, 3);
-	send_rtp(&c.pub, &(struct rtp){.pt = PT_RTX, .seq = 77, .ts = 9000, .ssrc = SSRC_VIDEO_RTX,
-	                               .payload = rtx, .len = sizeof(rtx)});
+	send_rtp(&c.pub, &(struct rtp){.pt = PT_RTX,
+	                               .seq = 77,
+	                               .ts = 9000,
+	                               .ssrc = SSRC_VIDEO_RTX,
+	                               .payload = rtx,
+	                               .len = sizeof(rtx)});
 	world_walk();
 	assert_true(peer_take_rtp(&c.sub, &o));
 	assert_int_equal(o.hdr.seq, (uint16_t)(first.hdr.seq + 2));
@@ -148,9 +153,15 @@ static void nack_upstream(void **state)
 	send_video(&c.pub, 3, false);
 	world_walk();
 	assert_int_equal(count_rtp(&c.sub), 0);
-	send_rtp(&c.pub, &(struct rtp){.pt = PT_RTX, .seq = 78, .ts = 9000, .ssrc = SSRC_VIDEO_RTX,
-	                               .payload = rtx, .len = sizeof(rtx)});
-	send_rtp(&c.pub, &(struct rtp){.pt = PT_RTX, .seq = 79, .ssrc = SSRC_VIDEO_RTX, .payload = rtx, .len = 0});
+	send_rtp(&c.pub, &(struct rtp){.pt = PT_RTX,
+	                               .seq = 78,
+	                               .ts = 9000,
+	                               .ssrc = SSRC_VIDEO_RTX,
+	                               .payload = rtx,
+	                               .len = sizeof(rtx)});
+	send_rtp(&c.pub,
+	         &(struct rtp){
+	             .pt = PT_RTX, .seq = 79, .ssrc = SSRC_VIDEO_RTX, .payload = rtx, .len = 0});
 	world_walk();
 	assert_int_equal(world_stat(SH_STAT_drop_duplicate), 1);
 	assert_int_equal(world_stat(SH_STAT_drop_rtx_padding), 1);
@@ -189,15 +200,18 @@ static void reports(void **state)
 				uint8_t name_len;
 				uint32_t ssrc;
 
-				if (k.type == DP_RTCP_SDES && !dp_rtcp_sdes_cname(&ssrc, &name, &name_len, &k))
+				if (k.type == DP_RTCP_SDES &&
+				    !dp_rtcp_sdes_cname(&ssrc, &name, &name_len, &k))
 					cname = true;
 				if (k.type != DP_RTCP_SR)
 					continue;
 				assert_int_equal(dp_rtcp_sr(&sr, &k), 0);
 				assert_int_equal(sr.ssrc, OUR_VIDEO);
 				// the same clock as the publisher's, moved to our timestamps
-				assert_in_range((uint32_t)((world.now_ns - 1000000000000) * 9 / 100000) + 10 * 3000 +
-				                dp_slabs.sub[1].ts_offset - sr.rtp_ts, 0, 50 * 90);
+				assert_in_range(
+				    (uint32_t)((world.now_ns - 1000000000000) * 9 / 100000) +
+				        10 * 3000 + dp_slabs.sub[1].ts_offset - sr.rtp_ts,
+				    0, 50 * 90);
 				lsr = dp_ntp_mid(sr.ntp);
 				n_sr++;
 			}
@@ -225,8 +239,11 @@ static void reports(void **state)
 	}
 	// and the subscriber's view comes back to us
 	out.len = 0;
-	dp_rtcp_put_rr(&out, 0x5555, &(struct dp_rtcp_block){.ssrc = OUR_VIDEO, .lost = 3, .fraction = 9, .jitter = 7,
-	                                                      .lsr = lsr, .dlsr = 0}, 1);
+	dp_rtcp_put_rr(
+	    &out, 0x5555,
+	    &(struct dp_rtcp_block){
+	        .ssrc = OUR_VIDEO, .lost = 3, .fraction = 9, .jitter = 7, .lsr = lsr, .dlsr = 0},
+	    1);
 	peer_rtcp(&c.sub, buf, out.len);
 	assert_int_equal(dp_slabs.sub[1].rr_lost, 3);
 	assert_int_equal(dp_slabs.sub[1].rr_fraction, 9);
@@ -285,7 +302,8 @@ static void many_senders(void **state)
 
 		assert_int_equal(dp_rtcp_first(&it, buf, len, 0), 0);
 		while (dp_rtcp_next(&it, &k))
-			if (k.type == DP_RTCP_SR && !dp_rtcp_sr(&sr, &k) && sr.ssrc - 0xf0000000 < SUBS)
+			if (k.type == DP_RTCP_SR && !dp_rtcp_sr(&sr, &k) &&
+			    sr.ssrc - 0xf0000000 < SUBS)
 				seen[sr.ssrc - 0xf0000000]++;
 	}
 	for (unsigned i = 0; i < SUBS; i++)
@@ -296,13 +314,13 @@ static void many_senders(void **state)
 int stories_rtcp(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pli_throttled),
-		cmocka_unit_test(nack_answered),
-		cmocka_unit_test(nack_answered_plainly),
-		cmocka_unit_test(nack_upstream),
-		cmocka_unit_test(reports),
-		cmocka_unit_test(bye),
-		cmocka_unit_test(many_senders),
+	    cmocka_unit_test(pli_throttled),
+	    cmocka_unit_test(nack_answered),
+	    cmocka_unit_test(nack_answered_plainly),
+	    cmocka_unit_test(nack_upstream),
+	    cmocka_unit_test(reports),
+	    cmocka_unit_test(bye),
+	    cmocka_unit_test(many_senders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
