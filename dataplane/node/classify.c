@@ -1,4 +1,5 @@
-/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN). */
+/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN).
+ */
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
@@ -97,7 +98,8 @@ static uint16_t classify(struct rte_graph *graph, struct rte_node *node, void **
 		int edge;
 
 		if (i + DP_AHEAD < nb)
-			rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
+			rte_prefetch0(
+			    rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
 		edge = classify_one(w, &last, objs[i]);
 		if (likely(edge == CLASSIFY_SRTP)) {
 			srtp[n++] = objs[i];
@@ -115,13 +117,14 @@ static uint16_t classify(struct rte_graph *graph, struct rte_node *node, void **
 }
 
 static struct rte_node_register classify_node = {
-	.name = "dp_classify",
-	.process = classify,
-	.nb_edges = CLASSIFY_EDGES,
-	.next_nodes = {
-		[CLASSIFY_STUN] = "dp_stun",
-		[CLASSIFY_DTLS] = "dp_dtls_punt",
-		[CLASSIFY_SRTP] = "dp_srtp_in",
-	},
+    .name = "dp_classify",
+    .process = classify,
+    .nb_edges = CLASSIFY_EDGES,
+    .next_nodes =
+        {
+            [CLASSIFY_STUN] = "dp_stun",
+            [CLASSIFY_DTLS] = "dp_dtls_punt",
+            [CLASSIFY_SRTP] = "dp_srtp_in",
+        },
 };
 RTE_NODE_REGISTER(classify_node);

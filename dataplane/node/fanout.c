@@ -1,16 +1,18 @@
-/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each; those of this
- * worker get a packet each, whose payload stays where it is until srtp_out encrypts it into the packet.
+/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each;
+ * those of this worker get a packet each, whose payload stays where it is until srtp_out encrypts
+ * it into the packet.
  *
- * A vector of plaintexts can mean tens of thousands of packets, so they are made a vector at a time: fanout keeps
- * a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of fanout_more, behind
- * which rewrite, srtp_out and tx get their turn while the packets are still in the cache. The queue is empty
- * at the end of every walk. */
+ * A vector of plaintexts can mean tens of thousands of packets, so they are made a vector at a
+ * time: fanout keeps a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of
+ * fanout_more, behind which rewrite, srtp_out and tx get their turn while the packets are still in
+ * the cache. The queue is empty at the end of every walk. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/node.h"
 
 enum {
 	AHEAD = 6,
-	CHUNK = 64, // packets made at once: their buffers stay in the second level cache until they are sent
+	CHUNK = 64, // packets made at once: their buffers stay in the second level cache until they
+	            // are sent
 	READY = 200, // ns >> 20, about as many milliseconds
 };
 
@@ -73,11 +75,10 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 		return;
 	}
 	n->pending[n->pending_head++ % DP_PENDING] = (struct dp_pending){
-		.m = m,
-		.list = list,
-		.active = t->set.layers > 1
-		                  ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer)
-		                  : 1,
+	    .m = m,
+	    .list = list,
+	    .active =
+	        t->set.layers > 1 ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer) : 1,
 	};
 }
 
@@ -119,12 +120,12 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 	}
 	v = dp_layer_choose(&s->layer,
 	                    &(struct dp_layer_in){
-				    .layers = dp_slabs.track[p->track].set.layers,
-				    .active = q->active,
-				    .limit = RTE_MIN(s->want_layer, s->set.max_layer),
-				    .layer = p->layer,
-				    .key = p->flags & DP_PKT_KEY,
-			    },
+	                        .layers = dp_slabs.track[p->track].set.layers,
+	                        .active = q->active,
+	                        .limit = RTE_MIN(s->want_layer, s->set.max_layer),
+	                        .layer = p->layer,
+	                        .key = p->flags & DP_PKT_KEY,
+	                    },
 	                    &ask);
 	q->ask |= ask;
 	if (v == DP_LAYER_SKIP)
@@ -201,7 +202,8 @@ static void finish(struct dp_worker *w, struct dp_pending *q)
 	rte_pktmbuf_free(q->m);
 }
 
-static void make(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, struct chunk *c)
+static void make(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                 struct chunk *c)
 {
 	struct rte_mbuf **m = (struct rte_mbuf **)dp_node(w)->out;
 
@@ -255,25 +257,26 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register fanout_node = {
-	.name = "dp_fanout",
-	.process = fanout,
-	.nb_edges = FANOUT_EDGES,
-	.next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
+    .name = "dp_fanout",
+    .process = fanout,
+    .nb_edges = FANOUT_EDGES,
+    .next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
 };
 RTE_NODE_REGISTER(fanout_node);
 
 /* A node cannot be its own next one. */
-static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs,
+                            uint16_t nb)
 {
 	rte_node_enqueue(graph, node, MORE_FANOUT, objs, nb);
 	return nb;
 }
 
 static struct rte_node_register fanout_more_node = {
-	.name = "dp_fanout_more",
-	.process = fanout_more,
-	.nb_edges = MORE_EDGES,
-	.next_nodes = {[MORE_FANOUT] = "dp_fanout"},
+    .name = "dp_fanout_more",
+    .process = fanout_more,
+    .nb_edges = MORE_EDGES,
+    .next_nodes = {[MORE_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(fanout_more_node);
 
@@ -292,10 +295,10 @@ static uint16_t fanin(struct rte_graph *graph, struct rte_node *node, void **obj
 }
 
 static struct rte_node_register fanin_node = {
-	.name = "dp_fanin",
-	.process = fanin,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = FANIN_EDGES,
-	.next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
+    .name = "dp_fanin",
+    .process = fanin,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = FANIN_EDGES,
+    .next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(fanin_node);

@@ -4,7 +4,8 @@
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Our timestamp for the first packet of a segment: time goes on as it did on our clock, never back. */
+/* Our timestamp for the first packet of a segment: time goes on as it did on our clock, never back.
+ */
 static uint32_t continue_ts(const struct sh_sub *s, const struct dp_seqmap_in *in)
 {
 	uint64_t ns = in->now_ns - s->last_at_ns;
@@ -30,11 +31,11 @@ static void start_segment(struct dp_seqmap *m, struct sh_sub *s, const struct dp
 	if (m->count < DP_SEGMENTS)
 		m->count++;
 	m->seg[m->newest] = (struct dp_segment){
-		.first_out = out,
-		.offset = out - in->index,
-		.ssrc = in->ssrc,
-		.ts_offset = ts_offset,
-		.layer = in->layer,
+	    .first_out = out,
+	    .offset = out - in->index,
+	    .ssrc = in->ssrc,
+	    .ts_offset = ts_offset,
+	    .layer = in->layer,
 	};
 	s->seq_offset = m->seg[m->newest].offset;
 	s->ts_offset = ts_offset;
@@ -52,8 +53,8 @@ static const struct dp_segment *nth(const struct dp_seqmap *m, unsigned k)
 }
 
 /* A packet of an older segment of its stream that was overtaken by the switch. */
-static int map_late(const struct dp_seqmap *m, const struct sh_sub *s, const struct dp_seqmap_in *in,
-                    uint64_t *index, uint32_t *ts)
+static int map_late(const struct dp_seqmap *m, const struct sh_sub *s,
+                    const struct dp_seqmap_in *in, uint64_t *index, uint32_t *ts)
 {
 	for (unsigned k = 0; k < m->count; k++) {
 		const struct dp_segment *g = nth(m, k);
@@ -70,8 +71,9 @@ static int map_late(const struct dp_seqmap *m, const struct sh_sub *s, const str
 	return -ESTALE;
 }
 
-/* After a restart of this process the slab still knows the distance that the running segment had: go on with it
- * when the packet fits. A track with one layer has the same one; otherwise the switch decides. */
+/* After a restart of this process the slab still knows the distance that the running segment had:
+ * go on with it when the packet fits. A track with one layer has the same one; otherwise the switch
+ * decides. */
 static void adopt(struct dp_seqmap *m, const struct sh_sub *s, const struct dp_seqmap_in *in)
 {
 	if (!s->tx_index || in->index + s->seq_offset - s->tx_index - 1 >= DP_SEQMAP_JUMP)
@@ -79,16 +81,16 @@ static void adopt(struct dp_seqmap *m, const struct sh_sub *s, const struct dp_s
 	m->count = 1;
 	m->newest = 0;
 	m->seg[0] = (struct dp_segment){
-		.first_out = s->tx_index + 1,
-		.offset = s->seq_offset,
-		.ssrc = in->ssrc,
-		.ts_offset = s->ts_offset,
-		.layer = in->layer,
+	    .first_out = s->tx_index + 1,
+	    .offset = s->seq_offset,
+	    .ssrc = in->ssrc,
+	    .ts_offset = s->ts_offset,
+	    .layer = in->layer,
 	};
 }
 
-int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in, uint16_t first,
-                  uint64_t *index, uint32_t *ts)
+int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in,
+                  uint16_t first, uint64_t *index, uint32_t *ts)
 {
 	const struct dp_segment *g;
 	uint64_t out;
@@ -109,7 +111,8 @@ int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_
 	out = in->index + g->offset;
 	if ((int64_t)(out - s->tx_index) <= 0 && s->tx_index - out < DP_SEQMAP_JUMP)
 		return map_late(m, s, in, index, ts);
-	if (unlikely(out - s->tx_index > DP_SEQMAP_JUMP)) { // far ahead, or far behind: the input began anew
+	if (unlikely(out - s->tx_index >
+	             DP_SEQMAP_JUMP)) { // far ahead, or far behind: the input began anew
 		start_segment(m, s, in, first);
 		g = dp_seqmap_newest(m);
 		out = in->index + g->offset;
@@ -122,7 +125,8 @@ int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_
 	return 0;
 }
 
-void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint32_t ssrc, uint8_t layer)
+void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint32_t ssrc,
+                    uint8_t layer)
 {
 	struct dp_segment *g = &m->seg[m->newest], next = *g;
 	uint64_t out = index + g->offset;
@@ -141,7 +145,8 @@ void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint3
 	s->seq_offset = next.offset;
 }
 
-const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_index, uint64_t index)
+const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_index,
+                                        uint64_t index)
 {
 	for (unsigned k = 0; k < m->count; k++) {
 		const struct dp_segment *g = nth(m, k);

@@ -1,11 +1,12 @@
-/* What is due without a packet: consent that ran out, tracks that fell silent, key frames and losses to ask
- * publishers for, reports. The worker's endpoints are looked at in slices, all of them within SCAN_NS; so
- * are its tracks, four times as often. What is due is put in two lists, from which rtcp_out makes packets. */
+/* What is due without a packet: consent that ran out, tracks that fell silent, key frames and
+ * losses to ask publishers for, reports. The worker's endpoints are looked at in slices, all of
+ * them within SCAN_NS; so are its tracks, four times as often. What is due is put in two lists,
+ * from which rtcp_out makes packets. */
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
-#define SCAN_NS  UINT64_C(20000000)
-#define SLICE_NS UINT64_C(1000000)
+#define SCAN_NS   UINT64_C(20000000)
+#define SLICE_NS  UINT64_C(1000000)
 #define SILENT_NS UINT64_C(1000000000)
 enum { TRACK_SCANS = 4 };
 
@@ -58,14 +59,15 @@ static void visit_endpoint(struct dp_worker *w, uint32_t index)
 		return;
 	}
 	if (!r->report_at_ns) {
-		r->report_at_ns = dp_report_next(w->now_ns, has_video(index), true,
-		                                 (uint32_t)dp_random(w));
+		r->report_at_ns =
+		    dp_report_next(w->now_ns, has_video(index), true, (uint32_t)dp_random(w));
 		return;
 	}
 	if (w->now_ns < r->report_at_ns || n->n_due_report == DP_DUE)
 		return;
 	n->due_report[n->n_due_report++] = index;
-	r->report_at_ns = dp_report_next(w->now_ns, has_video(index), false, (uint32_t)dp_random(w));
+	r->report_at_ns =
+	    dp_report_next(w->now_ns, has_video(index), false, (uint32_t)dp_random(w));
 }
 
 static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
@@ -91,7 +93,7 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	const struct sh_rx_stream *s = &t->media[l];
 
 	if ((r->alive & 1u << l) && w->now_ns - s->last_at_ns > SILENT_NS) {
-		r->alive &= (uint8_t)~(1u << l);
+		r->alive &= (uint8_t) ~(1u << l);
 		dp_notify(w, DP_NOTE_TRACK, (uint32_t)(t - dp_slabs.track));
 	}
 	if (!(r->alive & 1u << l))
@@ -104,8 +106,8 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	if (k && k->count)
 		return true;
 	return (r->want_key & 1u << l) &&
-	       (!s->pli_at_ns || w->now_ns - s->pli_at_ns >=
-	                                 dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
+	       (!s->pli_at_ns ||
+	        w->now_ns - s->pli_at_ns >= dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
 }
 
 static void visit_track(struct dp_worker *w, uint32_t index)
@@ -156,10 +158,10 @@ static uint16_t timers(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register timers_node = {
-	.name = "dp_timers",
-	.process = timers,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = TIMERS_EDGES,
-	.next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
+    .name = "dp_timers",
+    .process = timers,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = TIMERS_EDGES,
+    .next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
 };
 RTE_NODE_REGISTER(timers_node);

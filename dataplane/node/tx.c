@@ -1,5 +1,6 @@
-/* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front; answers to STUN bring
- * the headers of their request. Also inject, which brings the daemon's datagrams (DTLS) here. */
+/* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front;
+ * answers to STUN bring the headers of their request. Also inject, which brings the daemon's
+ * datagrams (DTLS) here. */
 #include <rte_memcpy.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
@@ -11,7 +12,8 @@ static void flush(struct dp_worker *w)
 	struct dp_node *n = dp_node(w);
 	uint16_t sent = 0;
 
-	// a queue that is being emptied takes more in a moment; one that stands still costs TX_TRIES looks
+	// a queue that is being emptied takes more in a moment; one that stands still costs
+	// TX_TRIES looks
 	for (unsigned i = 0; i < TX_TRIES && sent < n->n_tx; i++)
 		sent += dp_port_tx(w, n->tx_port, n->tx + sent, (uint16_t)(n->n_tx - sent));
 	DP_COUNT(w, tx_packets, sent);
@@ -102,8 +104,8 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 }
 
 static struct rte_node_register tx_node = {
-	.name = "dp_tx",
-	.process = tx,
+    .name = "dp_tx",
+    .process = tx,
 };
 RTE_NODE_REGISTER(tx_node);
 
@@ -129,10 +131,10 @@ static uint16_t inject(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register inject_node = {
-	.name = "dp_inject",
-	.process = inject,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = INJECT_EDGES,
-	.next_nodes = {[INJECT_TX] = "dp_tx"},
+    .name = "dp_inject",
+    .process = inject,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = INJECT_EDGES,
+    .next_nodes = {[INJECT_TX] = "dp_tx"},
 };
 RTE_NODE_REGISTER(inject_node);
