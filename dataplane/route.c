@@ -377,7 +377,7 @@ static void put16(uint8_t *p, uint16_t v)
 	p[1] = (uint8_t)v;
 }
 
-static uint32_t write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
+static uint16_t write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
 {
 	static const uint8_t proto[2] = {0, 17};
 	uint32_t n = dp_addr_len(w->remote.family), sum;
@@ -402,7 +402,7 @@ static uint32_t write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
 	}
 	sum = add_bytes(sum, proto, 2);
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
 static void build(struct dp_path *p, const struct want *w)

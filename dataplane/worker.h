@@ -63,18 +63,19 @@ struct dp_fanout {
 	uint32_t sub[]; // indexes, grouped by nothing
 };
 
-/* A resolved way to a peer: the whole header to put in front of a payload, made by route.c, replaced under RCU. */
+/* A resolved way to a peer: the whole header to put in front of a payload, made by route.c, replaced under RCU. On a
+ * cache line of its own; IPv4 without VLAN tags needs no second one. */
 struct dp_path {
-	uint8_t header[72];  // Ethernet, IP, UDP; lengths and checksums zero, offsets below
-	uint8_t len, l2_len, l3_len;
+	uint8_t len, l2_len, l3_len; // of header
 	uint8_t family;      // 4 or 6
 	uint16_t port;       // ethdev
 	uint16_t mtu;
-	uint32_t pseudo;     // pseudo header without the length: rte_raw_cksum() of its bytes, 16 bits
-	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
-	bool routed;         // false: the kernel has no route: drop_no_route
 	uint64_t ol_flags;   // 0: compute checksums in software; else the NIC does: or these into mbuf ol_flags, set
 	                     // l2_len and l3_len, and leave the folded pseudo header sum with length in the UDP checksum
+	uint16_t pseudo;     // pseudo header without the length: rte_raw_cksum() of its bytes
+	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
+	bool routed;         // false: the kernel has no route: drop_no_route
+	uint8_t header[72];  // Ethernet, IP, UDP; lengths and checksums zero, offsets above
 };
 
 struct dp_worker {
@@ -115,10 +116,22 @@ int dp_endpoint_by_ufrag(const uint8_t *ufrag, uint32_t len);
 int dp_endpoint_by_tuple(struct dp_worker *w, const struct sh_addr *remote);
 int dp_tuple_set(struct dp_worker *w, uint32_t endpoint, const struct sh_addr *local, const struct sh_addr *remote);
 void dp_tuple_clear(struct dp_worker *w, uint32_t endpoint);
+/* What sending to an endpoint needs. Control: rw, workers: ro. */
+struct dp_peer {
+	struct dp_srtp_session *session;
+	const struct dp_path *path;
+};
+extern struct dp_peer *dp_peers; // by endpoint
 /* Session keys of an endpoint, NULL before DTLS is done. */
-struct dp_srtp_session *dp_session(uint32_t endpoint);
+static inline struct dp_srtp_session *dp_session(uint32_t endpoint)
+{
+	return __atomic_load_n(&dp_peers[endpoint].session, __ATOMIC_ACQUIRE);
+}
 /* Path towards an endpoint's nominated remote; NULL until the control thread resolved it. */
-const struct dp_path *dp_path(uint32_t endpoint);
+static inline const struct dp_path *dp_path(uint32_t endpoint)
+{
+	return __atomic_load_n(&dp_peers[endpoint].path, __ATOMIC_ACQUIRE);
+}
 /* Subscribers of a track on worker w (NULL: none) and the set of workers that have some. */
 const struct dp_fanout *dp_fanout(uint32_t track, unsigned worker);
 uint32_t dp_fanout_workers(uint32_t track); // bit w

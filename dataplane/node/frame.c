@@ -210,35 +210,6 @@ uint32_t dp_frame_reply(uint8_t *out, uint8_t *l3_len, const uint8_t *frame,
 	return f->l2_len + *l3_len + (uint32_t)UDP_HDR;
 }
 
-/* Sums in host order, which RFC 1071 §2 (B) allows; 32 bits at a time, and the loop vectorises. */
-uint64_t dp_csum_add(uint64_t sum, const uint8_t *data, uint32_t len)
-{
-	uint64_t part[4] = {0};
-
-	for (; len >= 16; data += 16, len -= 16) {
-		uint32_t v[4];
-
-		memcpy(v, data, 16);
-		for (unsigned i = 0; i < 4; i++)
-			part[i] += v[i];
-	}
-	for (; len >= 4; data += 4, len -= 4) {
-		uint32_t v;
-
-		memcpy(&v, data, 4);
-		sum += v;
-	}
-	if (len) {
-		uint32_t v = 0;
-
-		memcpy(&v, data, len);
-		sum += v;
-	}
-	for (unsigned i = 0; i < 4; i++) // 64 KiB of 32-bit words stay far below 2^64
-		sum += (part[i] & 0xffffffffu) + (part[i] >> 32);
-	return sum;
-}
-
 void dp_frame_finish(uint8_t *frame, uint8_t l2_len, uint8_t l3_len, uint16_t udp_len,
                      bool payload_csum)
 {

@@ -31,18 +31,65 @@ static void put(struct dp_worker *w, struct rte_mbuf *m)
 	n->tx[n->n_tx++] = m;
 }
 
-static void fill_in(struct rte_mbuf *m, uint64_t ol_flags)
+/* An answer to STUN: whole but for lengths and checksums. */
+static void finish(struct rte_mbuf *m)
 {
 	const struct dp_pkt *p = dp_pkt(m);
-	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-	uint16_t udp_len = (uint16_t)(m->data_len - p->l2_len - p->l3_len);
 
-	dp_frame_finish(frame, p->l2_len, p->l3_len, udp_len, !ol_flags);
-	if (!ol_flags)
-		return;
-	m->l2_len = p->l2_len;
-	m->l3_len = p->l3_len;
-	m->ol_flags |= ol_flags;
+	dp_frame_finish(rte_pktmbuf_mtod(m, uint8_t *), p->l2_len, p->l3_len,
+	                (uint16_t)(m->data_len - p->l2_len - p->l3_len), true);
+}
+
+/* IPv4 to tagged IPv6 in two copies of constant size. */
+static inline void put_header(uint8_t *to, const struct dp_path *path)
+{
+	if (likely(path->len >= 32 && path->len <= 64)) {
+		memcpy(to, path->header, 32);
+		memcpy(to + path->len - 32, path->header + path->len - 32, 32);
+	} else {
+		memcpy(to, path->header, path->len);
+	}
+}
+
+static inline uint64_t sum32(const uint8_t *p, unsigned words)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < words; i++) {
+		uint32_t v;
+
+		memcpy(&v, p + 4 * i, 4);
+		sum += v;
+	}
+	return sum;
+}
+
+/* Lengths and checksums. What does not change is summed up from the path, not read back from the frame. */
+static void seal(uint8_t *frame, const struct dp_path *path, uint16_t len)
+{
+	uint8_t *ip = frame + path->l2_len, *udp = ip + path->l3_len;
+	uint16_t udp_len = (uint16_t)(len + 8), c;
+	uint64_t sum = path->pseudo + (uint64_t)rte_cpu_to_be_16(udp_len);
+
+	dp_put16(udp + 4, udp_len);
+	if (path->family == 4) {
+		uint16_t total = (uint16_t)(path->l3_len + udp_len);
+
+		dp_put16(ip + 2, total);
+		c = (uint16_t)~dp_csum_fold(sum32(path->header + path->l2_len, 5) + rte_cpu_to_be_16(total));
+		memcpy(ip + 10, &c, 2);
+	} else {
+		dp_put16(ip + 4, udp_len);
+	}
+	if (path->ol_flags) {
+		c = dp_csum_fold(sum);
+	} else {
+		sum += sum32(path->header + path->len - 8, 1) + rte_cpu_to_be_16(udp_len);
+		c = (uint16_t)~dp_csum_fold(dp_csum_add(sum, udp + 8, len));
+		if (!c) // RFC 768: zero would say that there is none
+			c = 0xffff;
+	}
+	memcpy(udp + 6, &c, 2);
 }
 
 /* Puts the endpoint's path in front; false: dropped. */
@@ -51,6 +98,7 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 	struct dp_pkt *p = dp_pkt(m);
 	const struct dp_path *path = dp_path(p->endpoint);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
+	uint16_t len = m->data_len;
 
 	if (unlikely(!path || !path->routed)) {
 		DP_DROP(w, no_route, m);
@@ -60,25 +108,25 @@ static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
 		DP_DROP(w, no_neighbour, m);
 		return false;
 	}
-	if (unlikely(path->mtu && m->data_len + path->l3_len + 8u > path->mtu)) {
-		DP_DROP(w, too_long, m);
-		return false;
-	}
-	if (unlikely(path->len > rte_pktmbuf_headroom(m))) {
+	if (unlikely((path->mtu && len + path->l3_len + 8u > path->mtu) ||
+	             path->len > rte_pktmbuf_headroom(m))) {
 		DP_DROP(w, too_long, m);
 		return false;
 	}
 	e->tx_packets++;
-	e->tx_bytes += m->data_len;
-	DP_COUNT(w, tx_bytes, m->data_len);
+	e->tx_bytes += len;
+	DP_COUNT(w, tx_bytes, len);
 	m->data_off -= path->len;
 	m->data_len += path->len;
 	m->pkt_len = m->data_len;
-	memcpy(rte_pktmbuf_mtod(m, uint8_t *), path->header, path->len);
-	p->l2_len = path->l2_len;
-	p->l3_len = path->l3_len;
+	put_header(rte_pktmbuf_mtod(m, uint8_t *), path);
 	p->port = path->port;
-	fill_in(m, path->ol_flags);
+	seal(rte_pktmbuf_mtod(m, uint8_t *), path, len);
+	if (path->ol_flags) {
+		m->l2_len = path->l2_len;
+		m->l3_len = path->l3_len;
+		m->ol_flags |= path->ol_flags;
+	}
 	return true;
 }
 
@@ -97,7 +145,7 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 				rte_prefetch0(dp_path(next->endpoint));
 		}
 		if (dp_pkt(m)->flags & DP_PKT_FRAMED)
-			fill_in(m, 0);
+			finish(m);
 		else if (!encapsulate(w, m))
 			continue;
 		put(w, m);

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 struct table dp_tb;
+struct dp_peer *dp_peers;
 struct sh_slabs dp_slabs;
 
 /* ---- slab entries by kind ---- */
@@ -181,39 +182,33 @@ void session_drop(struct dp_srtp_session *s)
 
 void session_publish(uint32_t endpoint, struct dp_srtp_session *s)
 {
-	__atomic_store_n(&dp_tb.session[endpoint], s, __ATOMIC_RELEASE);
-}
-
-struct dp_srtp_session *dp_session(uint32_t endpoint)
-{
-	return __atomic_load_n(&dp_tb.session[endpoint], __ATOMIC_CONSUME);
-}
-
-const struct dp_path *dp_path(uint32_t endpoint)
-{
-	return __atomic_load_n(&dp_tb.path[endpoint], __ATOMIC_CONSUME);
+	__atomic_store_n(&dp_peers[endpoint].session, s, __ATOMIC_RELEASE);
 }
 
 struct path_block {
+	_Alignas(64) struct dp_path path;
 	struct dp_garbage link;
-	struct dp_path path;
 };
 
 struct dp_path *dp_path_new(void)
 {
-	struct path_block *b = calloc(1, sizeof(*b));
+	struct path_block *b = aligned_alloc(64, sizeof(*b));
 
-	return b ? &b->path : NULL;
+	if (!b)
+		return NULL;
+	memset(b, 0, sizeof(*b));
+	return &b->path;
 }
-
 void dp_path_set(uint32_t endpoint, struct dp_path *path)
 {
-	struct dp_path *old = __atomic_exchange_n(&dp_tb.path[endpoint], path, __ATOMIC_ACQ_REL);
+	const struct dp_path *old =
+	    __atomic_exchange_n(&dp_peers[endpoint].path, (const struct dp_path *)path, __ATOMIC_ACQ_REL);
 	struct path_block *b;
 
 	if (!old)
 		return;
-	b = (struct path_block *)((uint8_t *)old - offsetof(struct path_block, path));
+	b = (struct path_block *)((uintptr_t)old - offsetof(struct path_block, path));
+	b->link.at = offsetof(struct path_block, link);
 	b->link.next = dp_tb.garbage;
 	dp_tb.garbage = &b->link;
 }

@@ -40,8 +40,6 @@ struct table {
 	struct dp_lists owned;        // endpoints of a worker
 	struct dp_chain ufrag;        // node = endpoint
 	struct dp_chain ssrc;         // node = 2 * sub + (1: RTX)
-	struct dp_srtp_session **session; // by endpoint
-	struct dp_path **path;            // by endpoint
 	uint8_t *keyframe;                // by track; any worker: or, owner: exchange
 	/* session pool */
 	struct dp_srtp_session *pool;

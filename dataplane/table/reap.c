@@ -13,7 +13,7 @@ static void free_garbage(void)
 		struct dp_garbage *g = dp_tb.garbage;
 
 		dp_tb.garbage = g->next;
-		free(g);
+		free((uint8_t *)g - g->at);
 	}
 }
 

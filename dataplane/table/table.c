@@ -75,10 +75,9 @@ int dp_table_init(const struct dp_table_cfg *cfg)
 	n[DP_KIND_ENDPOINT] = dp_slabs.endpoints;
 	n[DP_KIND_TRACK] = dp_slabs.tracks;
 	n[DP_KIND_SUB] = dp_slabs.subs;
-	dp_tb.session = calloc(n[DP_KIND_ENDPOINT], sizeof(*dp_tb.session));
-	dp_tb.path = calloc(n[DP_KIND_ENDPOINT], sizeof(*dp_tb.path));
+	dp_peers = calloc(n[DP_KIND_ENDPOINT], sizeof(*dp_peers));
 	dp_tb.keyframe = calloc(n[DP_KIND_TRACK], 1);
-	err = dp_tb.session && dp_tb.path && dp_tb.keyframe ? 0 : -ENOMEM;
+	err = dp_peers && dp_tb.keyframe ? 0 : -ENOMEM;
 	for (unsigned k = 0; k < DP_KINDS && !err; k++) {
 		dp_tb.over[k] = calloc(n[k], sizeof(*dp_tb.over[k]));
 		err = dp_tb.over[k] ? 0 : -ENOMEM;
@@ -103,12 +102,12 @@ void dp_table_free(void)
 {
 	dp_stage_abort();
 	reap_free();
-	for (uint32_t i = 0; dp_tb.path && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
+	for (uint32_t i = 0; dp_peers && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
 		dp_path_set(i, NULL);
 	reap_free();
-	for (uint32_t i = 0; dp_tb.session && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
-		if (dp_tb.session[i])
-			dp_srtp_session_wipe(dp_tb.cfg.backend, dp_tb.session[i]);
+	for (uint32_t i = 0; dp_peers && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
+		if (dp_session(i))
+			dp_srtp_session_wipe(dp_tb.cfg.backend, dp_session(i));
 	if (dp_tb.pool)
 		munmap(dp_tb.pool, (size_t)dp_tb.pool_size * sizeof(struct dp_srtp_session));
 	for (unsigned w = 0; w < SH_MAX_WORKERS; w++) {
@@ -123,8 +122,8 @@ void dp_table_free(void)
 	dp_chain_free(&dp_tb.ssrc);
 	for (unsigned k = 0; k < DP_KINDS; k++)
 		free(dp_tb.over[k]);
-	free(dp_tb.session);
-	free(dp_tb.path);
+	free(dp_peers);
+	dp_peers = NULL;
 	free(dp_tb.keyframe);
 	free(dp_tb.pool_free);
 	free(dp_tb.touched.v);
