@@ -1,19 +1,20 @@
 /* One plaintext, many subscribers. Workers with subscribers of the track get a reference each; those of this
  * worker get a packet each, whose payload stays where it is until srtp_out encrypts it into the packet.
  *
- * A vector of plaintexts can mean tens of thousands of packets, so they are made a vector at a time: fanout keeps
- * a queue of plaintexts, makes DP_VECTOR packets, and sends itself a token by way of fanout_more, behind
+ * A vector of plaintexts can mean tens of thousands of packets, so they are made a chunk at a time: fanout keeps
+ * a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of fanout_more, behind
  * which rewrite, srtp_out and tx get their turn while the packets are still in the cache. The queue is empty
  * at the end of every walk. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/node.h"
 
-enum { AHEAD = 6 };
+/* Enough for the multi-buffer crypto, few enough to stay near the first cache level. */
+enum { CHUNK = 64 };
 
 struct chunk { // packets to be made now
-	uint32_t sub[DP_VECTOR], endpoint[DP_VECTOR];
-	struct rte_mbuf *src[DP_VECTOR];
-	uint8_t flags[DP_VECTOR];
+	uint32_t sub[CHUNK], endpoint[CHUNK];
+	struct rte_mbuf *src[CHUNK];
+	uint8_t flags[CHUNK];
 	unsigned n;
 };
 
@@ -71,6 +72,7 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 	n->pending[n->pending_head++ % DP_PENDING] = (struct dp_pending){
 		.m = m,
 		.list = list,
+		.layers = t->set.layers,
 		.active = t->set.layers > 1
 		                  ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer)
 		                  : 1,
@@ -102,9 +104,13 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_not_connected]++;
 		return false;
 	}
+	if (likely(q->layers == 1 && s->layer == 0 && s->set.pt[p->pt_slot] != 255)) {
+		*flags = 0;
+		return true;
+	}
 	v = dp_layer_choose(&s->layer,
 	                    &(struct dp_layer_in){
-				    .layers = dp_slabs.track[p->track].set.layers,
+				    .layers = q->layers,
 				    .active = q->active,
 				    .limit = RTE_MIN(s->want_layer, s->set.max_layer),
 				    .layer = p->layer,
@@ -129,24 +135,70 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 	return true;
 }
 
-static void prefetch_sub(struct dp_worker *w, uint32_t sub)
+/* ---- fetching ahead ----
+ *
+ * With tens of thousands of subscriptions none of what a packet needs is in a cache: subscription, its template and
+ * map, its endpoint, that one's keys and path, each found through the one before. So three stages run ahead of the packets
+ * being made, a chunk apart: while chunk k is encrypted, the memory answers for k+1, k+2 and k+3. */
+
+static inline void fetch_sub(struct dp_worker *w, uint32_t sub)
 {
-	const struct sh_sub *s = &dp_slabs.sub[sub];
-	const char *r = (const char *)&dp_node(w)->sub[sub];
+	const char *s = (const char *)&dp_slabs.sub[sub], *r = (const char *)&dp_node(w)->sub[sub];
 
 	rte_prefetch0(s);
-	rte_prefetch0((const char *)s + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(s + RTE_CACHE_LINE_SIZE);
 	rte_prefetch0(r);
 	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
 }
 
-static void prefetch_endpoint(uint32_t sub)
+static inline void fetch_peer(uint32_t sub)
 {
-	const struct sh_endpoint *e =
-		&dp_slabs.endpoint[SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint)];
+	uint32_t endpoint = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
 
-	rte_prefetch0(&e->ice);
-	rte_prefetch0(&e->tx_packets);
+	rte_prefetch0(&dp_slabs.endpoint[endpoint].ice);
+	rte_prefetch0(&dp_peers[endpoint]);
+}
+
+static inline void fetch_path(uint32_t sub)
+{
+	uint32_t endpoint = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
+
+	rte_prefetch0(dp_session(endpoint));
+	rte_prefetch0(dp_path(endpoint));
+}
+
+/* The subscription at a cursor; DP_NO_ENTRY: it stands behind the last one. */
+static inline uint32_t next_of(struct dp_node *n, struct dp_cursor *c)
+{
+	while (c->turn != n->pending_head) {
+		const struct dp_pending *q = &n->pending[c->turn % DP_PENDING];
+
+		if (c->at < q->list->n) {
+			c->passed++;
+			return q->list->sub[c->at++];
+		}
+		c->turn++;
+		c->at = 0;
+	}
+	return DP_NO_ENTRY;
+}
+
+static inline bool behind(const struct dp_node *n, const struct dp_cursor *c, unsigned chunks)
+{
+	return (int32_t)(n->chosen + chunks * CHUNK - c->passed) > 0;
+}
+
+static void fetch_ahead(struct dp_worker *w)
+{
+	struct dp_node *n = dp_node(w);
+	uint32_t sub;
+
+	while (behind(n, &n->fetch_sub, 4) && (sub = next_of(n, &n->fetch_sub)) != DP_NO_ENTRY)
+		fetch_sub(w, sub);
+	while (behind(n, &n->fetch_peer, 3) && (sub = next_of(n, &n->fetch_peer)) != DP_NO_ENTRY)
+		fetch_peer(sub);
+	while (behind(n, &n->fetch_path, 2) && (sub = next_of(n, &n->fetch_path)) != DP_NO_ENTRY)
+		fetch_path(sub);
 }
 
 /* Subscribers of one plaintext, as far as the chunk has room. */
@@ -156,13 +208,9 @@ static void choose_some(struct dp_worker *w, struct dp_pending *q, struct chunk 
 	const struct dp_fanout *list = q->list;
 	unsigned before = c->n;
 
-	for (; q->at < list->n && c->n < DP_VECTOR; q->at++) {
+	for (; q->at < list->n && c->n < CHUNK; q->at++, dp_node(w)->chosen++) {
 		uint32_t sub = list->sub[q->at];
 
-		if (q->at + 2 * AHEAD < list->n)
-			prefetch_sub(w, list->sub[q->at + 2 * AHEAD]);
-		if (q->at + AHEAD < list->n)
-			prefetch_endpoint(list->sub[q->at + AHEAD]);
 		if (!choose(w, q, p, sub, &c->flags[c->n]))
 			continue;
 		if (!q->kept && (dp_slabs.sub[sub].set.flags & SH_SUB_NACK)) {
@@ -223,7 +271,8 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 			take_in(w, objs[i]);
 	}
 	c.n = 0;
-	while (n->pending_tail != n->pending_head && c.n < DP_VECTOR) {
+	fetch_ahead(w);
+	while (n->pending_tail != n->pending_head && c.n < CHUNK) {
 		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
 
 		choose_some(w, q, &c);
@@ -232,6 +281,9 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 		finish(w, q);
 		n->pending_tail++;
 	}
+	if (n->pending_tail == n->pending_head)
+		n->fetch_sub = n->fetch_peer = n->fetch_path =
+			(struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};
 	make(w, graph, node, &c);
 	if (n->pending_tail != n->pending_head && !n->more_queued) {
 		n->more_queued = true;

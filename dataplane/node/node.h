@@ -135,9 +135,16 @@ struct dp_pending { // plaintext on its way through fanout
 	struct rte_mbuf *m;
 	const struct dp_fanout *list; // of this walk
 	uint32_t at;    // next position in it
+	uint8_t layers; // of its track
 	uint8_t active; // bit l: layer l had packets lately
 	uint8_t ask;    // bit l: somebody waits for a key frame of layer l
 	bool kept;      // it is in the history
+};
+
+/* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
+struct dp_cursor {
+	uint32_t turn, at;
+	uint32_t passed; // subscriptions, since the queue was last empty
 };
 
 enum {
@@ -156,6 +163,8 @@ struct dp_node {
 
 	struct dp_pending *pending; // ring of DP_PENDING
 	uint32_t pending_head, pending_tail;
+	struct dp_cursor fetch_sub, fetch_peer, fetch_path; // how far fanout has fetched ahead …
+	uint32_t chosen;            // … of how many subscriptions it has looked at
 	bool more_queued;           // a token is on its way to fanout
 
 	struct dp_history *history;
@@ -168,6 +177,7 @@ struct dp_node {
 	struct dp_nack *nack;
 	struct dp_pool nacks;
 
+	uint32_t *due_ms;           // by endpoint: when timers looks at it again, modulo 2^32
 	uint32_t *active;           // tracks that had packets, ours
 	uint32_t n_active;
 	uint32_t scan_endpoint, scan_track; // where the timers' walk goes on
@@ -186,7 +196,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[8];            // of the mappings above, for dp_nodes_free()
+	size_t bytes[9];            // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)

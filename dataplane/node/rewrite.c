@@ -45,7 +45,8 @@ static int map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, s
 
 	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
 		in.ts_out = &ts;
-	if (dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index, &p->ts))
+	if (!dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts) &&
+	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index, &p->ts))
 		return -1;
 	p->ssrc = s->set.ssrc;
 	p->pt = s->set.pt[src->pt_slot];

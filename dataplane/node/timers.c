@@ -1,12 +1,15 @@
 /* What is due without a packet: consent that ran out, tracks that fell silent, key frames and losses to ask
- * publishers for, reports. The worker's endpoints are looked at in slices, all of them within SCAN_NS; so
- * are its tracks, four times as often. What is due is put in two lists, from which rtcp_out makes packets. */
+ * publishers for, reports. The worker's endpoints are looked at in slices, all of them within SCAN_NS, but of most no
+ * more than when they are due, as there may be tens of thousands; tracks four times as often. What is due is put in two
+ * lists, from which rtcp_out makes packets. */
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
 #define SCAN_NS  UINT64_C(20000000)
 #define SLICE_NS UINT64_C(1000000)
 #define SILENT_NS UINT64_C(1000000000)
+#define CONSENT_NS UINT64_C(500000000) // how late it may be seen that consent ran out
+#define IDLE_NS UINT64_C(100000000)    // … that an endpoint was connected
 enum { TRACK_SCANS = 4 };
 
 static bool has_video(uint32_t endpoint)
@@ -26,44 +29,53 @@ static bool has_video(uint32_t endpoint)
 	return false;
 }
 
-static void visit_endpoint(struct dp_worker *w, uint32_t index)
+/* Returns when to look again. */
+static uint64_t visit_endpoint(struct dp_worker *w, uint32_t index)
 {
 	struct dp_node *n = dp_node(w);
 	struct sh_endpoint *e = &dp_slabs.endpoint[index];
 	struct dp_ep_rt *r = dp_ep_rt(w, index);
 
 	if (!dp_live(&e->state))
-		return;
+		return w->now_ns + IDLE_NS;
 	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000)))
 		dp_notify(w, DP_NOTE_ICE, index);
 	if (e->ice != SH_ICE_CONNECTED || !dp_session(index)) {
 		r->report_at_ns = 0;
-		return;
+		return w->now_ns + IDLE_NS;
 	}
 	if (!r->report_at_ns) {
 		r->report_at_ns = dp_report_next(w->now_ns, has_video(index), true,
 		                                 (uint32_t)dp_random(w));
-		return;
+	} else if (w->now_ns >= r->report_at_ns) {
+		if (n->n_due_report == DP_DUE)
+			return w->now_ns;
+		n->due_report[n->n_due_report++] = index;
+		r->report_at_ns = dp_report_next(w->now_ns, has_video(index), false,
+		                                 (uint32_t)dp_random(w));
 	}
-	if (w->now_ns < r->report_at_ns || n->n_due_report == DP_DUE)
-		return;
-	n->due_report[n->n_due_report++] = index;
-	r->report_at_ns = dp_report_next(w->now_ns, has_video(index), false, (uint32_t)dp_random(w));
+	return RTE_MIN(r->report_at_ns, w->now_ns + CONSENT_NS);
 }
 
 static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
 {
 	struct dp_node *n = dp_node(w);
 	const struct dp_fanout *list = dp_worker_endpoints(w->index);
+	uint32_t now_ms = (uint32_t)(w->now_ns / 1000000);
 	uint64_t quota;
 
 	if (!list || !list->n)
 		return;
 	quota = elapsed >= SCAN_NS ? list->n : list->n * elapsed / SCAN_NS + 1;
 	for (uint64_t i = 0; i < quota; i++) {
+		uint32_t *due;
+
 		if (n->scan_endpoint >= list->n)
 			n->scan_endpoint = 0;
-		visit_endpoint(w, list->sub[n->scan_endpoint++]);
+		due = &n->due_ms[list->sub[n->scan_endpoint]];
+		if (!*due || (int32_t)(now_ms - *due) >= 0)
+			*due = (uint32_t)(visit_endpoint(w, list->sub[n->scan_endpoint]) / 1000000) | 1; // 0: at once
+		n->scan_endpoint++;
 	}
 }
 
