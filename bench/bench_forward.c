@@ -111,9 +111,7 @@ static struct round run_whole(unsigned n)
 		fwd_inject(fwd_feed_frames() + at, fwd_feed_lens() + at, n - at < burst ? n - at : burst);
 		nodes_before();
 		switches = bench_switches();
-		t = bench_ticks();
-		dp_worker_turn(0);
-		t = bench_ticks() - t;
+		t = fwd_turn();
 		if (bench_switches() != switches) {
 			r.cut++;
 			continue;

@@ -65,6 +65,9 @@ void fwd_close(void);
 uint64_t fwd_bytes(void);
 /* Frames into the worker's receive queue. Takes them all. */
 void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n);
+/* One turn of the worker; returns its ticks. For it, time goes on in its turns only, as if it did nothing else: else what
+ * is due by the clock (reports, scans) would be charged to packets that had no time to come. */
+uint64_t fwd_turn(void);
 uint64_t fwd_stat(unsigned stat);
 uint64_t fwd_drops(void);
 /* Names of drops since before[], to stderr. */

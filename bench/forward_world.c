@@ -33,6 +33,7 @@ static struct {
 	const struct dp_srtp_backend *backend;
 	struct fwd_shape shape;
 	uint64_t txn, bytes;
+	uint64_t stopped; // end of the last turn
 	uint32_t records;
 	uint32_t *place; // a permutation of the subscriptions: who is whose subscriber
 	unsigned memif;
@@ -461,6 +462,7 @@ void fwd_open(const struct fwd_shape *shape)
 	int err;
 
 	world.shape = *shape;
+	dp_clock_update(0);
 	fwd_feed_open(shape);
 	make_place();
 	world.bytes = resident();
@@ -476,6 +478,7 @@ void fwd_open(const struct fwd_shape *shape)
 	fill_tables();
 	connect_all();
 	warm_up();
+	world.stopped = bench_ticks();
 	world.bytes = resident() - world.bytes;
 }
 
@@ -492,6 +495,20 @@ void fwd_close(void)
 	sh_slabs_close(&dp_slabs);
 	memset(&dp_slabs, 0, sizeof(dp_slabs));
 	fwd_feed_close();
+}
+
+uint64_t fwd_turn(void)
+{
+	uint64_t t, mono, ntp;
+
+	dp_clock_read(world.stopped, &mono, &ntp);
+	t = bench_ticks();
+	dp_clock.mono_ns = mono;
+	dp_clock.ntp = ntp;
+	dp_clock.tsc = t;
+	dp_worker_turn(0);
+	world.stopped = bench_ticks();
+	return world.stopped - t;
 }
 
 /* ---- counters ---- */

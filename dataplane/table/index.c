@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <urcu-qsbr.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
@@ -185,32 +186,50 @@ void session_publish(uint32_t endpoint, struct dp_srtp_session *s)
 	__atomic_store_n(&dp_peers[endpoint].session, s, __ATOMIC_RELEASE);
 }
 
-struct path_block {
-	_Alignas(64) struct dp_path path;
-	struct dp_garbage link;
-};
+void paths_init(uint32_t n)
+{
+	for (uint32_t i = n; i-- > 0;) {
+		dp_tb.paths[i].next = dp_tb.path_free;
+		dp_tb.path_free = &dp_tb.paths[i];
+	}
+}
 
 struct dp_path *dp_path_new(void)
 {
-	struct path_block *b = aligned_alloc(64, sizeof(*b));
+	struct path_block *b = dp_tb.path_free;
 
+	if (!b && dp_tb.path_garbage) {
+		urcu_qsbr_synchronize_rcu();
+		paths_free();
+		b = dp_tb.path_free;
+	}
 	if (!b)
 		return NULL;
+	dp_tb.path_free = b->next;
 	memset(b, 0, sizeof(*b));
 	return &b->path;
 }
+
 void dp_path_set(uint32_t endpoint, struct dp_path *path)
 {
-	const struct dp_path *old =
-	    __atomic_exchange_n(&dp_peers[endpoint].path, (const struct dp_path *)path, __ATOMIC_ACQ_REL);
-	struct path_block *b;
+	struct path_block *old = (struct path_block *)(uintptr_t)dp_path(endpoint);
 
+	__atomic_store_n(&dp_peers[endpoint].path, path, __ATOMIC_RELEASE);
 	if (!old)
 		return;
-	b = (struct path_block *)((uintptr_t)old - offsetof(struct path_block, path));
-	b->link.at = offsetof(struct path_block, link);
-	b->link.next = dp_tb.garbage;
-	dp_tb.garbage = &b->link;
+	old->next = dp_tb.path_garbage;
+	dp_tb.path_garbage = old;
+}
+
+void paths_free(void)
+{
+	while (dp_tb.path_garbage) {
+		struct path_block *b = dp_tb.path_garbage;
+
+		dp_tb.path_garbage = b->next;
+		b->next = dp_tb.path_free;
+		dp_tb.path_free = b;
+	}
 }
 
 void path_unpublish(uint32_t endpoint)

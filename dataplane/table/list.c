@@ -129,7 +129,6 @@ void dp_lists_publish(struct dp_lists *l, struct dp_edits *e, struct dp_garbage 
 		                                          __ATOMIC_ACQ_REL);
 
 		if (old) {
-			old->link.at = offsetof(struct dp_list, link);
 			old->link.next = *garbage;
 			*garbage = &old->link;
 		}

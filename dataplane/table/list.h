@@ -6,14 +6,12 @@
  * fail, publish swaps pointers and cannot. Control thread; readers use dp_list_get() between quiescent states. */
 #pragma once
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/worker.h"
 
-/* Member of what waits for quiescence to be freed. */
+/* First member of what waits for quiescence to be freed. */
 struct dp_garbage {
 	struct dp_garbage *next;
-	size_t at; // of this in its block, bytes
 };
 
 /* A list as allocated. */

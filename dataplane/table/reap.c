@@ -13,8 +13,9 @@ static void free_garbage(void)
 		struct dp_garbage *g = dp_tb.garbage;
 
 		dp_tb.garbage = g->next;
-		free((uint8_t *)g - g->at);
+		free(g);
 	}
+	paths_free();
 }
 
 static bool all_idle(void)
@@ -50,7 +51,7 @@ static bool step(void)
 {
 	switch (dp_tb.reap_stage) {
 	case REAP_IDLE:
-		if (!dp_tb.garbage && dp_tb.dead.n == 0)
+		if (!dp_tb.garbage && !dp_tb.path_garbage && dp_tb.dead.n == 0)
 			return false;
 		urcu_qsbr_synchronize_rcu();
 		free_garbage();

@@ -11,18 +11,26 @@ struct dp_ops *dp_table_ops(unsigned worker)
 	return dp_tb.ops[worker];
 }
 
+void *table_map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
+}
+
 /* Expanded keys: not in core dumps, not in a child, on huge pages when the kernel gives some. */
 static int pool_init(uint32_t sessions)
 {
 	size_t bytes = (size_t)sessions * sizeof(struct dp_srtp_session);
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-	               -1, 0);
+	void *p = table_map(bytes);
 
-	if (p == MAP_FAILED)
+	if (!p)
 		return -ENOMEM;
 	madvise(p, bytes, MADV_DONTDUMP);
 	madvise(p, bytes, MADV_WIPEONFORK);
-	madvise(p, bytes, MADV_HUGEPAGE);
 	dp_tb.pool = p;
 	dp_tb.pool_size = sessions;
 	dp_tb.pool_free = malloc(sessions * sizeof(uint32_t));
@@ -31,6 +39,22 @@ static int pool_init(uint32_t sessions)
 	for (uint32_t i = 0; i < sessions; i++)
 		dp_tb.pool_free[i] = sessions - 1 - i;
 	dp_tb.pool_frees = sessions;
+	return 0;
+}
+
+/* Twice as many paths as endpoints: a gateway's new link address replaces all of them while workers look at the old
+ * ones. */
+static int peers_init(uint32_t endpoints)
+{
+	size_t paths = 2 * (size_t)endpoints + 64;
+
+	dp_tb.peer_bytes = endpoints * sizeof(*dp_peers);
+	dp_tb.path_bytes = paths * sizeof(*dp_tb.paths);
+	dp_peers = table_map(dp_tb.peer_bytes);
+	dp_tb.paths = table_map(dp_tb.path_bytes);
+	if (!dp_peers || !dp_tb.paths)
+		return -ENOMEM;
+	paths_init((uint32_t)paths);
 	return 0;
 }
 
@@ -75,9 +99,8 @@ int dp_table_init(const struct dp_table_cfg *cfg)
 	n[DP_KIND_ENDPOINT] = dp_slabs.endpoints;
 	n[DP_KIND_TRACK] = dp_slabs.tracks;
 	n[DP_KIND_SUB] = dp_slabs.subs;
-	dp_peers = calloc(n[DP_KIND_ENDPOINT], sizeof(*dp_peers));
 	dp_tb.keyframe = calloc(n[DP_KIND_TRACK], 1);
-	err = dp_peers && dp_tb.keyframe ? 0 : -ENOMEM;
+	err = dp_tb.keyframe ? peers_init(n[DP_KIND_ENDPOINT]) : -ENOMEM;
 	for (unsigned k = 0; k < DP_KINDS && !err; k++) {
 		dp_tb.over[k] = calloc(n[k], sizeof(*dp_tb.over[k]));
 		err = dp_tb.over[k] ? 0 : -ENOMEM;
@@ -122,7 +145,10 @@ void dp_table_free(void)
 	dp_chain_free(&dp_tb.ssrc);
 	for (unsigned k = 0; k < DP_KINDS; k++)
 		free(dp_tb.over[k]);
-	free(dp_peers);
+	if (dp_peers)
+		munmap(dp_peers, dp_tb.peer_bytes);
+	if (dp_tb.paths)
+		munmap(dp_tb.paths, dp_tb.path_bytes);
 	dp_peers = NULL;
 	free(dp_tb.keyframe);
 	free(dp_tb.pool_free);
