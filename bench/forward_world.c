@@ -13,7 +13,6 @@
 #include <rte_ethdev.h>
 #include "bench/bench.h"
 #include "dataplane/clock.h"
-#include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 #include "dataplane/port.h"
 #include "dataplane/run.h"
@@ -289,7 +288,6 @@ static void add_path(uint32_t endpoint)
 	path->family = 4;
 	path->port = dp_ports[world.shape.memif ? FWD_ETH_MEMIF : FWD_ETH_NULL].eth;
 	path->mtu = 1500;
-	path->pseudo = dp_csum_fold(dp_csum_add(rte_cpu_to_be_16(17), ip + 12, 8));
 	path->reachable = path->routed = true;
 	dp_path_set(endpoint, path);
 }

@@ -41,7 +41,7 @@ struct dp_pkt {
 	uint32_t ssrc;       // rtp_in: publisher's SSRC (of the original stream); rewrite: ours
 	uint64_t index;      // SRTP packet index: extended sequence number (in: publisher's; out: ours)
 	struct rte_mbuf *src;// fanout: the shared plaintext that this egress packet takes its payload from
-	uint32_t exts;       // rtp_in: offset of the parsed extension block (node/'s own use)
+	uint32_t ast;        // rtp_in: abs-send-time of its arrival
 	uint8_t pt, pad[3];  // rewrite: payload type to send
 	uint64_t at_ns;      // srtp_in: now_ns of the walk that it arrived in
 };
@@ -72,7 +72,8 @@ struct dp_path {
 	uint16_t mtu;
 	uint64_t ol_flags;   // 0: compute checksums in software; else the NIC does: or these into mbuf ol_flags, set
 	                     // l2_len and l3_len, and leave the folded pseudo header sum with length in the UDP checksum
-	uint16_t pseudo;     // pseudo header without the length: rte_raw_cksum() of its bytes
+	uint16_t pseudo;     // sum of the pseudo header without the length, of the UDP ports too unless ol_flags; and
+	uint16_t ip_sum;     // of the IPv4 header: both by dp_path_set()
 	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
 	bool routed;         // false: the kernel has no route: drop_no_route
 	uint8_t header[72];  // Ethernet, IP, UDP; lengths and checksums zero, offsets above

@@ -11,13 +11,6 @@
 /* Enough for the multi-buffer crypto, few enough to stay near the first cache level. */
 enum { CHUNK = 64 };
 
-struct chunk { // packets to be made now
-	uint32_t sub[CHUNK], endpoint[CHUNK];
-	struct rte_mbuf *src[CHUNK];
-	uint8_t flags[CHUNK];
-	unsigned n;
-};
-
 static void to_other_workers(struct dp_worker *w, struct rte_mbuf *m)
 {
 	uint32_t workers = dp_fanout_workers(dp_pkt(m)->track) & ~(1u << w->index);
@@ -79,13 +72,13 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 	};
 }
 
-static bool connected(uint32_t endpoint)
+static inline bool connected(uint32_t endpoint)
 {
 	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
 	       dp_path(endpoint);
 }
 
-/* Whether this subscriber gets the packet; counted when not. */
+/* Whether this subscriber gets the packet, when it is not plain; counted when not. */
 static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p, uint32_t sub,
                    uint8_t *flags)
 {
@@ -94,19 +87,15 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 	enum dp_layer_verdict v;
 	uint8_t ask;
 
-	if (unlikely((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state))) {
+	if ((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state)) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (unlikely(!connected(SH_ID_INDEX(s->set.endpoint)))) {
+	if (!connected(SH_ID_INDEX(s->set.endpoint))) {
 		s->layer = DP_LAYER_NONE; // its decoder starts, or starts again, with a key frame
 		w->stat[SH_STAT_drop_sub_not_connected]++;
 		return false;
-	}
-	if (likely(q->layers == 1 && s->layer == 0 && s->set.pt[p->pt_slot] != 255)) {
-		*flags = 0;
-		return true;
 	}
 	v = dp_layer_choose(&s->layer,
 	                    &(struct dp_layer_in){
@@ -124,7 +113,7 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (unlikely(s->set.pt[p->pt_slot] == 255)) {
+	if (s->set.pt[p->pt_slot] == 255) {
 		dp_seqmap_skip(&r->map, s, p->index, p->ssrc, p->layer);
 		if (v == DP_LAYER_SWITCH)
 			s->layer = DP_LAYER_NONE;
@@ -167,62 +156,86 @@ static inline void fetch_path(uint32_t sub)
 	rte_prefetch0(dp_path(endpoint));
 }
 
-/* The subscription at a cursor; DP_NO_ENTRY: it stands behind the last one. */
-static inline uint32_t next_of(struct dp_node *n, struct dp_cursor *c)
+/* The next few subscriptions of a cursor, all of one list; NULL: it stands behind the last one. */
+static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor *c, unsigned chunks,
+                                       uint32_t *many)
 {
-	while (c->turn != n->pending_head) {
-		const struct dp_pending *q = &n->pending[c->turn % DP_PENDING];
+	int32_t most = (int32_t)(n->chosen + chunks * CHUNK - c->passed);
 
-		if (c->at < q->list->n) {
-			c->passed++;
-			return q->list->sub[c->at++];
-		}
-		c->turn++;
-		c->at = 0;
+	for (; most > 0 && c->turn != n->pending_head; c->turn++, c->at = 0) {
+		const struct dp_fanout *list = n->pending[c->turn % DP_PENDING].list;
+		const uint32_t *run = list->sub + c->at;
+
+		if (c->at == list->n)
+			continue;
+		*many = RTE_MIN(list->n - c->at, (uint32_t)most);
+		c->at += *many;
+		c->passed += *many;
+		return run;
 	}
-	return DP_NO_ENTRY;
-}
-
-static inline bool behind(const struct dp_node *n, const struct dp_cursor *c, unsigned chunks)
-{
-	return (int32_t)(n->chosen + chunks * CHUNK - c->passed) > 0;
+	return NULL;
 }
 
 static void fetch_ahead(struct dp_worker *w)
 {
 	struct dp_node *n = dp_node(w);
-	uint32_t sub;
+	const uint32_t *run;
+	uint32_t many;
 
-	while (behind(n, &n->fetch_sub, 4) && (sub = next_of(n, &n->fetch_sub)) != DP_NO_ENTRY)
-		fetch_sub(w, sub);
-	while (behind(n, &n->fetch_peer, 3) && (sub = next_of(n, &n->fetch_peer)) != DP_NO_ENTRY)
-		fetch_peer(sub);
-	while (behind(n, &n->fetch_path, 2) && (sub = next_of(n, &n->fetch_path)) != DP_NO_ENTRY)
-		fetch_path(sub);
+	while ((run = next_run(n, &n->fetch_sub, 4, &many)))
+		for (uint32_t i = 0; i < many; i++)
+			fetch_sub(w, run[i]);
+	while ((run = next_run(n, &n->fetch_peer, 3, &many)))
+		for (uint32_t i = 0; i < many; i++)
+			fetch_peer(run[i]);
+	while ((run = next_run(n, &n->fetch_path, 2, &many)))
+		for (uint32_t i = 0; i < many; i++)
+			fetch_path(run[i]);
 }
 
-/* Subscribers of one plaintext, as far as the chunk has room. */
-static void choose_some(struct dp_worker *w, struct dp_pending *q, struct chunk *c)
+/* ---- packets ---- */
+
+/* One layer, and nothing is in the way: what nearly every packet meets. */
+static inline bool plain(const struct dp_node *n, const struct dp_pending *q, const struct dp_pkt *p,
+                         uint32_t sub, const struct sh_sub *s)
 {
+	return q->layers == 1 && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) && dp_live(&s->state) &&
+	       n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
+	       connected(SH_ID_INDEX(s->set.endpoint));
+}
+
+/* Packets to the subscribers of one plaintext, into m[have..], as far as there is room. Returns how many m[] holds. */
+static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf **m, unsigned have,
+                     unsigned room)
+{
+	struct dp_node *n = dp_node(w);
 	const struct dp_pkt *p = dp_pkt(q->m);
 	const struct dp_fanout *list = q->list;
-	unsigned before = c->n;
+	unsigned before = have;
+	uint32_t from = q->at;
 
-	for (; q->at < list->n && c->n < CHUNK; q->at++, dp_node(w)->chosen++) {
+	for (; q->at < list->n && have < room; q->at++) {
 		uint32_t sub = list->sub[q->at];
+		const struct sh_sub *s = &dp_slabs.sub[sub];
+		struct dp_pkt *out = dp_pkt(m[have]);
+		uint8_t flags = 0;
 
-		if (!choose(w, q, p, sub, &c->flags[c->n]))
+		if (unlikely(!plain(n, q, p, sub, s)) && !choose(w, q, p, sub, &flags))
 			continue;
-		if (!q->kept && (dp_slabs.sub[sub].set.flags & SH_SUB_NACK)) {
+		if (!q->kept && (s->set.flags & SH_SUB_NACK)) {
 			q->kept = true;
 			dp_history_put(w, q->m);
 		}
-		c->sub[c->n] = sub;
-		c->endpoint[c->n] = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
-		c->src[c->n++] = q->m;
+		out->endpoint = SH_ID_INDEX(s->set.endpoint);
+		out->sub = sub;
+		out->flags = flags;
+		out->src = q->m;
+		have++;
 	}
-	if (c->n != before)
-		rte_pktmbuf_refcnt_update(q->m, (int16_t)(c->n - before));
+	n->chosen += q->at - from;
+	if (have != before)
+		rte_pktmbuf_refcnt_update(q->m, (int16_t)(have - before));
+	return have;
 }
 
 static void finish(struct dp_worker *w, struct dp_pending *q)
@@ -235,34 +248,67 @@ static void finish(struct dp_worker *w, struct dp_pending *q)
 	rte_pktmbuf_free(q->m);
 }
 
-static void make(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, struct chunk *c)
+/* Of subscribers that wait, up to a chunk. */
+static unsigned waiting(const struct dp_node *n)
 {
-	struct rte_mbuf **m = (struct rte_mbuf **)dp_node(w)->out;
+	unsigned sum = 0;
 
-	if (!c->n)
-		return;
-	if (rte_pktmbuf_alloc_bulk(w->pool, m, c->n)) {
-		w->stat[SH_STAT_drop_no_mbuf] += c->n;
-		for (unsigned i = 0; i < c->n; i++)
-			rte_pktmbuf_free(c->src[i]);
-		return;
-	}
-	for (unsigned i = 0; i < c->n; i++) {
-		struct dp_pkt *p = dp_pkt(m[i]);
+	for (uint32_t i = n->pending_tail; i != n->pending_head && sum < CHUNK; i++) {
+		const struct dp_pending *q = &n->pending[i % DP_PENDING];
 
-		p->endpoint = c->endpoint[i];
-		p->sub = c->sub[i];
-		p->flags = c->flags[i];
-		p->src = c->src[i];
+		sum += q->list->n - q->at;
 	}
-	rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)c->n);
+	return RTE_MIN(sum, (unsigned)CHUNK);
+}
+
+/* Without packet buffers, what waits is lost: the next burst finds some again. */
+static void lose(struct dp_worker *w)
+{
+	struct dp_node *n = dp_node(w);
+
+	for (; n->pending_tail != n->pending_head; n->pending_tail++) {
+		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
+
+		w->stat[SH_STAT_drop_no_mbuf] += q->list->n - q->at;
+		finish(w, q);
+	}
+}
+
+/* The next chunk of packets, into m[CHUNK]. From the pool they come with next, nb_segs and refcnt as they must be; what
+ * else of their headers anybody reads is set here and in srtp_out. */
+static unsigned make(struct dp_worker *w, struct rte_mbuf **m)
+{
+	struct dp_node *n = dp_node(w);
+	unsigned room = waiting(n), have = 0;
+
+	if (!room)
+		return 0;
+	if (unlikely(rte_mempool_get_bulk(w->pool, (void **)m, room))) {
+		lose(w);
+		return 0;
+	}
+	for (unsigned i = 0; i < room; i++)
+		m[i]->ol_flags = 0;
+	while (n->pending_tail != n->pending_head) {
+		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
+
+		have = fill(w, q, m, have, room);
+		if (q->at < q->list->n)
+			break;
+		finish(w, q);
+		n->pending_tail++;
+	}
+	if (unlikely(have < room))
+		rte_mempool_put_bulk(w->pool, (void **)(m + have), room - have);
+	return have;
 }
 
 static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *n = dp_node(w);
-	struct chunk c;
+	struct rte_mbuf **m = (struct rte_mbuf **)n->out;
+	unsigned made;
 
 	for (uint16_t i = 0; i < nb; i++) {
 		if (objs[i] == (void *)n)
@@ -270,22 +316,14 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 		else
 			take_in(w, objs[i]);
 	}
-	c.n = 0;
 	fetch_ahead(w);
-	while (n->pending_tail != n->pending_head && c.n < CHUNK) {
-		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
-
-		choose_some(w, q, &c);
-		if (q->at < q->list->n)
-			break;
-		finish(w, q);
-		n->pending_tail++;
-	}
-	if (n->pending_tail == n->pending_head)
+	made = make(w, m);
+	if (made)
+		rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)made);
+	if (n->pending_tail == n->pending_head) {
 		n->fetch_sub = n->fetch_peer = n->fetch_path =
 			(struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};
-	make(w, graph, node, &c);
-	if (n->pending_tail != n->pending_head && !n->more_queued) {
+	} else if (!n->more_queued) {
 		n->more_queued = true;
 		rte_node_enqueue_x1(graph, node, FANOUT_MORE, n);
 	}

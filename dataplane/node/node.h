@@ -73,6 +73,7 @@ struct dp_ep_rt {
 	uint64_t dtls_at_ns;
 	uint64_t report_at_ns;  // next compound; 0: not scheduled
 	uint32_t report_cursor; // next subscription to report on, when one compound does not hold all
+	bool video;             // as of the last report
 	struct dp_ice ice;
 };
 
@@ -287,6 +288,9 @@ static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 {
 	p->free[p->n++] = i;
 }
+
+/* Whether it sends or gets video, so reports are due more often (timers.c). */
+bool dp_endpoint_has_video(uint32_t endpoint);
 
 /* ---- incoming streams (bind.c) ---- */
 

@@ -112,7 +112,7 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 		.marker = !!(src->flags & DP_PKT_MARKER),
 		.csrc_count = in[0] & 15,
 		.csrc = in + DP_RTP_HDR_MIN,
-		.abs_send_time = dp_rtp_abs_send_time(as_rtx ? w->now_ns : src->at_ns),
+		.abs_send_time = unlikely(as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
 		.exts = p->src->buf_addr,
 		.exts_buf = in,
 	};

@@ -141,6 +141,7 @@ static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node
 		(void)dp_rtcp_put_sdes(&o, e->set.rtcp_ssrc, e->set.cname, e->set.cname_len);
 	}
 	e->rtcp_at_ns = w->now_ns;
+	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 	send(w, graph, node, m, &o);
 }
 

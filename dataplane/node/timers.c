@@ -8,11 +8,10 @@
 #define SCAN_NS  UINT64_C(20000000)
 #define SLICE_NS UINT64_C(1000000)
 #define SILENT_NS UINT64_C(1000000000)
-#define CONSENT_NS UINT64_C(500000000) // how late it may be seen that consent ran out
-#define IDLE_NS UINT64_C(100000000)    // … that an endpoint was connected
-enum { TRACK_SCANS = 4 };
+#define IDLE_NS UINT64_C(100000000) // how late it may be seen that an endpoint was connected
+enum { TRACK_SCANS = 4, VISITS = 32 };
 
-static bool has_video(uint32_t endpoint)
+bool dp_endpoint_has_video(uint32_t endpoint)
 {
 	const struct dp_fanout *list = dp_endpoint_tracks(endpoint);
 
@@ -35,48 +34,69 @@ static uint64_t visit_endpoint(struct dp_worker *w, uint32_t index)
 	struct dp_node *n = dp_node(w);
 	struct sh_endpoint *e = &dp_slabs.endpoint[index];
 	struct dp_ep_rt *r = dp_ep_rt(w, index);
+	uint64_t consent_ns = dp_nodes_config.consent_s * UINT64_C(1000000000);
 
 	if (!dp_live(&e->state))
 		return w->now_ns + IDLE_NS;
-	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000)))
+	if (dp_ice_expired(e, w->now_ns, consent_ns))
 		dp_notify(w, DP_NOTE_ICE, index);
 	if (e->ice != SH_ICE_CONNECTED || !dp_session(index)) {
 		r->report_at_ns = 0;
 		return w->now_ns + IDLE_NS;
 	}
 	if (!r->report_at_ns) {
-		r->report_at_ns = dp_report_next(w->now_ns, has_video(index), true,
-		                                 (uint32_t)dp_random(w));
+		r->video = dp_endpoint_has_video(index);
+		r->report_at_ns = dp_report_next(w->now_ns, r->video, true, (uint32_t)dp_random(w));
 	} else if (w->now_ns >= r->report_at_ns) {
 		if (n->n_due_report == DP_DUE)
 			return w->now_ns;
 		n->due_report[n->n_due_report++] = index;
-		r->report_at_ns = dp_report_next(w->now_ns, has_video(index), false,
-		                                 (uint32_t)dp_random(w));
+		r->report_at_ns = dp_report_next(w->now_ns, r->video, false, (uint32_t)dp_random(w));
 	}
-	return RTE_MIN(r->report_at_ns, w->now_ns + CONSENT_NS);
+	return RTE_MIN(r->report_at_ns, e->consent_at_ns + consent_ns + 1000000);
+}
+
+static void visit_endpoints(struct dp_worker *w, const uint32_t *index, unsigned many)
+{
+	struct dp_node *n = dp_node(w);
+
+	for (unsigned i = 0; i < many; i++) {
+		rte_prefetch0(&dp_slabs.endpoint[index[i]]);
+		rte_prefetch0(&dp_slabs.endpoint[index[i]].ice);
+		rte_prefetch0(&n->ep[index[i]]);
+		rte_prefetch0(&dp_peers[index[i]]);
+	}
+	for (unsigned i = 0; i < many; i++)
+		n->due_ms[index[i]] = (uint32_t)(visit_endpoint(w, index[i]) / 1000000) | 1; // 0: at once
 }
 
 static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
 {
 	struct dp_node *n = dp_node(w);
 	const struct dp_fanout *list = dp_worker_endpoints(w->index);
-	uint32_t now_ms = (uint32_t)(w->now_ns / 1000000);
+	uint32_t now_ms = (uint32_t)(w->now_ns / 1000000), due[VISITS];
+	unsigned many = 0;
 	uint64_t quota;
 
 	if (!list || !list->n)
 		return;
 	quota = elapsed >= SCAN_NS ? list->n : list->n * elapsed / SCAN_NS + 1;
 	for (uint64_t i = 0; i < quota; i++) {
-		uint32_t *due;
+		uint32_t index, at;
 
 		if (n->scan_endpoint >= list->n)
 			n->scan_endpoint = 0;
-		due = &n->due_ms[list->sub[n->scan_endpoint]];
-		if (!*due || (int32_t)(now_ms - *due) >= 0)
-			*due = (uint32_t)(visit_endpoint(w, list->sub[n->scan_endpoint]) / 1000000) | 1; // 0: at once
-		n->scan_endpoint++;
+		index = list->sub[n->scan_endpoint++];
+		at = n->due_ms[index];
+		if (at && (int32_t)(now_ms - at) < 0)
+			continue;
+		due[many++] = index;
+		if (many == VISITS) {
+			visit_endpoints(w, due, many);
+			many = 0;
+		}
 	}
+	visit_endpoints(w, due, many);
 }
 
 /* true: something is to be asked of the publisher. */

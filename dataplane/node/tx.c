@@ -51,32 +51,17 @@ static inline void put_header(uint8_t *to, const struct dp_path *path)
 	}
 }
 
-static inline uint64_t sum32(const uint8_t *p, unsigned words)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < words; i++) {
-		uint32_t v;
-
-		memcpy(&v, p + 4 * i, 4);
-		sum += v;
-	}
-	return sum;
-}
-
-/* Lengths and checksums. What does not change is summed up from the path, not read back from the frame. */
-static void seal(uint8_t *frame, const struct dp_path *path, uint16_t len)
+/* Lengths and checksums; sums of what does not change are the path's. */
+static inline void seal(uint8_t *frame, const struct dp_path *path, uint16_t len)
 {
 	uint8_t *ip = frame + path->l2_len, *udp = ip + path->l3_len;
-	uint16_t udp_len = (uint16_t)(len + 8), c;
+	uint16_t udp_len = (uint16_t)(len + 8), total = (uint16_t)(path->l3_len + udp_len), c;
 	uint64_t sum = path->pseudo + (uint64_t)rte_cpu_to_be_16(udp_len);
 
 	dp_put16(udp + 4, udp_len);
 	if (path->family == 4) {
-		uint16_t total = (uint16_t)(path->l3_len + udp_len);
-
 		dp_put16(ip + 2, total);
-		c = (uint16_t)~dp_csum_fold(sum32(path->header + path->l2_len, 5) + rte_cpu_to_be_16(total));
+		c = (uint16_t)~dp_csum_fold(path->ip_sum + (uint64_t)rte_cpu_to_be_16(total));
 		memcpy(ip + 10, &c, 2);
 	} else {
 		dp_put16(ip + 4, udp_len);
@@ -84,8 +69,7 @@ static void seal(uint8_t *frame, const struct dp_path *path, uint16_t len)
 	if (path->ol_flags) {
 		c = dp_csum_fold(sum);
 	} else {
-		sum += sum32(path->header + path->len - 8, 1) + rte_cpu_to_be_16(udp_len);
-		c = (uint16_t)~dp_csum_fold(dp_csum_add(sum, udp + 8, len));
+		c = (uint16_t)~dp_csum_fold(dp_csum_add(sum + rte_cpu_to_be_16(udp_len), udp + 8, len));
 		if (!c) // RFC 768: zero would say that there is none
 			c = 0xffff;
 	}

@@ -364,9 +364,6 @@ void peer_path(struct peer *p)
 	put_headers(path->header, &path->l2_len, &path->l3_len, p->vlans, &e->local, &e->remote);
 	path->len = (uint8_t)(path->l2_len + path->l3_len + 8);
 	path->family = e->remote.family;
-	path->pseudo = dp_csum_fold(dp_csum_add(
-		rte_cpu_to_be_16(17), path->header + path->l2_len + (path->family == 4 ? 12 : 8),
-		path->family == 4 ? 8 : 32));
 	path->mtu = 1500;
 	path->reachable = path->routed = true;
 	dp_path_set(p->endpoint, path);

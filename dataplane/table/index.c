@@ -210,10 +210,37 @@ struct dp_path *dp_path_new(void)
 	return &b->path;
 }
 
+/* RFC 1071, of an even number of bytes, folded. */
+static uint16_t sum_of(uint32_t sum, const uint8_t *p, unsigned len)
+{
+	for (unsigned i = 0; i < len; i += 2) {
+		uint16_t v;
+
+		memcpy(&v, p + i, 2);
+		sum += v;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static void fill_sums(struct dp_path *p)
+{
+	static const uint8_t udp[2] = {0, 17};
+	const uint8_t *ip = p->header + p->l2_len;
+	bool v4 = p->family == 4;
+
+	p->ip_sum = v4 ? sum_of(0, ip, p->l3_len) : 0;
+	p->pseudo = sum_of(sum_of(0, udp, 2), ip + (v4 ? 12 : 8), v4 ? 8 : 32);
+	if (!p->ol_flags)
+		p->pseudo = sum_of(p->pseudo, ip + p->l3_len, 4);
+}
+
 void dp_path_set(uint32_t endpoint, struct dp_path *path)
 {
 	struct path_block *old = (struct path_block *)(uintptr_t)dp_path(endpoint);
 
+	if (path)
+		fill_sums(path);
 	__atomic_store_n(&dp_peers[endpoint].path, path, __ATOMIC_RELEASE);
 	if (!old)
 		return;
