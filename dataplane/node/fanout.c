@@ -128,7 +128,9 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
  *
  * With tens of thousands of subscriptions none of what a packet needs is in a cache: subscription, its template and
  * map, its endpoint, that one's keys and path, each found through the one before. So three stages run ahead of the packets
- * being made, a chunk apart: while chunk k is encrypted, the memory answers for k+1, k+2 and k+3. */
+ * being made, a chunk apart: while chunk k is made, the memory answers for k+1, k+2 and k+3. It answers a few questions at a
+ * time only, so they are asked a few at a time, by the nodes that follow (dp_fanout_fetch), which have other work in
+ * between. */
 
 static inline void fetch_sub(struct dp_worker *w, uint32_t sub)
 {
@@ -156,13 +158,13 @@ static inline void fetch_path(uint32_t sub)
 	rte_prefetch0(dp_path(endpoint));
 }
 
-/* The next few subscriptions of a cursor, all of one list; NULL: it stands behind the last one. */
+/* The next few subscriptions of a cursor, all of one list; NULL: it stands where it shall. */
 static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor *c, unsigned chunks,
-                                       uint32_t *many)
+                                       int32_t *left, uint32_t *many)
 {
 	int32_t most = (int32_t)(n->chosen + chunks * CHUNK - c->passed);
 
-	for (; most > 0 && c->turn != n->pending_head; c->turn++, c->at = 0) {
+	for (most = RTE_MIN(most, *left); most > 0 && c->turn != n->pending_head; c->turn++, c->at = 0) {
 		const struct dp_fanout *list = n->pending[c->turn % DP_PENDING].list;
 		const uint32_t *run = list->sub + c->at;
 
@@ -171,24 +173,26 @@ static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor
 		*many = RTE_MIN(list->n - c->at, (uint32_t)most);
 		c->at += *many;
 		c->passed += *many;
+		*left -= (int32_t)*many;
 		return run;
 	}
 	return NULL;
 }
 
-static void fetch_ahead(struct dp_worker *w)
+void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 {
 	struct dp_node *n = dp_node(w);
 	const uint32_t *run;
+	int32_t left;
 	uint32_t many;
 
-	while ((run = next_run(n, &n->fetch_sub, 4, &many)))
+	for (left = most; (run = next_run(n, &n->fetch_sub, 3, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
 			fetch_sub(w, run[i]);
-	while ((run = next_run(n, &n->fetch_peer, 3, &many)))
+	for (left = most; (run = next_run(n, &n->fetch_peer, 2, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
 			fetch_peer(run[i]);
-	while ((run = next_run(n, &n->fetch_path, 2, &many)))
+	for (left = most; (run = next_run(n, &n->fetch_path, 1, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
 			fetch_path(run[i]);
 }
@@ -316,7 +320,7 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 		else
 			take_in(w, objs[i]);
 	}
-	fetch_ahead(w);
+	dp_fanout_fetch(w, INT32_MAX);
 	made = make(w, m);
 	if (made)
 		rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)made);

@@ -340,6 +340,12 @@ void dp_history_forget(struct dp_worker *w, uint32_t slot);
 /* Gives back what is too old; called once a walk. */
 void dp_history_expire(struct dp_worker *w);
 
+/* ---- what fanout will need soon (fanout.c) ---- */
+
+enum { DP_FETCH_EVERY = 8, DP_FETCH = 4 };
+/* Asks the memory for it, for at most so many subscriptions a stage. */
+void dp_fanout_fetch(struct dp_worker *w, int32_t most);
+
 /* ---- addresses of authenticated checks (valid.c) ---- */
 
 void dp_valid_put(struct dp_worker *w, const struct sh_addr *addr, uint32_t endpoint);

@@ -143,6 +143,8 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 		struct rte_mbuf *m = objs[i];
 		unsigned why;
 
+		if (i % DP_FETCH_EVERY == 0)
+			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
 			rte_prefetch0((char *)((struct rte_mbuf *)objs[i + DP_AHEAD])->buf_addr +
 			              DP_HEADROOM);

@@ -122,6 +122,8 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 	for (uint16_t i = 0; i < nb; i++) {
 		struct rte_mbuf *m = objs[i];
 
+		if (i % DP_FETCH_EVERY == 0)
+			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb) {
 			const struct dp_pkt *next = dp_pkt(objs[i + DP_AHEAD]);
 
