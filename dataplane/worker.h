@@ -115,6 +115,10 @@ extern struct sh_slabs dp_slabs;                 // the mapping, rw
 int dp_endpoint_by_ufrag(const uint8_t *ufrag, uint32_t len);
 /* Endpoint with this nominated remote on this worker, or -1. Worker-private: dp_tuple_set is the owner's. */
 int dp_endpoint_by_tuple(struct dp_worker *w, const struct sh_addr *remote);
+/* For many lookups: asks the memory for the first one's place; and, when that has arrived, for the state of the endpoint
+ * that seems to be there. */
+void dp_tuple_prefetch(struct dp_worker *w, const struct sh_addr *remote);
+void dp_tuple_prefetch_endpoint(struct dp_worker *w, const struct sh_addr *remote);
 int dp_tuple_set(struct dp_worker *w, uint32_t endpoint, const struct sh_addr *local, const struct sh_addr *remote);
 void dp_tuple_clear(struct dp_worker *w, uint32_t endpoint);
 /* What sending to an endpoint needs. Control: rw, workers: ro. */

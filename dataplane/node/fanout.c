@@ -9,7 +9,7 @@
 #include "dataplane/node/node.h"
 
 /* Enough for the multi-buffer crypto, few enough to stay near the first cache level. */
-enum { CHUNK = 64 };
+enum { CHUNK = 32 };
 
 static void to_other_workers(struct dp_worker *w, struct rte_mbuf *m)
 {

@@ -152,7 +152,7 @@ enum {
 	DP_VALIDS = 8192,
 	DP_BOUNDS = 16384,
 	DP_PENDING = 4096,
-	DP_DUE = 64, // reports and feedback made in one walk
+	DP_DUE = 256, // reports and feedback made in one walk
 };
 
 struct dp_node {
@@ -306,6 +306,9 @@ static inline struct sh_rx_stream *dp_stream(const struct dp_stream_ref *r)
 }
 /* Stream of an endpoint's SSRC, learned or signaled; false: neither. Changes no state. */
 bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint, uint32_t ssrc);
+/* Before many of these: asks the memory for the place of the answer; when that has arrived, for the track. */
+void dp_stream_prefetch(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc);
+void dp_stream_prefetch_track(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc);
 /* After authentication: the stream of a packet whose SSRC has none yet, made ready to count it. index: what the
  * packet was authenticated with. 0; or the drop reason, enum sh_stat. */
 unsigned dp_stream_bind(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,

@@ -82,6 +82,9 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 			control[n_control++] = objs[i];
 		else if (prepare(w, objs[i], &s->ops[n_media], &runs))
 			m[n_media++] = objs[i];
+		if (i + 1 == DP_SRTP_FIRST)
+			for (unsigned k = 0; k < n_media; k++)
+				dp_srtp_prefetch_keys(w->srtp, &s->ops[k]);
 	}
 	if (n_media) {
 		dp_srtp_protect(w->srtp, s->ops, n_media);

@@ -90,6 +90,10 @@ static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
 		at = n->due_ms[index];
 		if (at && (int32_t)(now_ms - at) < 0)
 			continue;
+		if (n->n_due_report + many == DP_DUE) { // the rest next time
+			n->scan_endpoint--;
+			break;
+		}
 		due[many++] = index;
 		if (many == VISITS) {
 			visit_endpoints(w, due, many);
