@@ -86,7 +86,7 @@ static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, c
 }
 
 /* 0, or the drop reason. */
-static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
+static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
@@ -100,7 +100,7 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
 	m->data_off = DP_HEADROOM;
-	if (again)
+	if (unlikely(again))
 		map_again(w, p, s, src, &as_rtx, &osn);
 	else if (map_packet(w, p, s, r, src))
 		return SH_STAT_drop_sub_paused; // late, from before a switch
@@ -118,12 +118,16 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	};
 	if (r->tmpl.twcc_at)
 		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
-	len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
+	if (likely(room >= (int)sizeof(r->tmpl.bytes) + 16 && !out.csrc_count &&
+	           !(r->tmpl.copy & out.exts->present)))
+		len = (int)dp_rtp_write_plain(buf, &r->tmpl, &out);
+	else
+		len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
 	if (len < 0)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
 	p->payload_len = src->payload_len;
-	if (as_rtx) { // two bytes stand before the payload, so this one is copied
+	if (unlikely(as_rtx)) { // two bytes stand before the payload, so this one is copied
 		dp_put16(buf + len, osn);
 		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
 		p->payload_len += 2;

@@ -21,13 +21,13 @@ static void flush(struct dp_worker *w)
 }
 
 /* Frames wait for others of the same port. */
-static void put(struct dp_worker *w, struct rte_mbuf *m)
+static inline void put(struct dp_worker *w, struct dp_node *n, struct rte_mbuf *m, uint16_t port)
 {
-	struct dp_node *n = dp_node(w);
-
-	if (n->n_tx && (n->tx_port != dp_pkt(m)->port || n->n_tx == DP_VECTOR))
-		flush(w);
-	n->tx_port = dp_pkt(m)->port;
+	if (unlikely(n->tx_port != port || n->n_tx == DP_VECTOR)) {
+		if (n->n_tx)
+			flush(w);
+		n->tx_port = port;
+	}
 	n->tx[n->n_tx++] = m;
 }
 
@@ -76,66 +76,72 @@ static inline void seal(uint8_t *frame, const struct dp_path *path, uint16_t len
 	memcpy(udp + 6, &c, 2);
 }
 
-/* Puts the endpoint's path in front; false: dropped. */
-static bool encapsulate(struct dp_worker *w, struct rte_mbuf *m)
+/* Why a packet cannot go this way; 0: it can. */
+static inline unsigned refuse(const struct dp_path *path, const struct rte_mbuf *m)
 {
-	struct dp_pkt *p = dp_pkt(m);
-	const struct dp_path *path = dp_path(p->endpoint);
-	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
-	uint16_t len = m->data_len;
+	if (unlikely(!path || !path->routed))
+		return SH_STAT_drop_no_route;
+	if (unlikely(!path->reachable))
+		return SH_STAT_drop_no_neighbour;
+	if (unlikely((path->mtu && m->data_len + path->l3_len + 8u > path->mtu) ||
+	             path->len > rte_pktmbuf_headroom(m)))
+		return SH_STAT_drop_too_long;
+	return 0;
+}
 
-	if (unlikely(!path || !path->routed)) {
-		DP_DROP(w, no_route, m);
-		return false;
-	}
-	if (unlikely(!path->reachable)) {
-		DP_DROP(w, no_neighbour, m);
-		return false;
-	}
-	if (unlikely((path->mtu && len + path->l3_len + 8u > path->mtu) ||
-	             path->len > rte_pktmbuf_headroom(m))) {
-		DP_DROP(w, too_long, m);
-		return false;
-	}
-	e->tx_packets++;
-	e->tx_bytes += len;
-	DP_COUNT(w, tx_bytes, len);
+/* Puts the endpoint's path in front. */
+static inline void encapsulate(struct rte_mbuf *m, const struct dp_path *path)
+{
+	uint16_t len = m->data_len;
+	uint8_t *frame;
+
 	m->data_off -= path->len;
 	m->data_len += path->len;
 	m->pkt_len = m->data_len;
-	put_header(rte_pktmbuf_mtod(m, uint8_t *), path);
-	p->port = path->port;
-	seal(rte_pktmbuf_mtod(m, uint8_t *), path, len);
+	frame = rte_pktmbuf_mtod(m, uint8_t *);
+	put_header(frame, path);
+	seal(frame, path, len);
 	if (path->ol_flags) {
 		m->l2_len = path->l2_len;
 		m->l3_len = path->l3_len;
 		m->ol_flags |= path->ol_flags;
 	}
-	return true;
 }
 
 static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *n = dp_node(w);
+	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
 		struct rte_mbuf *m = objs[i];
+		struct dp_pkt *p = dp_pkt(m);
+		const struct dp_path *path;
+		struct sh_endpoint *e;
+		unsigned why;
 
 		if (i % DP_FETCH_EVERY == 0)
 			dp_fanout_fetch(w, DP_FETCH);
-		if (i + DP_AHEAD < nb) {
-			const struct dp_pkt *next = dp_pkt(objs[i + DP_AHEAD]);
-
-			if (!(next->flags & DP_PKT_FRAMED))
-				rte_prefetch0(dp_path(next->endpoint));
-		}
-		if (dp_pkt(m)->flags & DP_PKT_FRAMED)
+		if (p->flags & DP_PKT_FRAMED) {
 			finish(m);
-		else if (!encapsulate(w, m))
+			put(w, n, m, p->port);
 			continue;
-		put(w, m);
+		}
+		path = dp_path(p->endpoint);
+		why = refuse(path, m);
+		if (unlikely(why)) {
+			dp_drop(w, why, m);
+			continue;
+		}
+		e = &dp_slabs.endpoint[p->endpoint];
+		e->tx_packets++;
+		e->tx_bytes += m->data_len;
+		bytes += m->data_len;
+		encapsulate(m, path);
+		put(w, n, m, path->port);
 	}
+	DP_COUNT(w, tx_bytes, bytes);
 	if (n->n_tx)
 		flush(w);
 	return nb;
