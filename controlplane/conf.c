@@ -23,13 +23,14 @@ static int check(const void *conf, char *why, size_t size)
 	const struct cp_conf *c = conf;
 
 	if (c->metrics_port == c->https_port) {
-		snprintf(why, size, "listen.metrics_port: %u is listen.https_port too; expected another",
+		snprintf(why, size,
+		         "listen.metrics_port: %u is listen.https_port too; expected another",
 		         c->metrics_port);
 		return -EINVAL;
 	}
 	if (c->max_queue < c->max_message) {
-		snprintf(why, size, "limits.queue: %u; expected at least limits.message, %u", c->max_queue,
-		         c->max_message);
+		snprintf(why, size, "limits.queue: %u; expected at least limits.message, %u",
+		         c->max_queue, c->max_message);
 		return -EINVAL;
 	}
 	return 0;

@@ -12,5 +12,6 @@ struct cp_conf {
 
 /* The table, for sh_conf_args(&cp_conf_table, &conf, argc, argv). */
 extern const struct sh_conf cp_conf_table;
-/* path as it is when absolute, else below conf->data_dir. buf of size bytes; returns buf, or NULL if too long. */
+/* path as it is when absolute, else below conf->data_dir. buf of size bytes; returns buf, or NULL
+ * if too long. */
 const char *cp_conf_path(const struct cp_conf *conf, const char *path, char *buf, size_t size);

@@ -81,7 +81,6 @@ static void turn(void *arg)
 {
 	struct cp_core *c = arg;
 
-	cp_calls_turn(c->calls);
 	cp_signaling_turn(c->signaling);
 	cp_plane_flush(c->plane);
 	cp_timer_start(c->tick, cp_plane_wait(c->plane, cp_now_ns()) / 1000000 + 1);
@@ -193,9 +192,11 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 
 void cp_core_stop(struct cp_core *c)
 {
+	/* First, so that what the others let go of stays in the dataplane, and no peer gets a DTLS close_notify. */
+	if (c->plane)
+		cp_plane_stop(c->plane);
 	cp_signaling_stop(c->signaling);
 	cp_timer_free(c->tick);
-	/* What these let go of is set in the plane, and never flushed: the dataplane goes on with what it has. */
 	cp_calls_free(c->calls);
 	cp_plane_free(c->plane);
 	cp_dtls_ctx_free(c->dtls);

@@ -1,18 +1,21 @@
 /* The event loop: libre outside, libuv inside.
  *
- * libre's re_main() waits in epoll and owns every timer. libuv, which libwebsockets runs on, is one more
- * descriptor in it: uv_backend_fd() (an epoll set itself) becomes readable when any uv handle is, and uv's
- * next timer is mirrored into a libre timer. uv puts new watchers into its epoll set only inside uv_run(), so a
- * handler of ours that makes libwebsockets want to write needs one uv_run() after it: that is what a *turn* is.
+ * libre's re_main() waits in epoll and owns every timer. libuv, which libwebsockets runs on, is one
+ * more descriptor in it: uv_backend_fd() (an epoll set itself) becomes readable when any uv handle
+ * is, and uv's next timer is mirrored into a libre timer. uv puts new watchers into its epoll set
+ * only inside uv_run(), so a handler of ours that makes libwebsockets want to write needs one
+ * uv_run() after it: that is what a *turn* is.
  *
- * A turn: libre dispatches descriptors, then timers. Each of our handlers "touches" the loop, which arms a timer
- * of 0 ms that sorts behind all that are due; it runs last, in the same pass: uv_run(NOWAIT), the turn hooks
- * (desired state is flushed to the dataplane there), and again while uv has work at once, at most ROUNDS times.
- * What is left then comes back through an eventfd, so that uv can never starve the SIP side.
+ * A turn: libre dispatches descriptors, then timers. Each of our handlers "touches" the loop, which
+ * arms a timer of 0 ms that sorts behind all that are due; it runs last, in the same pass:
+ * uv_run(NOWAIT), the turn hooks (desired state is flushed to the dataplane there), and again while
+ * uv has work at once, at most ROUNDS times. What is left then comes back through an eventfd, so
+ * that uv can never starve the SIP side.
  *
  * Signals come in through a signalfd: no handler, no race between the check and the wait.
- * libre indexes its table by descriptor number, so it is made as large as RLIMIT_NOFILE lets numbers grow.
- * Everything is one thread; what libuv's worker threads finish comes back through uv_run(). */
+ * libre indexes its table by descriptor number, so it is made as large as RLIMIT_NOFILE lets
+ * numbers grow. Everything is one thread; what libuv's worker threads finish comes back through
+ * uv_run(). */
 #include "controlplane/loop.h"
 
 #include <errno.h>
@@ -30,7 +33,7 @@
 enum {
 	ROUNDS = 8,
 	HOOKS_MAX = 8,
-	FDS_MAX = 65536,   // numbers of descriptors, when the hard limit allows them
+	FDS_MAX = 65536,      // numbers of descriptors, when the hard limit allows them
 	UV_TIMER_MAX = 60000, // ms; a later uv timer is looked at again
 };
 
@@ -75,7 +78,8 @@ static void touched(void *arg)
 	cp_loop_touch();
 }
 
-/* True when uv_run() would do something now: due timers, closing handles, watchers not yet in its epoll set. */
+/* True when uv_run() would do something now: due timers, closing handles, watchers not yet in its
+ * epoll set. */
 static bool uv_wants_run(void)
 {
 	return uv_loop_alive(&L.uv) && uv_backend_timeout(&L.uv) == 0;
@@ -103,7 +107,8 @@ static void turn(void *arg)
 	if (ms < 0)
 		tmr_cancel(&L.uv_tmr);
 	else
-		tmr_start(&L.uv_tmr, ms > UV_TIMER_MAX ? UV_TIMER_MAX : (uint64_t)ms, touched, NULL);
+		tmr_start(&L.uv_tmr, ms > UV_TIMER_MAX ? UV_TIMER_MAX : (uint64_t)ms, touched,
+		          NULL);
 }
 
 static void on_uv(int flags, void *arg)
@@ -172,9 +177,9 @@ int cp_loop_init(void)
 	err = libre_init();
 	if (err)
 		return -err;
-	err = -poll_method_set(METHOD_EPOLL);
+	err = size_table(); // before the method, which would settle for 1024
 	if (!err)
-		err = size_table();
+		err = -poll_method_set(METHOD_EPOLL);
 	if (err)
 		goto out;
 	err = uv_loop_init(&L.uv);

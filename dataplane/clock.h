@@ -1,5 +1,5 @@
-/* Time from the CPU's counter. Control measures the counter against CLOCK_MONOTONIC and CLOCK_REALTIME about once a
- * second; workers read the line once a walk. */
+/* Time from the CPU's counter. Control measures the counter against CLOCK_MONOTONIC and
+ * CLOCK_REALTIME about once a second; workers read the line once a walk. */
 #pragma once
 #include <stdint.h>
 

@@ -49,8 +49,8 @@ static int commit(struct dp_command *c, const struct sh_msg_commit *m)
 	dp_stage_commit(m, &out);
 	if (out.error) {
 		stats()[SH_STAT_commits_refused]++;
-		sh_warn(SUBSYS, "transaction %llu refused: record %u: %s", (unsigned long long)m->txn,
-		        out.record, strerror(-out.error));
+		sh_warn(SUBSYS, "transaction %llu refused: record %u: %s",
+		        (unsigned long long)m->txn, out.record, strerror(-out.error));
 	} else {
 		stats()[SH_STAT_commits]++;
 		dp_slabs.head->daemon_epoch = c->epoch;
@@ -98,7 +98,8 @@ static void keyframe(const struct sh_msg_keyframe *k)
 static int refused(unsigned type, int err)
 {
 	stats()[SH_STAT_records_refused]++;
-	/* It was to be part of the open transaction, so that one is no longer what the daemon meant. */
+	/* It was to be part of the open transaction, so that one is no longer what the daemon
+	 * meant. */
 	if (type != SH_MSG_TX_PACKET && type != SH_MSG_KEYFRAME)
 		dp_stage_refuse(err);
 	sh_warn(SUBSYS, "record %s refused: %s", sh_msg_name(type), strerror(-err));
@@ -113,7 +114,8 @@ static int take(struct dp_command *c, const struct sh_rec *hdr, const void *body
 		return greet(c, hdr, body);
 	if (sh_msg_direction(hdr->type) != 'C')
 		return refused(hdr->type, -ENOENT);
-	err = hdr->flags == sh_msg_flags(hdr->type) ? sh_msg_check(hdr->type, body, hdr->len) : -EINVAL;
+	err = hdr->flags == sh_msg_flags(hdr->type) ? sh_msg_check(hdr->type, body, hdr->len)
+	                                            : -EINVAL;
 	if (err)
 		return refused(hdr->type, err);
 	switch (hdr->type) {

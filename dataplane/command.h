@@ -1,5 +1,5 @@
-/* The receiver of the daemon's commands: every record is checked, whatever the daemon is. No DPDK, so that the
- * fuzzer and the tests link it alone. Control thread. */
+/* The receiver of the daemon's commands: every record is checked, whatever the daemon is. No DPDK,
+ * so that the fuzzer and the tests link it alone. Control thread. */
 #pragma once
 #include <stdint.h>
 #include "shared/msg.h"
@@ -28,6 +28,7 @@ struct dp_command {
 void dp_command_init(struct dp_command *c, const struct dp_command_h *h);
 /* The link is gone: what was staged is forgotten, what was applied stays. */
 void dp_command_end(struct dp_command *c);
-/* One record in private 8-aligned memory, which is wiped when it was secret. 0; -EPROTO: the peer is no daemon of
- * this build; -errno of reply: close the link. A refused record is counted and no error. */
+/* One record in private 8-aligned memory, which is wiped when it was secret. 0; -EPROTO: the peer
+ * is no daemon of this build; -errno of reply: close the link. A refused record is counted and no
+ * error. */
 int dp_command_take(struct dp_command *c, const struct sh_rec *hdr, void *body);

@@ -42,8 +42,9 @@ static int check(const void *conf, char *why, size_t size)
 	const struct dp_conf *c = conf;
 
 	if (c->base_port + c->workers - 1 > 65535) {
-		snprintf(why, size, "base_port: worker %u would need UDP port %u; expected at most %u", c->workers - 1,
-		         c->base_port + c->workers - 1, 65535 - c->workers + 1);
+		snprintf(why, size,
+		         "base_port: worker %u would need UDP port %u; expected at most %u",
+		         c->workers - 1, c->base_port + c->workers - 1, 65535 - c->workers + 1);
 		return -EINVAL;
 	}
 	if (c->ports.n == 0) {
@@ -54,13 +55,15 @@ static int check(const void *conf, char *why, size_t size)
 		const struct dp_conf_port *p = &c->ports.v[i];
 		const char *field = missing(p);
 		if (field) {
-			snprintf(why, size, "ports.%u.%s: missing; expected it for a port of kind %s", i, field,
-			         dp_conf_port_opts[0].words[p->kind]);
+			snprintf(why, size,
+			         "ports.%u.%s: missing; expected it for a port of kind %s", i,
+			         field, dp_conf_port_opts[0].words[p->kind]);
 			return -EINVAL;
 		}
 		for (uint32_t k = 0; k < i; k++)
 			if (p->interface[0] && !strcmp(p->interface, c->ports.v[k].interface)) {
-				snprintf(why, size, "ports.%u.interface: %s is port %u's; expected another", i,
+				snprintf(why, size,
+				         "ports.%u.interface: %s is port %u's; expected another", i,
 				         p->interface, k);
 				return -EINVAL;
 			}

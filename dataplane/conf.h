@@ -1,5 +1,5 @@
-/* Configuration of callstack-dataplane: options.def as a struct. Plain data; the control thread fills it at start,
- * everyone reads it. */
+/* Configuration of callstack-dataplane: options.def as a struct. Plain data; the control thread
+ * fills it at start, everyone reads it. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -25,10 +25,10 @@
 
 enum {
 	TICK_MS = 500,
-	COMMANDS = 512,   // records taken before others have their turn
-	PUNTS = 256,      // of one worker
-	RETRY_MS = 5,     // the event ring is full, or a next hop waits for the kernel
-	BODY_MAX = 4096,  // no command is longer
+	COMMANDS = 512,  // records taken before others have their turn
+	PUNTS = 256,     // of one worker
+	RETRY_MS = 5,    // the event ring is full, or a next hop waits for the kernel
+	BODY_MAX = 4096, // no command is longer
 };
 
 enum source { SRC_LISTEN, SRC_LINK, SRC_COMMANDS, SRC_WORKERS, SRC_TIMER, SRC_SIGNAL, SRC_ROUTES };
@@ -39,7 +39,7 @@ static struct {
 	struct sh_link_server server;
 	struct sh_link link;
 	struct dp_command command;
-	bool again;    // something was left: do not sleep
+	bool again; // something was left: do not sleep
 	bool stop;
 	unsigned ticks;
 } ct = {.epfd = -1, .timer = -1, .signals = -1, .server.fd = -1, .link = SH_LINK_CLOSED};
@@ -246,7 +246,8 @@ static void take_punts(void)
 				note(m);
 				continue;
 			}
-			dp_event_dtls(dp_pkt(m)->endpoint, rte_pktmbuf_mtod(m, void *), m->data_len);
+			dp_event_dtls(dp_pkt(m)->endpoint, rte_pktmbuf_mtod(m, void *),
+			              m->data_len);
 			rte_pktmbuf_free(m);
 		}
 		ct.again |= n == PUNTS;
@@ -255,7 +256,8 @@ static void take_punts(void)
 
 /* ---- timers ---- */
 
-/* Notes may have been lost: every endpoint's address is compared with what its path was made for. */
+/* Notes may have been lost: every endpoint's address is compared with what its path was made for.
+ */
 static void scan(void)
 {
 	for (unsigned w = 0; w < ct.p.conf->workers; w++) {
@@ -303,9 +305,11 @@ static void write_nodes(void)
 
 		fprintf(f, "%s{\"nodes\":[", w ? "," : "");
 		for (unsigned i = 0; i < n && i < 64; i++)
-			fprintf(f, "%s{\"name\":\"%s\",\"calls\":%llu,\"packets\":%llu,\"cycles\":%llu}",
-			        i ? "," : "", s[i].name, (unsigned long long)s[i].calls,
-			        (unsigned long long)s[i].objs, (unsigned long long)s[i].cycles);
+			fprintf(
+			    f,
+			    "%s{\"name\":\"%s\",\"calls\":%llu,\"packets\":%llu,\"cycles\":%llu}",
+			    i ? "," : "", s[i].name, (unsigned long long)s[i].calls,
+			    (unsigned long long)s[i].objs, (unsigned long long)s[i].cycles);
 		fprintf(f, "]}");
 	}
 	fprintf(f, "]}\n");
@@ -365,10 +369,11 @@ static void round_once(void)
 
 	ct.again = false;
 	take_punts();
+	dp_route_publish(); // before commands: a flight takes the way that the newest check showed
 	take_commands();
+	dp_route_publish();
 	if (dp_reap())
 		dp_workers_wake();
-	dp_route_publish();
 	kept = !dp_event_flush();
 	if (ct.link.sock >= 0)
 		sh_link_wake(&ct.link);

@@ -1,4 +1,5 @@
-/* The control thread (main lcore): the daemon's link, notes of workers, next hops, slow timers. It sleeps in epoll. */
+/* The control thread (main lcore): the daemon's link, notes of workers, next hops, slow timers. It
+ * sleeps in epoll. */
 #pragma once
 #include <stdint.h>
 #include "dataplane/conf.h"
@@ -8,8 +9,8 @@ struct rte_mempool;
 struct dp_control_params {
 	const struct dp_conf *conf;
 	struct rte_mempool *pool;
-	uint64_t epoch;     // of this dataplane
-	int uid, gid;       // of the user that we become, -1: we stay
+	uint64_t epoch; // of this dataplane
+	int uid, gid;   // of the user that we become, -1: we stay
 };
 
 /* Listens. 0, -errno (said). */

@@ -18,7 +18,7 @@ enum {
 	ARGS = 40,
 	ARG = 160,
 	CPUS_MAX = 1024,
-	MEMORY_MB = 96,   // rings, graphs and drivers besides the packet buffers
+	MEMORY_MB = 96,    // rings, graphs and drivers besides the packet buffers
 	MBUF_BYTES = 2432, // one with header and private area
 };
 
@@ -63,19 +63,22 @@ static unsigned parse_cpus(const char *text, unsigned *cpu, unsigned most)
 	return n;
 }
 
-/* From the highest allowed one downwards, so that one is left for the control thread where there is one. */
+/* From the highest allowed one downwards, one each, leaving one for the control thread where there
+ * is one. More workers than CPUs share: that is for tests and small machines, where an idle worker
+ * sleeps. Returns how many were chosen. */
 static unsigned choose_cpus(const cpu_set_t *allowed, unsigned workers, unsigned *cpu)
 {
-	unsigned n = 0, have = (unsigned)CPU_COUNT(allowed);
+	unsigned all[CPUS_MAX], have = 0, use;
 
-	for (int c = CPU_SETSIZE - 1; c >= 0 && n < workers; c--) {
-		if (!CPU_ISSET(c, allowed))
-			continue;
-		if (have > 1 && n == have - 1)
-			break; // the last one is for control
-		cpu[n++] = (unsigned)c;
-	}
-	return n;
+	for (int c = CPU_SETSIZE - 1; c >= 0; c--)
+		if (CPU_ISSET(c, allowed))
+			all[have++] = (unsigned)c;
+	use = have > 1 && workers < have ? have - 1 : have;
+	for (unsigned i = 0; i < workers; i++)
+		cpu[i] = all[i % use];
+	if (workers >= have)
+		sh_warn(SUBSYS, "%u workers and the control thread share %u CPUs", workers, have);
+	return workers;
 }
 
 static int lcores(struct args *a, const struct dp_conf *conf)
@@ -83,15 +86,16 @@ static int lcores(struct args *a, const struct dp_conf *conf)
 	unsigned cpu[CPUS_MAX], n;
 	char list[ARG], rest[ARG] = "";
 	size_t at = 0;
-	cpu_set_t allowed;
+	cpu_set_t allowed, taken, left;
 
+	CPU_ZERO(&taken);
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		return -errno;
 	n = strcmp(conf->lcores, "auto") == 0 ? choose_cpus(&allowed, conf->workers, cpu)
 	                                      : parse_cpus(conf->lcores, cpu, CPUS_MAX);
 	if (n < conf->workers) {
-		sh_error(SUBSYS, "%u workers need as many CPUs, %u are there (lcores: %s)", conf->workers, n,
-		         conf->lcores);
+		sh_error(SUBSYS, "%u workers need as many CPUs, %u are there (lcores: %s)",
+		         conf->workers, n, conf->lcores);
 		return -EINVAL;
 	}
 	for (unsigned i = 0; i < conf->workers; i++) {
@@ -99,13 +103,16 @@ static int lcores(struct args *a, const struct dp_conf *conf)
 			sh_error(SUBSYS, "lcores: CPU %u is not ours to use", cpu[i]);
 			return -EINVAL;
 		}
-		if (CPU_COUNT(&allowed) > 1)
-			CPU_CLR(cpu[i], &allowed);
+		CPU_SET(cpu[i], &taken);
 	}
-	/* Control runs where no worker does. */
+	/* Control runs where no worker does, if there is such a place. */
+	CPU_XOR(&left, &allowed, &taken);
+	if (CPU_COUNT(&left) == 0)
+		left = allowed;
 	for (int c = 0, k = 0; c < CPU_SETSIZE && strlen(rest) < ARG / 2; c++)
-		if (CPU_ISSET(c, &allowed))
-			snprintf(rest + strlen(rest), ARG - strlen(rest), "%s%d", k++ ? "," : "", c);
+		if (CPU_ISSET(c, &left))
+			snprintf(rest + strlen(rest), ARG - strlen(rest), "%s%d", k++ ? "," : "",
+			         c);
 	at = (size_t)snprintf(list, sizeof(list), "0@(%s)", rest);
 	for (unsigned i = 0; i < conf->workers && at < sizeof(list); i++)
 		at += (size_t)snprintf(list + at, sizeof(list) - at, ",%u@%u", i + 1, cpu[i]);
@@ -134,9 +141,11 @@ static unsigned long free_huge_mb(void)
 
 static int memory(struct args *a, const struct dp_conf *conf)
 {
-	unsigned long need = MEMORY_MB + (unsigned long)conf->mbufs * MBUF_BYTES / 1000000 + conf->workers * 8;
+	unsigned long need =
+	    MEMORY_MB + (unsigned long)conf->mbufs * MBUF_BYTES / 1000000 + conf->workers * 8;
 	unsigned long have = free_huge_mb();
-	bool huge = conf->hugepages == DP_HUGEPAGES_ON || (conf->hugepages == DP_HUGEPAGES_AUTO && have >= need);
+	bool huge = conf->hugepages == DP_HUGEPAGES_ON ||
+	            (conf->hugepages == DP_HUGEPAGES_AUTO && have >= need);
 
 	if (conf->hugepages == DP_HUGEPAGES_ON && have < need) {
 		sh_error(SUBSYS, "hugepages: on, and %lu MB are free of %lu needed", have, need);
@@ -151,8 +160,9 @@ static int memory(struct args *a, const struct dp_conf *conf)
 		add(a, "-m");
 		add(a, "%lu", need);
 	}
-	sh_info(SUBSYS, "memory: %s, %lu MB for packets%s", huge ? "huge pages" : "plain pages", need,
-	        huge || conf->hugepages == DP_HUGEPAGES_OFF ? "" : " (too few huge pages are free)");
+	sh_info(
+	    SUBSYS, "memory: %s, %lu MB for packets%s", huge ? "huge pages" : "plain pages", need,
+	    huge || conf->hugepages == DP_HUGEPAGES_OFF ? "" : " (too few huge pages are free)");
 	return 0;
 }
 

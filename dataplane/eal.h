@@ -1,4 +1,5 @@
-/* DPDK's environment: which CPUs, which memory, which buses; and what the process may still do afterwards. */
+/* DPDK's environment: which CPUs, which memory, which buses; and what the process may still do
+ * afterwards. */
 #pragma once
 #include "dataplane/conf.h"
 
@@ -10,8 +11,9 @@ void dp_eal_cleanup(void);
 int dp_privilege_begin(void);
 /* uid and gid of a user; both -1 for "". -ENOENT: no such user. */
 int dp_privilege_user(const char *name, int *uid, int *gid);
-/* Devices are open. The control thread becomes that user (-1: stays) and keeps CAP_NET_ADMIN, which the kernel asks for
- * when it is to resolve a neighbour; DPDK's helper threads keep nothing. 0, -errno. */
+/* Devices are open. The control thread becomes that user (-1: stays) and keeps CAP_NET_ADMIN, which
+ * the kernel asks for when it is to resolve a neighbour; DPDK's helper threads keep nothing. 0,
+ * -errno. */
 int dp_privilege_drop(int uid, int gid);
 /* Each worker's own call: capabilities belong to a thread. 0, -errno. */
 int dp_privilege_drop_worker(void);

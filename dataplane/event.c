@@ -28,7 +28,7 @@ static struct {
 	struct dirty endpoints, tracks;
 	struct sh_msg_endpoint_state *said_endpoint; // by index; id 0: nothing yet
 	struct sh_msg_track_state *said_track;
-	uint64_t track_now;                          // time that tracks were last looked at
+	uint64_t track_now; // time that tracks were last looked at
 } ev;
 
 static uint64_t *stats(void)
@@ -252,7 +252,8 @@ bool dp_event_dtls(uint32_t endpoint, const void *data, uint32_t len)
 		stats()[SH_STAT_drop_punt_full]++;
 		return false;
 	}
-	p = sh_ring_reserve(ev.tx, SH_MSG_RX_DTLS, sh_msg_flags(SH_MSG_RX_DTLS), sh_msg_packet_size(len));
+	p = sh_ring_reserve(ev.tx, SH_MSG_RX_DTLS, sh_msg_flags(SH_MSG_RX_DTLS),
+	                    sh_msg_packet_size(len));
 	if (!p) {
 		stats()[SH_STAT_drop_punt_full]++;
 		return false;

@@ -13,9 +13,11 @@ enum {
 	BUCKETS = 4096,
 	NUD_USABLE = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY,
 };
-#define CONFIRM_NS 20000000000ull // the kernel sees no traffic of ours, so it must be told that the entry is used
-#define RETRY_NS   1000000000ull  // unresolved: first retries
-#define SLOW_NS    5000000000ull  // … and after some
+#define CONFIRM_NS                                                                                 \
+	20000000000ull // the kernel sees no traffic of ours, so it must be told that the entry is
+	               // used
+#define RETRY_NS 1000000000ull // unresolved: first retries
+#define SLOW_NS  5000000000ull // … and after some
 enum { SLOW_AFTER = 10 };
 
 static struct {
@@ -76,8 +78,8 @@ static struct dp_hop *find(unsigned ifindex, const struct sh_addr *ip)
 
 static void use(struct dp_hop *h, uint64_t now);
 
-/* A link address that was good is used until there is another one or the kernel gives the neighbour up: that it
- * collects an entry, or resolves it anew, says nothing against the address. */
+/* A link address that was good is used until there is another one or the kernel gives the neighbour
+ * up: that it collects an entry, or resolves it anew, says nothing against the address. */
 static void learn(struct dp_hop *h, unsigned state, const uint8_t *mac)
 {
 	bool valid = h->valid, differs;
@@ -108,7 +110,8 @@ void dp_hops_event(const struct nlmsghdr *m)
 
 	if (m->nlmsg_len < NLMSG_LENGTH(sizeof(*n)))
 		return;
-	dp_nl_attrs(tb, NDA_MAX, (const struct rtattr *)((const uint8_t *)n + NLMSG_ALIGN(sizeof(*n))),
+	dp_nl_attrs(tb, NDA_MAX,
+	            (const struct rtattr *)((const uint8_t *)n + NLMSG_ALIGN(sizeof(*n))),
 	            (int)(m->nlmsg_len - NLMSG_LENGTH(sizeof(*n))));
 	if (!dp_addr_from(&ip, n->ndm_family, tb[NDA_DST]))
 		return;
@@ -130,7 +133,8 @@ static int on_answer(const struct nlmsghdr *m, void *arg)
 	return 0;
 }
 
-static struct ndmsg *neighbour(struct dp_nl_msg *m, const struct dp_hop *h, uint16_t type, uint16_t flags)
+static struct ndmsg *neighbour(struct dp_nl_msg *m, const struct dp_hop *h, uint16_t type,
+                               uint16_t flags)
 {
 	struct ndmsg *n = dp_nl_begin(m, type, flags, sizeof(*n));
 
@@ -148,7 +152,8 @@ static void look_up(struct dp_hop *h)
 	dp_nl_ask(hops.fd, &m, on_answer, NULL); // -ENOENT: unknown yet
 }
 
-/* NTF_USE makes the kernel do what it does for its own traffic: resolve, or confirm what has become stale. */
+/* NTF_USE makes the kernel do what it does for its own traffic: resolve, or confirm what has become
+ * stale. */
 static void use(struct dp_hop *h, uint64_t now)
 {
 	struct dp_nl_msg m;
@@ -162,7 +167,8 @@ static void use(struct dp_hop *h, uint64_t now)
 	h->tries++;
 	if (err == -EPERM && !hops.said_eperm) {
 		hops.said_eperm = true;
-		sh_error(SUBSYS, "the kernel lets us resolve no neighbour: CAP_NET_ADMIN is missing");
+		sh_error(SUBSYS,
+		         "the kernel lets us resolve no neighbour: CAP_NET_ADMIN is missing");
 	}
 }
 
@@ -204,7 +210,7 @@ void dp_hops_tick(uint64_t now)
 {
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		for (struct dp_hop *h = hops.bucket[i]; h; h = h->next) {
-			uint64_t every = h->valid                  ? CONFIRM_NS
+			uint64_t every = h->valid                ? CONFIRM_NS
 			                 : h->tries < SLOW_AFTER ? RETRY_NS
 			                                         : SLOW_NS;
 

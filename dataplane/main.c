@@ -1,23 +1,27 @@
 /* callstack-dataplane: everything that moves per packet.
  *
- * Files, in the order of a life: conf (options), privilege and eal (what we may, on which CPUs and memory), pool and
- * port (packet buffers; devices), table/ (commands onto the slabs, indexes over them), clock, worker and node/ (the
- * packet path), route with hop and netlink (next hops from the kernel), command and event (the daemon's records in
- * and ours out), control (the loop that holds all that is not the packet path).
+ * Files, in the order of a life: conf (options), privilege and eal (what we may, on which CPUs and
+ * memory), pool and port (packet buffers; devices), table/ (commands onto the slabs, indexes over
+ * them), clock, worker and node/ (the packet path), route with hop and netlink (next hops from the
+ * kernel), command and event (the daemon's records in and ours out), control (the loop that holds
+ * all that is not the packet path).
  *
- * Threads. The main lcore is the control thread: it sleeps in epoll, writes the tables, and speaks to the daemon and
- * the kernel. Each worker lcore is pinned, runs one rte_graph to completion, and alone writes the live state of its
- * endpoints. Workers read the tables between two quiescent states (liburcu QSBR); what control takes out of the tables
- * is freed after every worker had one, and wiped after its owner forgot it (table/reap.c). Besides these there is
- * DPDK's interrupt thread, which has nothing to do.
+ * Threads. The main lcore is the control thread: it sleeps in epoll, writes the tables, and speaks
+ * to the daemon and the kernel. Each worker lcore is pinned, runs one rte_graph to completion, and
+ * alone writes the live state of its endpoints. Workers read the tables between two quiescent
+ * states (liburcu QSBR); what control takes out of the tables is freed after every worker had one,
+ * and wiped after its owner forgot it (table/reap.c). Besides these there is DPDK's interrupt
+ * thread, which has nothing to do.
  *
- * Rings between threads: handover and fanin (workers among each other), inject (control to worker: DTLS flights), ops
- * (control to worker: table/ops.h), punt (worker to control: DTLS, notes). Nobody waits for anybody but control for
- * ops, and a worker that sleeps is woken by the loop of whoever put something into its rings, never from a node.
+ * Rings between threads: handover and fanin (workers among each other), inject (control to worker:
+ * DTLS flights), ops (control to worker: table/ops.h), punt (worker to control: DTLS, notes).
+ * Nobody waits for anybody but control for ops, and a worker that sleeps is woken by the loop of
+ * whoever put something into its rings, never from a node.
  *
- * Lifetimes. The slabs (RUNDIR/dataplane.state) outlive the process: at start the indexes are rebuilt from what is
- * LIVE in them, keys included, so calls go on after a restart of ours, and the daemon's coming and going does not touch
- * them at all. Start is a list of named stages, and stop runs those that were begun, backwards. */
+ * Lifetimes. The slabs (sh_state_path()) outlive the process: at start the indexes are
+ * rebuilt from what is LIVE in them, keys included, so calls go on after a restart of ours, and the
+ * daemon's coming and going does not touch them at all. Start is a list of named stages, and stop
+ * runs those that were begun, backwards. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,7 +68,8 @@ static int process_start(void)
 		return err;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	/* Taken by control from a descriptor; blocked before there is a thread that could get them. */
+	/* Taken by control from a descriptor; blocked before there is a thread that could get them.
+	 */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -82,6 +87,20 @@ static int process_start(void)
 
 /* ---- state ---- */
 
+/* For `conf/callstack down`, which removes it: RUNDIR/state-file says where the slabs are. */
+static void note_state(const char *path)
+{
+	char note[160];
+	FILE *f;
+
+	snprintf(note, sizeof(note), "%s/state-file", dp.conf.rundir);
+	f = fopen(note, "we");
+	if (!f || fprintf(f, "%s\n", path) < 0)
+		sh_warn(SUBSYS, "%s: %s", note, strerror(errno));
+	if (f)
+		fclose(f);
+}
+
 static int state_start(void)
 {
 	char path[160];
@@ -93,7 +112,7 @@ static int state_start(void)
 		sh_error(SUBSYS, "%s: %s", dp.conf.rundir, strerror(-err));
 		return err;
 	}
-	snprintf(path, sizeof(path), "%s/%s", dp.conf.rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), dp.conf.rundir);
 	err = sh_slabs_create(&dp_slabs, path, dp.conf.max_endpoints, dp.conf.max_tracks,
 	                      dp.conf.max_subs, &created);
 	if (err) {
@@ -109,6 +128,7 @@ static int state_start(void)
 	dp_slabs.head->workers = dp.conf.workers;
 	dp_slabs.head->base_port = dp.conf.base_port;
 	memset(dp_slabs.head->stats, 0, sizeof(dp_slabs.head->stats));
+	note_state(path);
 	sh_info(SUBSYS, "%s: %s, %llu MB", path, created ? "new" : "kept",
 	        (unsigned long long)dp_slabs.head->total >> 20);
 	return 0;
@@ -204,7 +224,8 @@ static int tables_start(void)
 	if (!err)
 		err = dp_table_rebuild(&r);
 	if (!err && r.endpoints + r.dropped)
-		sh_info(SUBSYS, "taken over: %u endpoints, %u tracks, %u subscriptions; %u entries wiped",
+		sh_info(SUBSYS,
+		        "taken over: %u endpoints, %u tracks, %u subscriptions; %u entries wiped",
 		        r.endpoints, r.tracks, r.subs, r.dropped);
 	return err;
 }

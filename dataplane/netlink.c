@@ -21,7 +21,8 @@ static int open_one(uint32_t groups, int flags)
 {
 	struct sockaddr_nl sa = {.nl_family = AF_NETLINK, .nl_groups = groups};
 	struct timeval t = {.tv_sec = 1};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE), size = RCVBUF, one = 1;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE), size = RCVBUF,
+	    one = 1;
 
 	if (fd < 0)
 		return -errno;
@@ -82,7 +83,8 @@ static ssize_t receive(int fd, void *buf, size_t size)
 {
 	struct sockaddr_nl from;
 	struct iovec v = {buf, size};
-	struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &v, .msg_iovlen = 1};
+	struct msghdr m = {
+	    .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &v, .msg_iovlen = 1};
 	ssize_t n;
 
 	do
@@ -92,7 +94,8 @@ static ssize_t receive(int fd, void *buf, size_t size)
 }
 
 /* 1: the answer goes on, 0: it is complete, or its error. */
-static int answer(const struct nlmsghdr *h, uint32_t seq, bool dump, dp_nl_h *cb, void *arg, int *err)
+static int answer(const struct nlmsghdr *h, uint32_t seq, bool dump, dp_nl_h *cb, void *arg,
+                  int *err)
 {
 	if (h->nlmsg_seq != seq)
 		return 1; // of a request that timed out

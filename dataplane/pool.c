@@ -21,8 +21,9 @@ static void want_huge(struct rte_mempool *mp, void *arg, struct rte_mempool_memh
 		(void)madvise((void *)from, to - from, MADV_COLLAPSE);
 }
 
-/* As rte_pktmbuf_pool_create(), but for the flag: without it, objects do not cross a page of plain memory, which leaves
- * holes that the AF_XDP driver does not reckon with when it makes the pool a umem. */
+/* As rte_pktmbuf_pool_create(), but for the flag: without it, objects do not cross a page of plain
+ * memory, which leaves holes that the AF_XDP driver does not reckon with when it makes the pool a
+ * umem. */
 struct rte_mempool *dp_pool_new(const char *name, uint32_t mbufs, bool af_xdp)
 {
 	struct rte_pktmbuf_pool_private priv = {

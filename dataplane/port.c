@@ -30,11 +30,12 @@ int dp_port_by_eth(uint16_t eth)
 
 static int choose_mtu(struct dp_port *p)
 {
-	const uint16_t most = DP_PORT_DATA_ROOM - 384 - 64; // AF_XDP's and our own headroom, Ethernet and tail
+	const uint16_t most =
+	    DP_PORT_DATA_ROOM - 384 - 64; // AF_XDP's and our own headroom, Ethernet and tail
 
 	if (p->conf->mtu > most) {
-		sh_error(SUBSYS, "%s: mtu %u does not fit packet buffers of 2 KiB, at most %u does", p->name,
-		         p->conf->mtu, most);
+		sh_error(SUBSYS, "%s: mtu %u does not fit packet buffers of 2 KiB, at most %u does",
+		         p->name, p->conf->mtu, most);
 		return -EINVAL;
 	}
 	if (p->conf->mtu && p->conf->mtu < p->mtu)
@@ -46,7 +47,8 @@ static int choose_mtu(struct dp_port *p)
 	return 0;
 }
 
-/* Checksums that a real NIC fills in; virtual devices would do it in software, no better than we do. */
+/* Checksums that a real NIC fills in; virtual devices would do it in software, no better than we
+ * do. */
 static uint64_t tx_offloads(struct dp_port *p, const struct rte_eth_dev_info *info)
 {
 	const uint64_t both = RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
@@ -96,7 +98,8 @@ static int setup_queues(struct dp_port *p, struct rte_mempool *pool)
 	return err;
 }
 
-/* A NIC that can: each worker's UDP port onto its queue. Without, RSS spreads and workers hand over. */
+/* A NIC that can: each worker's UDP port onto its queue. Without, RSS spreads and workers hand
+ * over. */
 static void steer_in_hardware(struct dp_port *p, unsigned workers)
 {
 	unsigned rules = 0;
@@ -106,7 +109,8 @@ static void steer_in_hardware(struct dp_port *p, unsigned workers)
 			struct rte_flow_item_udp spec = {
 			    .hdr.dst_port = rte_cpu_to_be_16((uint16_t)(p->base_port + w))};
 			struct rte_flow_item_udp mask = {.hdr.dst_port = UINT16_MAX};
-			struct rte_flow_action_queue queue = {.index = (uint16_t)(w % p->rx_queues)};
+			struct rte_flow_action_queue queue = {.index =
+			                                          (uint16_t)(w % p->rx_queues)};
 			struct rte_flow_attr attr = {.ingress = 1};
 			struct rte_flow_item items[] = {
 			    {.type = RTE_FLOW_ITEM_TYPE_ETH},
@@ -124,7 +128,8 @@ static void steer_in_hardware(struct dp_port *p, unsigned workers)
 		}
 	}
 	if (rules)
-		sh_info(SUBSYS, "%s: %u flow rules lead media ports to their queues", p->name, rules);
+		sh_info(SUBSYS, "%s: %u flow rules lead media ports to their queues", p->name,
+		        rules);
 }
 
 static int start(struct dp_port *p, const struct dp_port_params *params)
@@ -253,7 +258,8 @@ static void drain(struct dp_port *p)
 	for (unsigned rounds = 0; rounds < 8; rounds++) {
 		if (p->stashed < DP_BURST)
 			p->stashed += (uint16_t)rte_ring_dequeue_burst(
-			    p->tx_ring, (void **)(p->stash + p->stashed), DP_BURST - p->stashed, NULL);
+			    p->tx_ring, (void **)(p->stash + p->stashed), DP_BURST - p->stashed,
+			    NULL);
 		if (p->stashed == 0)
 			return;
 		sent = rte_eth_tx_burst(p->eth, 0, p->stash, p->stashed);
@@ -276,7 +282,8 @@ void dp_port_turn(struct dp_worker *w)
 	}
 }
 
-unsigned dp_port_fds(const struct dp_worker *w, unsigned workers, int *fd, unsigned n, bool *complete)
+unsigned dp_port_fds(const struct dp_worker *w, unsigned workers, int *fd, unsigned n,
+                     bool *complete)
 {
 	unsigned got = 0;
 

@@ -1,13 +1,14 @@
-/* Ports: where media packets come in and go out (DESIGN §2). The rx and tx nodes see dp_port_rx() and dp_port_tx()
- * (worker.h) only; the rest is the control thread's.
+/* Ports: where media packets come in and go out (DESIGN §2). The rx and tx nodes see dp_port_rx()
+ * and dp_port_tx() (worker.h) only; the rest is the control thread's.
  *
  *   port.c      a port's life and its queues, in and out
  *   port_dev.c  which DPDK device a kind of port is, and the XDP program before an AF_XDP one
  *   port_tap.c  the kernel twin of a PCI port: what is not media goes to a TAP and back
  *   pool.c      packet buffers
  *
- * Queues. Receive queue q is polled by worker q mod workers, transmit queue w belongs to worker w. A worker without a
- * transmit queue of its own puts finished frames into the port's ring, which worker 0 empties once a walk. */
+ * Queues. Receive queue q is polled by worker q mod workers, transmit queue w belongs to worker w.
+ * A worker without a transmit queue of its own puts finished frames into the port's ring, which
+ * worker 0 empties once a walk. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,9 +25,9 @@ struct dp_port {
 	char name[DP_PORT_NAME]; // of the DPDK device
 	uint16_t eth;
 	uint16_t rx_queues, tx_queues;
-	uint16_t mtu;            // largest IP packet
+	uint16_t mtu; // largest IP packet
 	uint8_t mac[6];
-	unsigned ifindex;        // of the kernel's interface that owns the addresses; 0: there is none
+	unsigned ifindex; // of the kernel's interface that owns the addresses; 0: there is none
 	bool loopback;
 	bool link_up;
 	uint64_t ol4, ol6;       // mbuf ol_flags when the NIC fills in checksums
@@ -35,12 +36,12 @@ struct dp_port {
 	bool has_twin;           // pci: frames that are not media go there and back
 	uint16_t twin;           // ethdev
 	uint16_t base_port, media_ports;
-	int fd[DP_PORT_FDS];     // af_xdp: socket of receive queue q, to sleep on; -1: none
+	int fd[DP_PORT_FDS];        // af_xdp: socket of receive queue q, to sleep on; -1: none
 	struct rte_ring *tx_ring;   // workers without a queue → worker 0
 	struct rte_ring *twin_ring; // others → worker 0: not media
 	struct rte_mbuf *stash[DP_BURST]; // worker 0: taken from tx_ring and not sent yet
 	uint16_t stashed;
-	uint64_t missed;         // control: as last logged
+	uint64_t missed; // control: as last logged
 };
 extern struct dp_port dp_ports[DP_PORTS_MAX];
 extern unsigned dp_port_count;
@@ -52,13 +53,13 @@ struct dp_port_params {
 	unsigned workers;
 	uint16_t base_port;
 	uint32_t stun_rate, stun_burst;
-	uint32_t addrs;          // media addresses the XDP program is limited to; 0: any
+	uint32_t addrs; // media addresses the XDP program is limited to; 0: any
 	struct sh_addr addr[SH_MAX_ADDRS];
-	const char *rundir;      // the program's copy is written there
+	const char *rundir; // the program's copy is written there
 };
 
-/* EAL is up. Opens and starts the next port; says in the log why it could not. 0, -errno. Not undone by itself:
- * dp_ports_close() takes half-open ports. */
+/* EAL is up. Opens and starts the next port; says in the log why it could not. 0, -errno. Not
+ * undone by itself: dp_ports_close() takes half-open ports. */
 int dp_port_open(const struct dp_port_params *params);
 /* No worker runs. */
 void dp_ports_close(void);
@@ -68,14 +69,15 @@ void dp_ports_assign(struct dp_worker *w);
 int dp_port_by_eth(uint16_t eth);
 /* Worker, once a walk: frames of others go out, twins are served. */
 void dp_port_turn(struct dp_worker *w);
-/* Descriptors that become readable when this worker has something to receive, into fd[n]; returns how many.
- * *complete: no port is without, so that one may sleep on them. */
-unsigned dp_port_fds(const struct dp_worker *w, unsigned workers, int *fd, unsigned n, bool *complete);
+/* Descriptors that become readable when this worker has something to receive, into fd[n]; returns
+ * how many. *complete: no port is without, so that one may sleep on them. */
+unsigned dp_port_fds(const struct dp_worker *w, unsigned workers, int *fd, unsigned n,
+                     bool *complete);
 /* Control, about once a second: link state and losses into the log. */
 void dp_ports_check(void);
 
-/* The one pool of packet buffers: private area struct dp_pkt, DP_PORT_DATA_ROOM bytes. contiguous: AF_XDP makes its
- * memory a umem, which must be one piece. NULL: rte_errno. */
+/* The one pool of packet buffers: private area struct dp_pkt, DP_PORT_DATA_ROOM bytes. contiguous:
+ * AF_XDP makes its memory a umem, which must be one piece. NULL: rte_errno. */
 struct rte_mempool *dp_pool_new(const char *name, uint32_t mbufs, bool af_xdp);
 
 /* port_dev.c: makes the device (p->name, p->eth) and fills what only its kind knows. */

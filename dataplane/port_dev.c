@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <unistd.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -47,20 +49,24 @@ static int interface_facts(struct dp_port *p, const char *name)
 	return err;
 }
 
-/* What we send from 127.0.0.1 does not come from a local socket, so on its way in the kernel would take it for a
- * stranger's (a martian) without this. */
-static void allow_localnet(const char *name)
+/* What a socket sends over lo carries its route with it; what we send does not, and so is looked at
+ * like a stranger's: a source in 127/8, or any address of this host, is a martian without these. */
+static void allow_local_sources(const char *name)
 {
+	static const char *const knob[] = {"route_localnet", "accept_local"};
 	char path[96];
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		sh_warn(SUBSYS, "%s: %s: %s; media from 127.0.0.1 will not be taken", name, path,
-		        strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	for (unsigned i = 0; i < 2; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", name, knob[i]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "1", 1) != 1)
+			sh_warn(SUBSYS, "%s: %s; what we send on %s may not be taken", path,
+			        strerror(errno), name);
+		if (fd >= 0)
+			close(fd);
+	}
 }
 
 static int write_program(const struct dp_port *p, const struct dp_port_params *params, char *path,
@@ -78,6 +84,21 @@ static int write_program(const struct dp_port *p, const struct dp_port_params *p
 	memcpy(cfg.addr, params->addr, sizeof(cfg.addr));
 	snprintf(path, size, "%s/steer-%s.o", params->rundir, p->conf->interface);
 	return xdp_steer_write_object(path, &cfg);
+}
+
+/* Queues that the driver can have: combined channels, else one. */
+static unsigned driver_queues(const char *name)
+{
+	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq r = {.ifr_data = (void *)&ch};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return 1;
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+	err = ioctl(fd, SIOCETHTOOL, &r);
+	close(fd);
+	return err < 0 || ch.max_combined == 0 || ch.combined_count == 0 ? 1 : ch.combined_count;
 }
 
 static int vdev(struct dp_port *p, const char *args)
@@ -100,7 +121,7 @@ static int af_xdp(struct dp_port *p, const struct dp_port_params *params)
 	};
 	const struct dp_conf_port *c = params->conf;
 	char path[192], args[320], why[256];
-	unsigned has;
+	unsigned has, can;
 	int err;
 
 	err = interface_facts(p, c->interface);
@@ -109,7 +130,7 @@ static int af_xdp(struct dp_port *p, const struct dp_port_params *params)
 		return err;
 	}
 	if (p->loopback)
-		allow_localnet(c->interface);
+		allow_local_sources(c->interface);
 	err = xdp_steer_clear(p->ifindex, why, sizeof(why));
 	if (err) {
 		sh_error(SUBSYS, "%s: %s", c->interface, why);
@@ -125,13 +146,18 @@ static int af_xdp(struct dp_port *p, const struct dp_port_params *params)
 	p->steered = true;
 	/* A queue without a socket would leave its media to the kernel. */
 	has = xdp_steer_rx_queues(c->interface);
-	p->rx_queues = (uint16_t)(c->queues ? c->queues : has);
+	can = driver_queues(c->interface);
+	p->rx_queues = (uint16_t)(c->queues && c->queues < can ? c->queues : can);
 	if (p->rx_queues < has)
-		sh_warn(SUBSYS, "%s has %u receive queues, media on all but the first %u goes to the kernel",
-		        c->interface, has, p->rx_queues);
+		sh_warn(SUBSYS,
+		        "%s has %u receive queues, media on all but the first %u goes to the "
+		        "kernel; see "
+		        "`ethtool -L %s`",
+		        c->interface, has, p->rx_queues, c->interface);
 	/* busy_budget=0: else each empty poll is a system call. */
-	snprintf(args, sizeof(args), "iface=%s,start_queue=0,queue_count=%u,xdp_prog=%s,busy_budget=0%s",
-	         c->interface, p->rx_queues, path,
+	snprintf(args, sizeof(args),
+	         "iface=%s,start_queue=0,queue_count=%u,xdp_prog=%s,busy_budget=0%s", c->interface,
+	         p->rx_queues, path,
 	         c->xdp_mode == DP_XDP_GENERIC || p->loopback ? ",force_copy=1" : "");
 	return vdev(p, args);
 }
@@ -148,7 +174,8 @@ static int pci(struct dp_port *p, const struct dp_conf_port *c)
 		return err;
 	}
 	p->eth = RTE_MAX_ETHPORTS;
-	RTE_ETH_FOREACH_MATCHING_DEV(id, c->pci, &it) {
+	RTE_ETH_FOREACH_MATCHING_DEV(id, c->pci, &it)
+	{
 		p->eth = id;
 		rte_eth_iterator_cleanup(&it);
 		break;
@@ -190,7 +217,8 @@ int port_device(struct dp_port *p, const struct dp_port_params *params)
 		return pci(p, c);
 	case DP_PORT_MEMIF:
 		snprintf(p->name, sizeof(p->name), "net_memif%u", n);
-		snprintf(args, sizeof(args), "role=%s,id=%u,socket=%s,socket-abstract=no,bsize=2048",
+		snprintf(args, sizeof(args),
+		         "role=%s,id=%u,socket=%s,socket-abstract=no,bsize=2048",
 		         c->role == DP_MEMIF_SERVER ? "server" : "client", c->id, c->socket);
 		return vdev(p, args);
 	case DP_PORT_RING:

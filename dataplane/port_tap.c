@@ -1,6 +1,7 @@
-/* A NIC that belongs to DPDK is invisible to the kernel, so a TAP stands in for it: it carries the addresses, and the
- * kernel answers ARP, ND, ping, SSH, SIP and HTTPS through it. What comes in on the NIC and is not media goes to
- * the TAP, and what the kernel sends on the TAP goes out of the NIC. Worker 0 does both; others hand over. */
+/* A NIC that belongs to DPDK is invisible to the kernel, so a TAP stands in for it: it carries the
+ * addresses, and the kernel answers ARP, ND, ping, SSH, SIP and HTTPS through it. What comes in on
+ * the NIC and is not media goes to the TAP, and what the kernel sends on the TAP goes out of the
+ * NIC. Worker 0 does both; others hand over. */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -86,8 +87,8 @@ static bool is_media(const struct dp_port *port, const struct rte_mbuf *m)
 		return false;
 	type = p[12] << 8 | p[13];
 	p += RTE_ETHER_HDR_LEN;
-	for (unsigned tags = 0; tags < 2 && (type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ);
-	     tags++) {
+	for (unsigned tags = 0;
+	     tags < 2 && (type == RTE_ETHER_TYPE_VLAN || type == RTE_ETHER_TYPE_QINQ); tags++) {
 		if (end - p < 4)
 			return false;
 		type = p[2] << 8 | p[3];
@@ -96,7 +97,8 @@ static bool is_media(const struct dp_port *port, const struct rte_mbuf *m)
 	if (type == RTE_ETHER_TYPE_IPV4 && end - p >= 20) {
 		ihl = (p[0] & 15u) * 4;
 		/* Fragments are for the kernel: it can put them together, we do not. */
-		if (p[9] != IPPROTO_UDP || ihl < 20 || (p[6] & 0x3f) || p[7] || end - p < (ptrdiff_t)ihl)
+		if (p[9] != IPPROTO_UDP || ihl < 20 || (p[6] & 0x3f) || p[7] ||
+		    end - p < (ptrdiff_t)ihl)
 			return false;
 		return ours(port, p + ihl, end);
 	}

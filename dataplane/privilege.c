@@ -21,7 +21,9 @@ int dp_privilege_begin(void)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		return -errno;
-	setrlimit(RLIMIT_MEMLOCK, &all); // the umem is pinned; without the right it is a matter of the limit there is
+	setrlimit(
+	    RLIMIT_MEMLOCK,
+	    &all); // the umem is pinned; without the right it is a matter of the limit there is
 	return 0;
 }
 
@@ -71,7 +73,8 @@ int dp_privilege_drop(int uid, int gid)
 	if (err)
 		return err;
 	capng_clear(CAPNG_SELECT_BOTH);
-	/* Unprivileged users may have been given less; then neighbours are not resolved, and that is said. */
+	/* Unprivileged users may have been given less; then neighbours are not resolved, and that
+	 * is said. */
 	if (geteuid() == 0 &&
 	    capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) != 0)
 		return -EPERM;

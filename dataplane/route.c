@@ -17,24 +17,29 @@
 #define SUBSYS "route"
 
 enum {
-	LOCALS = 64,        // addresses of our interfaces that are remembered
-	CHANGE_MS = 100,    // route changes come in bursts
+	LOCALS = 64,     // addresses of our interfaces that are remembered
+	CHANGE_MS = 100, // route changes come in bursts
 	ETH_HDR = 14,
 	NOBODY = UINT32_MAX,
 };
 
-enum state { WANT_NONE, WANT_UNROUTED, WANT_HOP, WANT_DIRECT /* lo, or a link without neighbours */ };
+enum state {
+	WANT_NONE,
+	WANT_UNROUTED,
+	WANT_HOP,
+	WANT_DIRECT /* lo, or a link without neighbours */
+};
 
 /* What an endpoint wants, and how far it got. */
 struct want {
 	struct sh_addr local, remote;
-	uint8_t state;    // enum state
-	uint8_t port;     // index
-	uint8_t dirty;    // in the queue for publication
+	uint8_t state; // enum state
+	uint8_t port;  // index
+	uint8_t dirty; // in the queue for publication
 	uint8_t pad;
 	uint16_t mtu;
-	struct dp_hop *hop;      // WANT_HOP
-	uint32_t next, prev;     // endpoints of the same hop
+	struct dp_hop *hop;  // WANT_HOP
+	uint32_t next, prev; // endpoints of the same hop
 };
 
 struct local {
@@ -120,7 +125,8 @@ unsigned dp_route_addresses(struct sh_addr *out, unsigned most)
 		memcpy(out, rt.conf, n * sizeof(*out));
 		return n;
 	}
-	/* In the order of the ports; IPv4 before IPv6, as NAT64 and happy eyeballs are the browser's to know. */
+	/* In the order of the ports; IPv4 before IPv6, as NAT64 and happy eyeballs are the
+	 * browser's to know. */
 	for (unsigned p = 0; p < rt.ports; p++)
 		for (uint8_t family = 4; family <= 6; family += 2)
 			for (unsigned i = 0; i < rt.locals; i++) {
@@ -140,7 +146,8 @@ static bool port_has(unsigned p, const struct sh_addr *a)
 	if (rt.port[p].loopback && a->family == 4 && a->ip[0] == 127)
 		return true;
 	for (unsigned i = 0; i < rt.locals; i++)
-		if (rt.local[i].ifindex == rt.port[p].ifindex && rt.local[i].addr.family == a->family &&
+		if (rt.local[i].ifindex == rt.port[p].ifindex &&
+		    rt.local[i].addr.family == a->family &&
 		    memcmp(rt.local[i].addr.ip, a->ip, 16) == 0)
 			return true;
 	return false;
@@ -190,14 +197,16 @@ static int on_route(const struct nlmsghdr *m, void *arg)
 	if (tb[RTA_METRICS]) {
 		const struct rtattr *mx[RTAX_MAX + 1];
 
-		dp_nl_attrs(mx, RTAX_MAX, RTA_DATA(tb[RTA_METRICS]), (int)RTA_PAYLOAD(tb[RTA_METRICS]));
+		dp_nl_attrs(mx, RTAX_MAX, RTA_DATA(tb[RTA_METRICS]),
+		            (int)RTA_PAYLOAD(tb[RTA_METRICS]));
 		if (mx[RTAX_MTU])
-			f->mtu = (uint16_t)*(const uint32_t *)RTA_DATA(mx[RTAX_MTU]);
+			f->mtu = (uint16_t) * (const uint32_t *)RTA_DATA(mx[RTAX_MTU]);
 	}
 	return 0;
 }
 
-static int ask_route(struct found *f, const struct sh_addr *local, const struct sh_addr *remote, unsigned oif)
+static int ask_route(struct found *f, const struct sh_addr *local, const struct sh_addr *remote,
+                     unsigned oif, unsigned flags)
 {
 	struct dp_nl_msg m;
 	struct rtmsg *r = dp_nl_begin(&m, RTM_GETROUTE, 0, sizeof(*r));
@@ -206,6 +215,7 @@ static int ask_route(struct found *f, const struct sh_addr *local, const struct 
 	memset(f, 0, sizeof(*f));
 	r->rtm_family = dp_af(remote->family);
 	r->rtm_dst_len = (uint8_t)(len * 8);
+	r->rtm_flags = flags;
 	dp_nl_put(&m, RTA_DST, remote->ip, len);
 	if (local) {
 		r->rtm_src_len = (uint8_t)(len * 8);
@@ -216,23 +226,35 @@ static int ask_route(struct found *f, const struct sh_addr *local, const struct 
 	return dp_nl_ask(rt.fd[0], &m, on_route, f);
 }
 
+/* Asked about one interface, the kernel takes an IPv4 destination without a route for a neighbour;
+ * only the entry that it matched tells the difference. */
+static int ask_port(struct found *f, const struct sh_addr *local, const struct sh_addr *remote,
+                    unsigned oif)
+{
+	int err = remote->family == 4 ? ask_route(f, local, remote, oif, RTM_F_FIB_MATCH) : 0;
+
+	return err ? err : ask_route(f, local, remote, oif, 0);
+}
+
 static bool usable(const struct found *f)
 {
 	return f->ok && (f->type == RTN_UNICAST || f->type == RTN_LOCAL) &&
 	       port_by_ifindex(f->oif) >= 0;
 }
 
-/* First as the kernel would route its own answer from that address; then, where policy leads elsewhere, through the ports that
- * have the address. A link-local peer says nothing of its link, so only the second way can tell. */
+/* First as the kernel would route its own answer from that address; then, where policy leads
+ * elsewhere, through the ports that have the address. A link-local peer says nothing of its link,
+ * so only the second way can tell. */
 static bool find_route(struct found *f, const struct sh_addr *local, const struct sh_addr *remote)
 {
-	bool link_local = remote->family == 6 && remote->ip[0] == 0xfe && (remote->ip[1] & 0xc0) == 0x80;
+	bool link_local =
+	    remote->family == 6 && remote->ip[0] == 0xfe && (remote->ip[1] & 0xc0) == 0x80;
 
-	if (!link_local && ask_route(f, local, remote, 0) == 0 && usable(f))
+	if (!link_local && ask_route(f, local, remote, 0, 0) == 0 && usable(f))
 		return true;
 	for (unsigned p = 0; p < rt.ports; p++)
 		if (rt.port[p].ifindex && port_has(p, local) &&
-		    ask_route(f, local, remote, rt.port[p].ifindex) == 0 && usable(f))
+		    ask_port(f, local, remote, rt.port[p].ifindex) == 0 && usable(f))
 			return true;
 	return false;
 }

@@ -1,15 +1,17 @@
-/* Next hops from the kernel (DESIGN §2): routes, neighbours and local addresses over rtnetlink, kept until the kernel says
- * that something changed. We never speak ARP or ND: an unknown neighbour is resolved by the kernel, on being told
- * that somebody wants to use it, and a stale one is confirmed by it.
+/* Next hops from the kernel (DESIGN §2): routes, neighbours and local addresses over rtnetlink,
+ * kept until the kernel says that something changed. We never speak ARP or ND: an unknown neighbour
+ * is resolved by the kernel, on being told that somebody wants to use it, and a stale one is
+ * confirmed by it.
  *
  *   route.c    which path each endpoint wants, and publishing it (struct dp_path) into the tables
  *   hop.c      neighbours: one entry for each next hop in use
  *   netlink.c  the two sockets: requests, and what the kernel tells of its own accord
  *
- * The local address is the one that the peer talks to. A port without a kernel interface (memif, ring, null, pcap)
- * is a point-to-point link: whatever no kernel port claims goes there.
+ * The local address is the one that the peer talks to. A port without a kernel interface (memif,
+ * ring, null, pcap) is a point-to-point link: whatever no kernel port claims goes there.
  *
- * Control thread. Needs CAP_NET_ADMIN for asking the kernel to resolve, nothing for the rest. No DPDK function. */
+ * Control thread. Needs CAP_NET_ADMIN for asking the kernel to resolve, nothing for the rest. No
+ * DPDK function. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,8 +29,8 @@ struct dp_route_port {
 struct dp_route_params {
 	const struct dp_route_port *port; // copied
 	unsigned ports;
-	uint32_t endpoints;               // slab size
-	const struct sh_addr *addr;       // configured media addresses; none: those of the interfaces
+	uint32_t endpoints;         // slab size
+	const struct sh_addr *addr; // configured media addresses; none: those of the interfaces
 	unsigned addrs;
 };
 

@@ -1,5 +1,6 @@
-/* The worker loop. A turn is: time, one walk over the graph, quiescent state, ops of control, frames of others. Its
- * state here is private to the worker but for `asleep`, by which others know that it must be woken. */
+/* The worker loop. A turn is: time, one walk over the graph, quiescent state, ops of control,
+ * frames of others. Its state here is private to the worker but for `asleep`, by which others know
+ * that it must be woken. */
 #include "dataplane/worker.h"
 #include <errno.h>
 #include <poll.h>
@@ -33,8 +34,8 @@ enum {
 	FANIN_RING = 4096,
 	INJECT_RING = 1024,
 	PUNT_RING = 4096,
-	SPIN_TURNS = 256,   // empty turns before the first nap
-	PAUSE_TURNS = 64,   // of these, how many without a pause
+	SPIN_TURNS = 256, // empty turns before the first nap
+	PAUSE_TURNS = 64, // of these, how many without a pause
 	NAP_FIRST_US = 10,
 	REST_AFTER_NS = 1000000000, // idle for so long, and sleeping on descriptors: longer naps
 	REST_FACTOR = 10,
@@ -163,10 +164,12 @@ static bool rings_wait(const struct runner *r)
 	const struct dp_worker *w = &r->w;
 
 	return !rte_ring_empty(w->handover) || !rte_ring_empty(w->fanin) ||
-	       !rte_ring_empty(w->inject) || !dp_ops_idle(r->ops) || (w->index == 0 && ports_wait());
+	       !rte_ring_empty(w->inject) || !dp_ops_idle(r->ops) ||
+	       (w->index == 0 && ports_wait());
 }
 
-/* Nodes put things into other workers' rings and make no system call; so here it is looked who sleeps on them. */
+/* Nodes put things into other workers' rings and make no system call; so here it is looked who
+ * sleeps on them. */
 static void wake_others(const struct runner *self)
 {
 	atomic_thread_fence(memory_order_seq_cst);
@@ -189,7 +192,8 @@ void dp_notify(struct dp_worker *w, enum dp_note_type type, uint32_t index)
 
 /* ---- ops of the control thread ---- */
 
-/* Everything that was in the rings when the op came has been taken: compare ring positions, which wrap. */
+/* Everything that was in the rings when the op came has been taken: compare ring positions, which
+ * wrap. */
 static bool drained(struct runner *r)
 {
 	if (!r->draining) {
@@ -246,7 +250,8 @@ static bool turn(struct runner *r)
 	dp_clock_read(tsc, &now, &w->ntp_now);
 	if (now > w->now_ns)
 		w->now_ns = now;
-	busy = !rte_ring_empty(w->handover) || !rte_ring_empty(w->fanin) || !rte_ring_empty(w->inject);
+	busy =
+	    !rte_ring_empty(w->handover) || !rte_ring_empty(w->fanin) || !rte_ring_empty(w->inject);
 	w->punted = false;
 	rte_graph_walk(w->graph);
 	urcu_qsbr_quiescent_state();
@@ -278,7 +283,8 @@ static uint32_t rest_us(void)
 	return RTE_MAX(us, run.poll_sleep_us);
 }
 
-/* An idle worker sleeps on its descriptors, where frames wake it, and never longer than its timers can wait. */
+/* An idle worker sleeps on its descriptors, where frames wake it, and never longer than its timers
+ * can wait. */
 static void nap(struct runner *r)
 {
 	struct timespec t = {0};
@@ -536,7 +542,8 @@ unsigned dp_worker_nodes(unsigned worker, struct dp_node_stat *out, unsigned n)
 	rte_graph_off_t off;
 	rte_node_t i;
 
-	rte_graph_foreach_node(i, off, g, node) {
+	rte_graph_foreach_node(i, off, g, node)
+	{
 		if (i >= n)
 			continue;
 		snprintf(out[i].name, sizeof(out[i].name), "%.31s", node->name);

@@ -53,21 +53,21 @@ def structs(root):
 def size_of(name, table, named):
     if name in SCALARS:
         return SCALARS[name]
-    return sum(size for _, _, size, _, _ in layout(name, table, named))
+    return sum(size for _, _, _, size, _ in layout(name, table, named))
 
 
 def layout(name, table, named):
-    """[(offset, text of type and name, size, comment, last of its line)]"""
+    """[(offset, type, name, size, comment)]; of fields that share a line, the last that is not padding has its comment."""
     rows, at = [], 0
     for kind, declarators, comment in table[name]:
         parts = [d.strip() for d in declarators.split(",")]
+        told = max((i for i, part in enumerate(parts) if not part.startswith("pad")), default=0)
         for i, part in enumerate(parts):
             m = re.fullmatch(r"(\w+)(?:\[(.+)\])?", part)
             count = evaluate(m.group(2), named) if m.group(2) else 1
             size = count * size_of(kind, table, named)
             shown = f"{kind}[{count}]" if m.group(2) else kind
-            rows.append((at, (shown, m.group(1)), size, comment if i == len(parts) - 1 or "pad" in parts[-1] and i == 0
-                         else "", i))
+            rows.append((at, shown, m.group(1), size, comment if i == told else ""))
             at += size
     return rows
 
@@ -79,7 +79,7 @@ def cell(text):
 def fields(name, table, named, out):
     out.append("| offset | type | field | |")
     out.append("| ---: | --- | --- | --- |")
-    for at, (kind, field), _, comment, _ in layout(name, table, named):
+    for at, kind, field, _, comment in layout(name, table, named):
         if field.startswith("pad"):
             comment = "must be zero"
         out.append(f"| {at} | `{kind}` | `{field}` | {cell(comment)} |")

@@ -24,8 +24,10 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "callstackd"))
 		return sample(&cp_conf_table, &cp);
 	if (argc == 2 && !strcmp(argv[1], "markdown")) {
-		printf("# Options\n\nGenerated from `dataplane/options.def` and `controlplane/options.def` by "
-		       "`docs/gen_options.c`.\nIn YAML, a dot is a level: `nack.delay` is `delay` below `nack`. "
+		printf("# Options\n\nGenerated from `dataplane/options.def` and "
+		       "`controlplane/options.def` by "
+		       "`docs/gen_options.c`.\nIn YAML, a dot is a level: `nack.delay` is `delay` "
+		       "below `nack`. "
 		       "`--set nack.delay=20` on either command line.\n\n");
 		sh_conf_markdown(&dp_conf_table, stdout);
 		putchar('\n');

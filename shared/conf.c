@@ -1,5 +1,6 @@
-/* Options by their table: one value from text, defaults, --set, checks. conf_yaml.c reads files, conf_print.c writes
- * them and the help, conf_form.c knows what texts may look like, conf_args.c is a daemon's command line. */
+/* Options by their table: one value from text, defaults, --set, checks. conf_yaml.c reads files,
+ * conf_print.c writes them and the help, conf_form.c knows what texts may look like, conf_args.c is
+ * a daemon's command line. */
 #include "shared/conf.h"
 #include <ctype.h>
 #include <errno.h>
@@ -42,7 +43,10 @@ void sh_conf_expect(const struct sh_conf_opt *o, char *buf, size_t size)
 		buf[0] = 0;
 		for (int i = 0; o->words[i] && n < size; i++)
 			n += (size_t)snprintf(buf + n, size - n, "%s%s",
-			                      i == 0 ? "" : o->words[i + 1] ? ", " : " or ", o->words[i]);
+			                      i == 0            ? ""
+			                      : o->words[i + 1] ? ", "
+			                                        : " or ",
+			                      o->words[i]);
 		return;
 	case SH_CONF_STRINGS:
 		expect_text(o, text, sizeof(text));
@@ -141,6 +145,9 @@ void sh_conf_fault(struct sh_conf_reader *r, const char *where, const char *fmt,
 	if (n >= 0 && (size_t)n < sizeof(text))
 		vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
 	va_end(ap);
+	for (char *p = text; *p; p++) // what the file holds is quoted, but stays one line
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	r->errors++;
 	r->error(text, r->arg);
 }
@@ -166,9 +173,11 @@ void sh_conf_item_defaults(const struct sh_conf_opt *items, void *item)
 			put_default(o, (char *)item + o->offset);
 }
 
-int sh_conf_begin(struct sh_conf_reader *r, const struct sh_conf *c, void *out, sh_conf_error_h *error, void *arg)
+int sh_conf_begin(struct sh_conf_reader *r, const struct sh_conf *c, void *out,
+                  sh_conf_error_h *error, void *arg)
 {
-	*r = (struct sh_conf_reader){.c = c, .out = out, .error = error ? error : to_stderr, .arg = arg};
+	*r = (struct sh_conf_reader){
+	    .c = c, .out = out, .error = error ? error : to_stderr, .arg = arg};
 	memset(out, 0, c->size);
 	for (const struct sh_conf_opt *o = c->opts; o->type != SH_CONF_END; o++) {
 		if (o->type == SH_CONF_GROUP)
@@ -187,7 +196,8 @@ int sh_conf_begin(struct sh_conf_reader *r, const struct sh_conf *c, void *out, 
 }
 
 /* "ports.0.interface": the item, made with defaults when it is the next one; *field its option. */
-static int find_in_list(struct sh_conf_reader *r, const char *key, const struct sh_conf_opt **field, char **item)
+static int find_in_list(struct sh_conf_reader *r, const char *key, const struct sh_conf_opt **field,
+                        char **item)
 {
 	for (const struct sh_conf_opt *o = r->c->opts; o->type != SH_CONF_END; o++) {
 		size_t len = strlen(o->key);
@@ -195,7 +205,8 @@ static int find_in_list(struct sh_conf_reader *r, const char *key, const struct 
 			continue;
 		char *end;
 		const char *digits = key + len + 1;
-		unsigned long i = isdigit((unsigned char)*digits) ? strtoul(digits, &end, 10) : o->most;
+		unsigned long i =
+		    isdigit((unsigned char)*digits) ? strtoul(digits, &end, 10) : o->most;
 		uint32_t *n = (uint32_t *)((char *)r->out + o->offset);
 		if (i > *n || i >= o->most || *end != '.')
 			return -ENOENT;
@@ -220,7 +231,8 @@ int sh_conf_set(struct sh_conf_reader *r, const char *assignment)
 	const char *eq = strchr(assignment, '=');
 	size_t len = eq ? (size_t)(eq - assignment) : 0;
 
-	snprintf(where, sizeof(where), "--set %.*s", (int)(eq ? len : strnlen(assignment, 64)), assignment);
+	snprintf(where, sizeof(where), "--set %.*s", (int)(eq ? len : strnlen(assignment, 64)),
+	         assignment);
 	if (!eq || len == 0 || len >= sizeof(key)) {
 		sh_conf_fault(r, where, "expected key=value");
 		return -EINVAL;
@@ -245,7 +257,8 @@ int sh_conf_set(struct sh_conf_reader *r, const char *assignment)
 	return 0;
 }
 
-/* Line of the option or list item that a check's message begins with, 0: it came from nowhere in a file. */
+/* Line of the option or list item that a check's message begins with, 0: it came from nowhere in a
+ * file. */
 static unsigned line_of(const struct sh_conf_reader *r, const char *message)
 {
 	for (const struct sh_conf_opt *o = r->c->opts; o->type != SH_CONF_END; o++) {

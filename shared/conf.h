@@ -1,5 +1,6 @@
-/* Configuration from one table a daemon: options.def lists every option once, and from it come the C struct, the
- * defaults, the YAML reader, --set, --print-config, --check-config, --help, conf/NAME.yaml and docs/options.md.
+/* Configuration from one table a daemon: options.def lists every option once, and from it come the
+ * C struct, the defaults, the YAML reader, --set, --print-config, --check-config, --help,
+ * conf/NAME.yaml and docs/options.md.
  *
  * A daemon's conf.h makes its struct and its conf.c the table:
  *
@@ -16,15 +17,16 @@
  *     #include "dataplane/options.def"
  *     };
  *
- * The struct is plain data without pointers. Rows of a .def (field: the C member, key: dotted name in YAML):
- *     GROUP(key, help)                                         what "key." options are about
+ * The struct is plain data without pointers. Rows of a .def (field: the C member, key: dotted name
+ * in YAML): GROUP(key, help)                                         what "key." options are about
  *     BOOL(field, key, default, help)                          bool
  *     UINT(field, key, default, min, max, unit, help)          uint32_t
- *     STRING(field, key, default, size, form, help)            char[size], with its NUL; may be "" if the default is
- *     ENUM(field, key, default, LIST, help)                    int; LIST(X) has X(SYMBOL, "word") for each value, from 0
- *     STRINGS(field, key, default, most, size, form, help)     struct { uint32_t n; char v[most][size]; }
- *     LIST(field, key, default, most, item struct, table, help) struct { uint32_t n; struct item v[most]; }
- * Defaults are YAML text. Start-up only, one thread. */
+ *     STRING(field, key, default, size, form, help)            char[size], with its NUL; may be ""
+ * if the default is ENUM(field, key, default, LIST, help)                    int; LIST(X) has
+ * X(SYMBOL, "word") for each value, from 0 STRINGS(field, key, default, most, size, form, help)
+ * struct { uint32_t n; char v[most][size]; } LIST(field, key, default, most, item struct, table,
+ * help) struct { uint32_t n; struct item v[most]; } Defaults are YAML text. Start-up only, one
+ * thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,7 +54,8 @@ enum sh_conf_type {
 	X(PCI, "a PCI address such as 0000:3b:00.0")                                               \
 	X(NETDEV, "a network interface name (1 to 15 characters, no / and no space)")              \
 	X(USER, "a user name")                                                                     \
-	X(LOG, "a level (error, warn, info, debug), then subsystem=level pairs, such as info,plane=debug") \
+	X(LOG, "a level (error, warn, info, debug), then subsystem=level pairs, such as "          \
+	       "info,plane=debug")                                                                 \
 	X(STORE, "sqlite:PATH or postgresql://…")                                                  \
 	X(ORIGIN, "* or an origin such as https://example.org:8443")
 
@@ -69,9 +72,9 @@ struct sh_conf_opt {
 	uint32_t min, max; // UINT
 	const char *unit;  // UINT, "" none
 	enum sh_conf_form form;
-	size_t size;       // STRING(S): bytes of one; LIST: of one item
-	size_t values;     // STRINGS, LIST: offset of v[]; offset is that of n
-	uint32_t most;     // STRINGS, LIST
+	size_t size;                     // STRING(S): bytes of one; LIST: of one item
+	size_t values;                   // STRINGS, LIST: offset of v[]; offset is that of n
+	uint32_t most;                   // STRINGS, LIST
 	const char *const *words;        // ENUM, NULL-terminated
 	const struct sh_conf_opt *items; // LIST, ends with SH_CONF_END
 };
@@ -79,12 +82,12 @@ struct sh_conf_opt {
 enum { SH_CONF_OPTS_MAX = 128, SH_CONF_ITEMS_MAX = 32, SH_CONF_WHY = 512 };
 
 struct sh_conf {
-	const char *program, *about; // "callstackd", one line for --help
-	const char *path;            // read when it exists and no --config is given
+	const char *program, *about;    // "callstackd", one line for --help
+	const char *path;               // read when it exists and no --config is given
 	const struct sh_conf_opt *opts; // ends with SH_CONF_END
-	size_t size;                 // of the struct
-	/* What one row cannot say (a port needs an interface, ranges that overlap). -EINVAL with why[] beginning with
-	 * the key at fault, "ports.1.interface: …"; 0. May be NULL. */
+	size_t size;                    // of the struct
+	/* What one row cannot say (a port needs an interface, ranges that overlap). -EINVAL with
+	 * why[] beginning with the key at fault, "ports.1.interface: …"; 0. May be NULL. */
 	int (*check)(const void *conf, char *why, size_t size);
 };
 
@@ -105,11 +108,14 @@ struct sh_conf_reader {
 };
 
 /* Fills out with the defaults. error NULL: to stderr. 0 or -ENOMEM. */
-int sh_conf_begin(struct sh_conf_reader *r, const struct sh_conf *c, void *out, sh_conf_error_h *error, void *arg);
-/* Both tell every fault that they find. 0, -EINVAL (said why), -errno (file cannot be read; said). */
+int sh_conf_begin(struct sh_conf_reader *r, const struct sh_conf *c, void *out,
+                  sh_conf_error_h *error, void *arg);
+/* Both tell every fault that they find. 0, -EINVAL (said why), -errno (file cannot be read; said).
+ */
 int sh_conf_load(struct sh_conf_reader *r, const char *path);
 int sh_conf_load_text(struct sh_conf_reader *r, const char *name, const char *text, size_t len);
-/* "nack.retries=3", "ports.0.interface=eth1", "addresses=192.0.2.1,2001:db8::1", "ports=[{kind: null}]". */
+/* "nack.retries=3", "ports.0.interface=eth1", "addresses=192.0.2.1,2001:db8::1", "ports=[{kind:
+ * null}]". */
 int sh_conf_set(struct sh_conf_reader *r, const char *assignment);
 /* The checks across options. 0, or -EINVAL if anything was wrong since begin. */
 int sh_conf_end(struct sh_conf_reader *r);
@@ -120,6 +126,7 @@ void sh_conf_help(const struct sh_conf *c, FILE *to);
 /* The table as Markdown rows, for docs/options.md. */
 void sh_conf_markdown(const struct sh_conf *c, FILE *to);
 
-/* A daemon's whole command line: --config FILE, --set KEY=VALUE, --print-config, --check-config, --help, --version.
- * -1: go on with *out; otherwise the exit status (0: asked and answered, 2: wrong and said). */
+/* A daemon's whole command line: --config FILE, --set KEY=VALUE, --print-config, --check-config,
+ * --help, --version. -1: go on with *out; otherwise the exit status (0: asked and answered, 2:
+ * wrong and said). */
 int sh_conf_args(const struct sh_conf *c, void *out, int argc, char **argv);

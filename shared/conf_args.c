@@ -9,9 +9,12 @@ enum { OK = 0, WRONG = 2, GO_ON = -1 };
 enum { CONFIG = 1, SET, CHECK, PRINT, HELP, VERSION };
 
 static const struct option longs[] = {
-    {"config", required_argument, NULL, CONFIG}, {"set", required_argument, NULL, SET},
-    {"check-config", no_argument, NULL, CHECK},  {"print-config", no_argument, NULL, PRINT},
-    {"help", no_argument, NULL, HELP},           {"version", no_argument, NULL, VERSION},
+    {"config", required_argument, NULL, CONFIG},
+    {"set", required_argument, NULL, SET},
+    {"check-config", no_argument, NULL, CHECK},
+    {"print-config", no_argument, NULL, PRINT},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -54,7 +57,8 @@ int sh_conf_args(const struct sh_conf *c, void *out, int argc, char **argv)
 		print |= opt == PRINT;
 	}
 	if (optind < argc) {
-		fprintf(stderr, "%s: unexpected argument; %s --help lists what there is\n", argv[optind], c->program);
+		fprintf(stderr, "%s: unexpected argument; %s --help lists what there is\n",
+		        argv[optind], c->program);
 		return WRONG;
 	}
 	if (sh_conf_begin(&r, c, out, NULL, NULL)) {

@@ -86,8 +86,8 @@ bool sh_conf_form_ok(enum sh_conf_form form, const char *s)
 	case SH_CONF_PCI:
 		return pci(s);
 	case SH_CONF_NETDEV:
-		return len > 0 && len < 16 && !strchr(s, '/') && !strchr(s, ' ') && strcmp(s, ".") &&
-		       strcmp(s, "..");
+		return len > 0 && len < 16 && !strchr(s, '/') && !strchr(s, ' ') &&
+		       strcmp(s, ".") && strcmp(s, "..");
 	case SH_CONF_USER:
 		return (isalpha((unsigned char)s[0]) || s[0] == '_') && of(s, len, "_-.");
 	case SH_CONF_LOG:

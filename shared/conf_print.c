@@ -30,7 +30,8 @@ static void wrap(FILE *to, const char *first, const char *next, const char *text
 /* Plain where no reader of YAML could take it for anything but this text. */
 static bool plain_safe(const char *s)
 {
-	static const char *const taken[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", NULL};
+	static const char *const taken[] = {"true", "false", "null", "yes", "no",
+	                                    "on",   "off",   "y",    "n",   NULL};
 
 	if (!isalpha((unsigned char)s[0]) && s[0] != '/')
 		return false;
@@ -113,7 +114,8 @@ static bool is_default(const struct sh_conf_opt *o, const void *at)
 	}
 }
 
-/* The fields of an entry: the first one always, the others when they are not what they would be anyway. */
+/* The fields of an entry: the first one always, the others when they are not what they would be
+ * anyway. */
 static void print_item(FILE *to, const struct sh_conf_opt *items, const char *item)
 {
 	bool first = true;
@@ -227,13 +229,14 @@ static void markdown_row(FILE *to, const struct sh_conf_opt *o, const char *pref
 	char expect[SH_CONF_WHY];
 
 	sh_conf_expect(o, expect, sizeof(expect));
-	fprintf(to, "| `%s%s` | `%s` | %s | %s |\n", prefix, o->key, o->def[0] ? o->def : "\"\"", expect, o->help);
+	fprintf(to, "| `%s%s` | `%s` | %s | %s |\n", prefix, o->key, o->def[0] ? o->def : "\"\"",
+	        expect, o->help);
 }
 
 void sh_conf_markdown(const struct sh_conf *c, FILE *to)
 {
-	fprintf(to, "## %s\n\n%s.\n\n| option | default | value | |\n| --- | --- | --- | --- |\n", c->program,
-	        c->about);
+	fprintf(to, "## %s\n\n%s.\n\n| option | default | value | |\n| --- | --- | --- | --- |\n",
+	        c->program, c->about);
 	for (const struct sh_conf_opt *o = c->opts; o->type != SH_CONF_END; o++) {
 		if (o->type == SH_CONF_GROUP)
 			continue;

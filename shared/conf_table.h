@@ -1,7 +1,8 @@
-/* Included before a .def inside an array of struct sh_conf_opt, with CONF_STRUCT defined (see conf.h). */
-#define CONF_AT(field) offsetof(struct CONF_STRUCT, field)
+/* Included before a .def inside an array of struct sh_conf_opt, with CONF_STRUCT defined (see
+ * conf.h). */
+#define CONF_AT(field)       offsetof(struct CONF_STRUCT, field)
 #define CONF_WORD(sym, word) word,
-#define GROUP(key_, help_) {.type = SH_CONF_GROUP, .key = key_, .help = help_},
+#define GROUP(key_, help_)   {.type = SH_CONF_GROUP, .key = key_, .help = help_},
 #define BOOL(field, key_, def_, help_)                                                             \
 	{.type = SH_CONF_BOOL, .key = key_, .def = def_, .help = help_, .offset = CONF_AT(field)},
 #define UINT(field, key_, def_, min_, max_, unit_, help_)                                          \

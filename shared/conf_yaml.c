@@ -1,5 +1,6 @@
-/* YAML by libyaml's document API: it keeps the line of every node, so that every fault can be told where it is
- * (docs/decisions/0002). Aliases are nodes too, never copies, and the depth we follow is the table's. */
+/* YAML by libyaml's document API: it keeps the line of every node, so that every fault can be told
+ * where it is (docs/decisions/0002-libyaml-under-libcyaml.md). Aliases are nodes too, never copies,
+ * and the depth we follow is the table's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ struct walk {
 	bool lines;       // a file: its lines are told and kept
 };
 
-static void fault(struct walk *w, const yaml_node_t *at, const char *key, const char *got, const char *expect)
+static void fault(struct walk *w, const yaml_node_t *at, const char *key, const char *got,
+                  const char *expect)
 {
 	char where[320];
 
@@ -36,10 +38,13 @@ static yaml_node_t *node(struct walk *w, int index)
 
 static const char *kind(const yaml_node_t *n)
 {
-	return n->type == YAML_SEQUENCE_NODE ? "a list" : n->type == YAML_MAPPING_NODE ? "a mapping" : "nothing";
+	return n->type == YAML_SEQUENCE_NODE  ? "a list"
+	       : n->type == YAML_MAPPING_NODE ? "a mapping"
+	                                      : "nothing";
 }
 
-/* Text of a scalar that stands for something: NULL for lists, mappings, null and text with NUL bytes. */
+/* Text of a scalar that stands for something: NULL for lists, mappings, null and text with NUL
+ * bytes. */
 static const char *scalar(const yaml_node_t *n)
 {
 	if (n->type != YAML_SCALAR_NODE)
@@ -51,7 +56,8 @@ static const char *scalar(const yaml_node_t *n)
 	return plain && (!s[0] || !strcmp(s, "~") || !strcmp(s, "null")) ? NULL : s;
 }
 
-static void read_scalar(struct walk *w, const struct sh_conf_opt *o, void *at, const yaml_node_t *n, const char *key)
+static void read_scalar(struct walk *w, const struct sh_conf_opt *o, void *at, const yaml_node_t *n,
+                        const char *key)
 {
 	char got[100], expect[SH_CONF_WHY];
 	const char *text = scalar(n);
@@ -69,10 +75,12 @@ static void read_scalar(struct walk *w, const struct sh_conf_opt *o, void *at, c
 	fault(w, n, key, got, expect);
 }
 
-static void read_mapping(struct walk *w, const struct sh_conf_opt *opts, const struct sh_conf_opt *table, void *base,
-                         const char *prefix, const yaml_node_t *n, const char *path, unsigned *lines);
+static void read_mapping(struct walk *w, const struct sh_conf_opt *opts,
+                         const struct sh_conf_opt *table, void *base, const char *prefix,
+                         const yaml_node_t *n, const char *path, unsigned *lines);
 
-static void read_item(struct walk *w, const struct sh_conf_opt *o, uint32_t i, const yaml_node_t *n, const char *key)
+static void read_item(struct walk *w, const struct sh_conf_opt *o, uint32_t i, const yaml_node_t *n,
+                      const char *key)
 {
 	char *at = (char *)w->r->out + o->values + i * o->size;
 	unsigned lines[SH_CONF_OPTS_MAX] = {0};
@@ -91,13 +99,15 @@ static void read_item(struct walk *w, const struct sh_conf_opt *o, uint32_t i, c
 		w->r->item_line[i] = w->lines ? (unsigned)n->start_mark.line + 1 : 0;
 }
 
-static void read_list(struct walk *w, const struct sh_conf_opt *o, const yaml_node_t *n, const char *key)
+static void read_list(struct walk *w, const struct sh_conf_opt *o, const yaml_node_t *n,
+                      const char *key)
 {
 	char expect[SH_CONF_WHY], got[64], item[KEY_MAX + 16];
 
 	sh_conf_expect(o, expect, sizeof(expect));
 	if (n->type != YAML_SEQUENCE_NODE) {
-		fault(w, n, key, n->type == YAML_SCALAR_NODE ? "got a single value" : "got a mapping", expect);
+		fault(w, n, key,
+		      n->type == YAML_SCALAR_NODE ? "got a single value" : "got a mapping", expect);
 		return;
 	}
 	size_t count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
@@ -141,7 +151,8 @@ static unsigned distance(const char *a, const char *b)
 	return row[m];
 }
 
-/* Name of the option or group below prefix, as it stands in YAML at this level; len 0: not below it. */
+/* Name of the option or group below prefix, as it stands in YAML at this level; len 0: not below
+ * it. */
 static size_t level_name(const struct sh_conf_opt *o, const char *prefix, const char **name)
 {
 	size_t skip = strlen(prefix);
@@ -152,8 +163,8 @@ static size_t level_name(const struct sh_conf_opt *o, const char *prefix, const 
 	return strcspn(*name, ".");
 }
 
-static void unknown_key(struct walk *w, const struct sh_conf_opt *opts, const char *prefix, const yaml_node_t *n,
-                        const char *key, const char *path)
+static void unknown_key(struct walk *w, const struct sh_conf_opt *opts, const char *prefix,
+                        const yaml_node_t *n, const char *key, const char *path)
 {
 	char all[SH_CONF_WHY] = "", last[64] = "", near[64] = "";
 	size_t best = (strlen(key) + 1) / 2; // as near as that it is likely a slip
@@ -171,7 +182,8 @@ static void unknown_key(struct walk *w, const struct sh_conf_opt *opts, const ch
 			continue;
 		strcpy(last, word);
 		if (at < sizeof(all))
-			at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s", at ? ", " : "one of ", word);
+			at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s",
+			                       at ? ", " : "one of ", word);
 		unsigned d = distance(key, word);
 		if (d < best && d <= 2) {
 			best = d;
@@ -179,7 +191,8 @@ static void unknown_key(struct walk *w, const struct sh_conf_opt *opts, const ch
 		}
 	}
 	char got[200];
-	snprintf(got, sizeof(got), "unknown key%s%s%s", near[0] ? " (did you mean " : "", near, near[0] ? "?)" : "");
+	snprintf(got, sizeof(got), "unknown key%s%s%s", near[0] ? " (did you mean " : "", near,
+	         near[0] ? "?)" : "");
 	fault(w, n, path, got, all);
 }
 
@@ -188,13 +201,15 @@ static bool is_group(const struct sh_conf_opt *opts, const char *key)
 	size_t len = strlen(key);
 
 	for (; opts->type != SH_CONF_END; opts++)
-		if (opts->type != SH_CONF_GROUP && !strncmp(opts->key, key, len) && opts->key[len] == '.')
+		if (opts->type != SH_CONF_GROUP && !strncmp(opts->key, key, len) &&
+		    opts->key[len] == '.')
 			return true;
 	return false;
 }
 
-static void read_option(struct walk *w, const struct sh_conf_opt *o, void *base, const yaml_node_t *key,
-                        const yaml_node_t *value, const char *path, unsigned *line)
+static void read_option(struct walk *w, const struct sh_conf_opt *o, void *base,
+                        const yaml_node_t *key, const yaml_node_t *value, const char *path,
+                        unsigned *line)
 {
 	char got[64];
 
@@ -210,18 +225,21 @@ static void read_option(struct walk *w, const struct sh_conf_opt *o, void *base,
 		read_scalar(w, o, (char *)base + o->offset, value, path);
 }
 
-/* prefix: of keys in the table ("nack."); path: as told in faults. A group is read by the same function, one level
- * down; the table has two levels, and a key is as deep as its dots. */
-static void read_mapping(struct walk *w, const struct sh_conf_opt *opts, const struct sh_conf_opt *table, void *base,
-                         const char *prefix, const yaml_node_t *n, const char *path, unsigned *lines)
+/* prefix: of keys in the table ("nack."); path: as told in faults. A group is read by the same
+ * function, one level down; the table has two levels, and a key is as deep as its dots. */
+static void read_mapping(struct walk *w, const struct sh_conf_opt *opts,
+                         const struct sh_conf_opt *table, void *base, const char *prefix,
+                         const yaml_node_t *n, const char *path, unsigned *lines)
 {
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
 		const yaml_node_t *key = node(w, p->key), *value = node(w, p->value);
 		const char *name = scalar(key);
-		char full[KEY_MAX], told[KEY_MAX * 2];
+		char full[KEY_MAX * 2], told[KEY_MAX * 2];
 
-		if (!name || strlen(prefix) + strlen(name) + 2 > sizeof(full)) {
-			fault(w, key, path[0] ? path : "key", "not a name", "a key that --help lists");
+		if (!name || strlen(prefix) + strlen(name) + 2 > KEY_MAX) {
+			fault(w, key, path[0] ? path : "key", "not a name",
+			      "a key that --help lists");
 			continue;
 		}
 		snprintf(full, sizeof(full), "%s%s", prefix, name);
@@ -245,7 +263,8 @@ static int parse_fault(struct walk *w, const yaml_parser_t *p)
 {
 	char where[320];
 
-	if (p->error == YAML_MEMORY_ERROR)
+	/* libyaml 0.2.5 forgets to say so when some of its allocations fail while composing. */
+	if (p->error == YAML_MEMORY_ERROR || p->error == YAML_NO_ERROR)
 		return -ENOMEM;
 	if (w->lines)
 		snprintf(where, sizeof(where), "%s:%zu", w->name, p->problem_mark.line + 1);
@@ -282,7 +301,8 @@ static int list_root(struct walk *w, const yaml_node_t *root, const struct sh_co
 	return 0;
 }
 
-static int parse(struct walk *w, const char *text, size_t len, root_h *h, const struct sh_conf_opt *o)
+static int parse(struct walk *w, const char *text, size_t len, root_h *h,
+                 const struct sh_conf_opt *o)
 {
 	yaml_parser_t parser;
 	yaml_document_t doc;
@@ -321,7 +341,8 @@ int sh_conf_load_text(struct sh_conf_reader *r, const char *name, const char *te
 	return parse(&w, text, len, options_root, NULL);
 }
 
-int sh_conf_list_text(struct sh_conf_reader *r, const struct sh_conf_opt *o, const char *where, const char *text)
+int sh_conf_list_text(struct sh_conf_reader *r, const struct sh_conf_opt *o, const char *where,
+                      const char *text)
 {
 	struct walk w = {.r = r, .name = where};
 
@@ -389,7 +410,8 @@ int sh_conf_load(struct sh_conf_reader *r, const char *path)
 	if (fd >= 0)
 		close(fd);
 	if (err) {
-		sh_conf_fault(r, path, "%s; expected a YAML file of at most 1 MiB", strerrordesc_np(-err));
+		sh_conf_fault(r, path, "%s; expected a YAML file of at most 1 MiB",
+		              strerrordesc_np(-err));
 		return err;
 	}
 	err = sh_conf_load_text(r, path, text, len);

@@ -82,4 +82,4 @@ typedef unsigned int sh_id;
 #define SH_ID_INDEX_BITS 20
 #define SH_ID_INDEX(id)  ((id) & ((1u << SH_ID_INDEX_BITS) - 1))
 #define SH_ID_GEN(id)    ((id) >> SH_ID_INDEX_BITS)
-#define SH_ID(index, gen) (((gen) << SH_ID_INDEX_BITS) | (index))
+#define SH_ID(index, gen) ((sh_id)(gen) << SH_ID_INDEX_BITS | (sh_id)(index))

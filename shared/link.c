@@ -53,7 +53,8 @@ static int map(struct sh_link *l, uint32_t commands, uint32_t events, bool datap
 	}
 	int err = sh_ring_attach(&command, l->mem, commands);
 	if (!err)
-		err = sh_ring_attach(&event, (uint8_t *)l->mem + page_up(sh_ring_bytes(commands)), events);
+		err = sh_ring_attach(&event, (uint8_t *)l->mem + page_up(sh_ring_bytes(commands)),
+		                     events);
 	l->tx = dataplane ? event : command;
 	l->rx = dataplane ? command : event;
 	return err;
@@ -85,12 +86,14 @@ static int bind_listen(int fd, const struct sockaddr_un *sa, gid_t group)
 {
 	mode_t mode = group == (gid_t)-1 ? 0600 : 0660;
 
-	/* The mode of the file is the mode of the descriptor at bind, so it is never wider than meant. */
+	/* The mode of the file is the mode of the descriptor at bind, so it is never wider than
+	 * meant. */
 	if (fchmod(fd, mode & 0600))
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)sa, sizeof(*sa)))
 		return -errno;
-	if (group != (gid_t)-1 && (chown(sa->sun_path, (uid_t)-1, group) || chmod(sa->sun_path, mode)))
+	if (group != (gid_t)-1 &&
+	    (chown(sa->sun_path, (uid_t)-1, group) || chmod(sa->sun_path, mode)))
 		return -errno;
 	return listen(fd, BACKLOG) ? -errno : 0;
 }
@@ -255,7 +258,8 @@ int sh_link_connect(struct sh_link *out, const char *path)
 	return err;
 }
 
-/* Takes the descriptors that came along: three go into the link, more than that is an error and closed. */
+/* Takes the descriptors that came along: three go into the link, more than that is an error and
+ * closed. */
 static int take_fds(struct sh_link *l, struct msghdr *msg)
 {
 	int *const place[FDS] = {&l->memfd, &l->tx_event, &l->rx_event};
@@ -320,12 +324,14 @@ int sh_link_welcomed(struct sh_link *l, uid_t peer, char *why, size_t size)
 		return n < 0 ? -errno : -ECONNRESET;
 	int err = take_fds(l, &msg);
 	if (!may_talk(l->sock, peer)) {
-		snprintf(why, size, "the listener is neither root, nor we, nor the configured user");
+		snprintf(why, size,
+		         "the listener is neither root, nor we, nor the configured user");
 		return -EPERM;
 	}
 	w.reason[sizeof(w.reason) - 1] = 0;
 	if (n != sizeof(w) || w.version != SH_LINK_VERSION) {
-		snprintf(why, size, "welcome of %zd bytes, version %u; expected %zu bytes, version %u", n,
+		snprintf(why, size,
+		         "welcome of %zd bytes, version %u; expected %zu bytes, version %u", n,
 		         w.version, sizeof(w), (unsigned)SH_LINK_VERSION);
 		return -EPROTO;
 	}
@@ -334,16 +340,19 @@ int sh_link_welcomed(struct sh_link *l, uid_t peer, char *why, size_t size)
 		return w.error < 0 && w.error > -4096 && w.error != -EAGAIN ? w.error : -EPROTO;
 	}
 	if (err || !capacity_ok(w.command_capacity) || !capacity_ok(w.event_capacity)) {
-		snprintf(why, size, "welcome without three descriptors or with impossible ring sizes");
+		snprintf(why, size,
+		         "welcome without three descriptors or with impossible ring sizes");
 		return -EPROTO;
 	}
 	err = check_memory(l->memfd, link_bytes(w.command_capacity, w.event_capacity));
 	if (!err)
 		err = map(l, w.command_capacity, w.event_capacity, false);
 	if (err)
-		snprintf(why, size, "the shared memory is unsealed, of another size, or cannot be mapped");
+		snprintf(why, size,
+		         "the shared memory is unsealed, of another size, or cannot be mapped");
 	else
-		sh_ring_sleep(&l->rx); // false if an event is there already: the caller drains once anyway
+		sh_ring_sleep(
+		    &l->rx); // false if an event is there already: the caller drains once anyway
 	return err;
 }
 

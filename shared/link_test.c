@@ -24,12 +24,14 @@ static struct sh_link dp; // the dataplane's end
 
 static struct sh_link_conf conf(void)
 {
-	return (struct sh_link_conf){.rundir = dir, .peer = (uid_t)-1, .group = (gid_t)-1, .command_capacity = 8192};
+	return (struct sh_link_conf){
+	    .rundir = dir, .peer = (uid_t)-1, .group = (gid_t)-1, .command_capacity = 8192};
 }
 
 static int setup(void **state)
 {
-	snprintf(dir, sizeof(dir), "/tmp/shared-link-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(dir, sizeof(dir), "%.40s/shared-link-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		return -1;
 	snprintf(path, sizeof(path), "%s/%s", dir, SH_LINK_SOCKET);
@@ -176,7 +178,8 @@ static void one_daemon_at_a_time(void **state)
 	assert_int_equal(open_fds(), fds);
 	struct sh_rec hdr;
 	uint64_t body[4];
-	assert_int_equal(sh_ring_take(&dp.rx, &hdr, body, sizeof(body)), -EAGAIN); // with rings of its own
+	assert_int_equal(sh_ring_take(&dp.rx, &hdr, body, sizeof(body)),
+	                 -EAGAIN); // with rings of its own
 	sh_link_close(&second);
 }
 
@@ -220,7 +223,9 @@ static void listening(void **state)
 	assert_int_equal(st.st_mode & 07777, 0660);
 	sh_link_unlisten(&server);
 	assert_int_equal(sh_link_connect(&cp, path), -ENOENT);
-	c.rundir = "/tmp/a-folder-name-that-is-so-long-that-no-unix-socket-address-can-hold-it-as-these-have-only-108-bytes";
+	c.rundir = "/tmp/"
+	           "a-folder-name-that-is-so-long-that-no-unix-socket-address-can-hold-it-as-these-"
+	           "have-only-108-bytes";
 	assert_int_equal(sh_link_listen(&other, &c), -ENAMETOOLONG);
 	server.fd = -1;
 }
@@ -264,7 +269,8 @@ static int memfd(size_t bytes, int seals)
 
 static void bad_welcomes(void **state)
 {
-	const struct sh_link_welcome good = {.version = 1, .command_capacity = 4096, .event_capacity = 4096};
+	const struct sh_link_welcome good = {
+	    .version = 1, .command_capacity = 4096, .event_capacity = 4096};
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	const size_t bytes = 2 * 8192;
 	int full[4] = {memfd(bytes, seals), memfd(1, 0), memfd(1, 0), memfd(1, 0)};
@@ -274,7 +280,8 @@ static void bad_welcomes(void **state)
 	struct sh_link_welcome w = good;
 	int fds = open_fds();
 
-	assert_int_equal(bad_welcome(&good, sizeof(good), full, 3), 0); // so that the others fail for their reason
+	assert_int_equal(bad_welcome(&good, sizeof(good), full, 3),
+	                 0); // so that the others fail for their reason
 	assert_int_equal(bad_welcome(&good, sizeof(good), full, 4), -EPROTO);
 	assert_int_equal(bad_welcome(&good, sizeof(good), full, 2), -EPROTO);
 	assert_int_equal(bad_welcome(&good, sizeof(good), NULL, 0), -EPROTO);
@@ -318,9 +325,11 @@ static void wrong_user(void **state)
 		assert_int_equal(seteuid(0), 0);
 		assert_int_equal(err, 0);
 		assert_int_equal(sh_link_accept(&server, &dp), allowed ? 0 : -EPERM);
-		assert_int_equal(sh_link_welcomed(&cp, (uid_t)-1, why, sizeof(why)), allowed ? 0 : -EPERM);
+		assert_int_equal(sh_link_welcomed(&cp, (uid_t)-1, why, sizeof(why)),
+		                 allowed ? 0 : -EPERM);
 		if (!allowed)
-			assert_string_equal(why, "refused: this user may not program the dataplane");
+			assert_string_equal(why,
+			                    "refused: this user may not program the dataplane");
 		sh_link_close(&cp);
 	}
 }

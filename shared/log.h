@@ -1,14 +1,17 @@
-/* One line to stderr: "LEVEL subsystem: text". Control threads only (a node counts, it never logs); safe from
- * several of them, as each line is one write. Never a secret: no key, password, token or cookie is formatted.
+/* One line to stderr: "LEVEL subsystem: text". Control threads only (a node counts, it never logs);
+ * safe from several of them, as each line is one write. Never a secret: no key, password, token or
+ * cookie is formatted.
  *
- * Each .c that logs says once which subsystem it is:  #define SUBSYS "plane"  and calls sh_info(SUBSYS, …). */
+ * Each .c that logs says once which subsystem it is:  #define SUBSYS "plane"  and calls
+ * sh_info(SUBSYS, …). */
 #pragma once
 
 enum sh_log_level { SH_LOG_ERROR, SH_LOG_WARN, SH_LOG_INFO, SH_LOG_DEBUG };
 enum { SH_LOG_LINE = 1024 }; // bytes of a line; a longer one is cut and ends in "..."
 
-/* "info" or "warn,plane=debug,sip=error": the level of all, then of single subsystems (at most 32 of them, names of
- * at most 15 bytes). Replaces what was set before. 0 or -EINVAL (then nothing changes). Start-up, or one thread. */
+/* "info" or "warn,plane=debug,sip=error": the level of all, then of single subsystems (at most 32
+ * of them, names of at most 15 bytes). Replaces what was set before. 0 or -EINVAL (then nothing
+ * changes). Start-up, or one thread. */
 int sh_log_levels(const char *spec);
 /* Would sh_log_levels() take it? 0 or -EINVAL. */
 int sh_log_check(const char *spec);

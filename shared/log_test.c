@@ -63,7 +63,14 @@ static void long_ones_are_cut(void **state)
 
 static void levels(void **state)
 {
-	static const char *const bad[] = {"", ",", "info,", "loud", "info,plane", "info,=debug", "plane=", "info,plane=loud",
+	static const char *const bad[] = {"",
+	                                  ",",
+	                                  "info,",
+	                                  "loud",
+	                                  "info,plane",
+	                                  "info,=debug",
+	                                  "plane=",
+	                                  "info,plane=loud",
 	                                  "info,averyverylongname=debug"};
 
 	assert_int_equal(sh_log_levels("warn,plane=debug,sip=error"), 0);

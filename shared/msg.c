@@ -106,9 +106,9 @@ static bool endpoint_set_ok(const struct sh_msg_endpoint_set *m)
 	if (!id_ok(m->id) || m->worker >= SH_MAX_WORKERS || (m->flags & ~SH_EP_RTCP_RSIZE) ||
 	    m->ext_two_byte > 1 || !zero(m->pad, sizeof(m->pad)) || !zero(m->pad2, sizeof(m->pad2)))
 		return false;
-	if (!text_ok(m->ufrag, m->ufrag_len, 4, SH_UFRAG_MAX) || !ice_chars(m->ufrag, m->ufrag_len) ||
-	    !text_ok(m->pwd, m->pwd_len, 22, SH_PWD_MAX) || !ice_chars(m->pwd, m->pwd_len) ||
-	    !text_ok(m->cname, m->cname_len, 0, sizeof(m->cname)))
+	if (!text_ok(m->ufrag, m->ufrag_len, 4, SH_UFRAG_MAX) ||
+	    !ice_chars(m->ufrag, m->ufrag_len) || !text_ok(m->pwd, m->pwd_len, 22, SH_PWD_MAX) ||
+	    !ice_chars(m->pwd, m->pwd_len) || !text_ok(m->cname, m->cname_len, 0, sizeof(m->cname)))
 		return false;
 	/* RFC 8285 §5: an id stands for one extension. */
 	for (unsigned i = 0; i < SH_EXT_COUNT; i++)
@@ -257,7 +257,8 @@ static bool endpoint_state_ok(const struct sh_msg_endpoint_state *m)
 
 static bool track_state_ok(const struct sh_msg_track_state *m)
 {
-	return id_ok(m->id) && m->layer_active < 1u << SH_MAX_LAYERS && zero(m->pad, sizeof(m->pad));
+	return id_ok(m->id) && m->layer_active < 1u << SH_MAX_LAYERS &&
+	       zero(m->pad, sizeof(m->pad));
 }
 
 struct type_info {
@@ -342,7 +343,8 @@ int sh_msg_check(unsigned type, const void *body, uint32_t len)
 	return -ENOENT;
 }
 
-int sh_msg_hello_check(unsigned want, unsigned type, const void *body, uint32_t len, char *why, size_t size)
+int sh_msg_hello_check(unsigned want, unsigned type, const void *body, uint32_t len, char *why,
+                       size_t size)
 {
 	uint16_t mine[SH_MSG_TYPES_MAX];
 	uint32_t version = 0;
@@ -355,8 +357,8 @@ int sh_msg_hello_check(unsigned want, unsigned type, const void *body, uint32_t 
 	if (len >= sizeof(version))
 		memcpy(&version, body, sizeof(version));
 	if (version != SH_MSG_VERSION) {
-		snprintf(why, size, "peer speaks version %u of the messages, this build version %u", version,
-		         (unsigned)SH_MSG_VERSION);
+		snprintf(why, size, "peer speaks version %u of the messages, this build version %u",
+		         version, (unsigned)SH_MSG_VERSION);
 		return -EPROTO;
 	}
 	int err = sh_msg_check(want, body, len);
@@ -365,13 +367,15 @@ int sh_msg_hello_check(unsigned want, unsigned type, const void *body, uint32_t 
 		         strerrordesc_np(-err));
 		return -EPROTO;
 	}
-	const uint16_t *theirs = want == SH_MSG_C_HELLO ? ((const struct sh_msg_c_hello *)body)->size
-	                                                : ((const struct sh_msg_e_hello *)body)->size;
+	const uint16_t *theirs = want == SH_MSG_C_HELLO
+	                             ? ((const struct sh_msg_c_hello *)body)->size
+	                             : ((const struct sh_msg_e_hello *)body)->size;
 	sh_msg_sizes(mine);
 	for (unsigned i = 0; i < SH_MSG_TYPES_MAX; i++) {
 		if (theirs[i] == mine[i])
 			continue;
-		snprintf(why, size, "message %u (%s) has %u bytes in the peer's build and %u in this one", i,
+		snprintf(why, size,
+		         "message %u (%s) has %u bytes in the peer's build and %u in this one", i,
 		         sh_msg_name(i), theirs[i], mine[i]);
 		return -EPROTO;
 	}

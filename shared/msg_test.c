@@ -49,8 +49,11 @@ struct fault {
 	const char *name;
 };
 #define F(TYPE, suffix, field, val, want_)                                                         \
-	{SH_MSG_##TYPE, offsetof(struct sh_msg_##suffix, field), sizeof(((struct sh_msg_##suffix *)0)->field), val, \
-	 want_, #suffix "." #field " = " #val}
+	{                                                                                          \
+		SH_MSG_##TYPE, offsetof(struct sh_msg_##suffix, field),                            \
+		    sizeof(((struct sh_msg_##suffix *)0)->field), val, want_,                      \
+		    #suffix "." #field " = " #val                                                  \
+	}
 #define BAD(TYPE, suffix, field, val)  F(TYPE, suffix, field, val, -EINVAL)
 #define GOOD(TYPE, suffix, field, val) F(TYPE, suffix, field, val, 0)
 
@@ -190,7 +193,8 @@ static void each_fault(void **state)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		const struct fault *f = &faults[i];
 		uint32_t len = sample(f->type, body);
-		const uint64_t value = f->value; // little-endian host, as DPDK's x86-64 and arm64 are
+		const uint64_t value =
+		    f->value; // little-endian host, as DPDK's x86-64 and arm64 are
 
 		memcpy(body + f->at, &value, f->size);
 		int err = sh_msg_check(f->type, body, len);
@@ -215,20 +219,30 @@ static void hello_differences(void **state)
 	char why[160];
 	uint32_t len = sample(SH_MSG_C_HELLO, body);
 
-	assert_int_equal(sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len, why, sizeof(why)), 0);
-	assert_int_equal(sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_BEGIN, body, 8, why, sizeof(why)), -EPROTO);
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len, why, sizeof(why)), 0);
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_BEGIN, body, 8, why, sizeof(why)), -EPROTO);
 	assert_string_equal(why, "first record is type 2 (begin), not c_hello");
 	m->size[SH_MSG_SUB_SET]++;
-	assert_int_equal(sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len, why, sizeof(why)), -EPROTO);
-	assert_string_equal(why, "message 6 (sub_set) has 49 bytes in the peer's build and 48 in this one");
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len, why, sizeof(why)),
+	    -EPROTO);
+	assert_string_equal(
+	    why, "message 6 (sub_set) has 49 bytes in the peer's build and 48 in this one");
 	m->version = 7; // whatever else the other version changed
-	assert_int_equal(sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, 4, why, sizeof(why)), -EPROTO);
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, 4, why, sizeof(why)), -EPROTO);
 	assert_string_equal(why, "peer speaks version 7 of the messages, this build version 1");
-	assert_int_equal(sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, 0, why, sizeof(why)), -EPROTO);
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, 0, why, sizeof(why)), -EPROTO);
 	len = sample(SH_MSG_C_HELLO, body);
-	assert_int_equal(sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len - 1, why, sizeof(why)), -EPROTO);
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len - 1, why, sizeof(why)),
+	    -EPROTO);
 	len = sample(SH_MSG_E_HELLO, body);
-	assert_int_equal(sh_msg_hello_check(SH_MSG_E_HELLO, SH_MSG_E_HELLO, body, len, why, sizeof(why)), 0);
+	assert_int_equal(
+	    sh_msg_hello_check(SH_MSG_E_HELLO, SH_MSG_E_HELLO, body, len, why, sizeof(why)), 0);
 }
 
 int main(void)

@@ -19,12 +19,14 @@ static void counters(void **state)
 
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++) {
 		bool drop = !strncmp(symbol[i], "drop_", 5);
-		assert_int_equal(sh_stat_info[i].kind, drop ? SH_STAT_KIND_DROP : SH_STAT_KIND_COUNT);
+		assert_int_equal(sh_stat_info[i].kind,
+		                 drop ? SH_STAT_KIND_DROP : SH_STAT_KIND_COUNT);
 		assert_string_equal(sh_stat_info[i].name, symbol[i] + (drop ? 5 : 0));
 		assert_true(sh_stat_info[i].help[0]);
 		/* Prometheus: [a-z_][a-z0-9_]* */
-		assert_int_equal(strspn(sh_stat_info[i].name, "abcdefghijklmnopqrstuvwxyz0123456789_"),
-		                 strlen(sh_stat_info[i].name));
+		assert_int_equal(
+		    strspn(sh_stat_info[i].name, "abcdefghijklmnopqrstuvwxyz0123456789_"),
+		    strlen(sh_stat_info[i].name));
 	}
 	assert_string_equal(sh_stat_info[SH_STAT_drop_srtp_auth].name, "srtp_auth");
 }
@@ -37,7 +39,8 @@ static void addresses(void **state)
 	    {"192.0.2.1", "192.0.2.1:10000"},
 	    {"2001:db8::1", "[2001:db8::1]:10000"},
 	    {"::ffff:192.0.2.1", "[::ffff:192.0.2.1]:10000"},
-	    {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:10000"},
+	    {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+	     "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:10000"},
 	    {"", NULL},
 	    {"192.0.2.1:80", NULL},
 	    {"192.0.2.256", NULL},

@@ -1,17 +1,16 @@
 /* shared/: the contract of the two planes, and what both are made of.
  *
- *   ring.c      SPSC byte rings in shared memory         any one writer thread, any one reader thread
- *   msg.c       what may travel in them (msg.def, msg.h) pure
- *   link.c      how two processes come to share them     control threads
- *   state.c     the slabs that outlive both processes    dataplane: rw, others: ro
- *   stats.c     the counters' names (stats.def)          pure
- *   addr.c      transport addresses as text              pure
- *   log.c       one line to stderr                       control threads
- *   conf*.c     option tables, YAML, command line        start-up (library sh_conf, the only one with libyaml)
+ *   ring.c      SPSC byte rings in shared memory         any one writer thread, any one reader
+ * thread msg.c       what may travel in them (msg.def, msg.h) pure link.c      how two processes
+ * come to share them     control threads state.c     the slabs that outlive both processes
+ * dataplane: rw, others: ro stats.c     the counters' names (stats.def)          pure addr.c
+ * transport addresses as text              pure log.c       one line to stderr control threads
+ *   conf*.c     option tables, YAML, command line        start-up (library sh_conf, the only one
+ * with libyaml)
  *
- * Here: positions are free-running 64-bit byte counts, so full and empty differ without a spare byte and no
- * position ever repeats. Whatever the peer can write is read once into a local, checked against what we alone
- * know (capacity, our own position), and only then used. */
+ * Here: positions are free-running 64-bit byte counts, so full and empty differ without a spare
+ * byte and no position ever repeats. Whatever the peer can write is read once into a local, checked
+ * against what we alone know (capacity, our own position), and only then used. */
 #include "shared/ring.h"
 #include <errno.h>
 #include <stddef.h>
@@ -53,7 +52,8 @@ int sh_ring_attach(struct sh_ring_end *end, void *mem, uint32_t capacity)
 	return 0;
 }
 
-/* Room for `bytes` behind our position. A tail that cannot be is a broken reader: full is all it gets. */
+/* Room for `bytes` behind our position. A tail that cannot be is a broken reader: full is all it
+ * gets. */
 static bool has_room(struct sh_ring_end *end, uint32_t bytes)
 {
 	if (end->capacity - (end->pos - end->seen) >= bytes)
@@ -79,8 +79,8 @@ void *sh_ring_reserve(struct sh_ring_end *end, uint16_t type, uint16_t flags, ui
 		return NULL;
 	}
 	if (pad) {
-		*record_at(end, end->pos) = (struct sh_rec){.len = pad - (uint32_t)sizeof(struct sh_rec),
-		                                            .type = TYPE_PAD};
+		*record_at(end, end->pos) =
+		    (struct sh_rec){.len = pad - (uint32_t)sizeof(struct sh_rec), .type = TYPE_PAD};
 		end->pos += pad;
 	}
 	struct sh_rec *rec = record_at(end, end->pos);
@@ -89,8 +89,9 @@ void *sh_ring_reserve(struct sh_ring_end *end, uint16_t type, uint16_t flags, ui
 	return rec->body;
 }
 
-/* Sequentially consistent, as are `asleep` and the look at head before sleeping: writer and reader each store
- * one and then load the other (Dekker), so one of the two always sees the other's store. */
+/* Sequentially consistent, as are `asleep` and the look at head before sleeping: writer and reader
+ * each store one and then load the other (Dekker), so one of the two always sees the other's store.
+ */
 void sh_ring_commit(struct sh_ring_end *end)
 {
 	atomic_store(&end->ring->head, end->pos);
@@ -98,6 +99,9 @@ void sh_ring_commit(struct sh_ring_end *end)
 
 bool sh_ring_wake_needed(struct sh_ring_end *end)
 {
+	/* Woken for nothing, the reader would look at its own ring to us and wake us in turn, for ever. */
+	if (atomic_load(&end->ring->tail) == end->pos)
+		return false;
 	return atomic_load(&end->ring->asleep) && atomic_exchange(&end->ring->asleep, 0);
 }
 
@@ -128,7 +132,8 @@ int sh_ring_peek(struct sh_ring_end *end, const struct sh_rec **out)
 			*out = record_at(end, end->pos);
 			return 0;
 		}
-		/* Padding only fills the ring up to its end, and a record published with it follows. */
+		/* Padding only fills the ring up to its end, and a record published with it
+		 * follows. */
 		if (padded || off == 0 || off + record_bytes(len) != end->capacity ||
 		    record_bytes(len) == end->seen - end->pos)
 			return -EBADMSG;
@@ -142,7 +147,8 @@ void sh_ring_release(struct sh_ring_end *end)
 	if (!end->rec_bytes)
 		return;
 	if (end->rec_flags & SH_REC_SECRET)
-		sh_secret_wipe(record_at(end, end->pos)->body, end->rec_bytes - sizeof(struct sh_rec));
+		sh_secret_wipe(record_at(end, end->pos)->body,
+		               end->rec_bytes - sizeof(struct sh_rec));
 	end->pos += end->rec_bytes;
 	end->rec_bytes = 0;
 	atomic_store_explicit(&end->ring->tail, end->pos, memory_order_release);

@@ -48,7 +48,7 @@ int sh_ring_attach(struct sh_ring_end *end, void *mem, uint32_t capacity);
  * wherever the positions stand. */
 void *sh_ring_reserve(struct sh_ring_end *end, uint16_t type, uint16_t flags, uint32_t len);
 void sh_ring_commit(struct sh_ring_end *end);
-/* Writer, after one or more commits: true when the reader sleeps and the eventfd must be written. */
+/* Writer: true when the reader sleeps and has something to read: the eventfd must be written. */
 bool sh_ring_wake_needed(struct sh_ring_end *end);
 
 /* Reader. 0 with *rec in the ring until sh_ring_release(); -EAGAIN: empty; -EBADMSG: the writer's

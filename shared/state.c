@@ -1,12 +1,16 @@
 #include "shared/state.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, HUGE = 2 << 20 };
@@ -22,7 +26,8 @@ static uint64_t page_up(uint64_t n)
 /* The one layout for these counts. A mapping whose head says anything else is another build's. */
 static void layout(struct sh_state *head, uint32_t endpoints, uint32_t tracks, uint32_t subs)
 {
-	const uint32_t size[3] = {sizeof(struct sh_endpoint), sizeof(struct sh_track), sizeof(struct sh_sub)};
+	const uint32_t size[3] = {sizeof(struct sh_endpoint), sizeof(struct sh_track),
+	                          sizeof(struct sh_sub)};
 	const uint32_t count[3] = {endpoints, tracks, subs};
 	uint64_t at = page_up(sizeof(*head));
 
@@ -50,7 +55,8 @@ static bool counts_ok(const uint32_t count[3])
 	return true;
 }
 
-/* Reads and checks the head without mapping, so that a truncated file is an error and not a SIGBUS. */
+/* Reads and checks the head without mapping, so that a truncated file is an error and not a SIGBUS.
+ */
 static int read_head(int fd, struct sh_state *head)
 {
 	struct sh_state want = {0};
@@ -119,7 +125,8 @@ static int map(struct sh_slabs *out, int fd, const struct sh_state *shape, int p
 	return 0;
 }
 
-/* The lock says that a dataplane lives; it goes with the last descriptor, so a crash releases it. */
+/* The lock says that a dataplane lives; it goes with the last descriptor, so a crash releases it.
+ */
 static int lock(int fd)
 {
 	if (flock(fd, LOCK_EX | LOCK_NB))
@@ -127,7 +134,8 @@ static int lock(int fd)
 	return 0;
 }
 
-/* An existing file of our shape. -EPROTO: there is one, but of another shape or not ours to trust. */
+/* An existing file of our shape. -EPROTO: there is one, but of another shape or not ours to trust.
+ */
 static int reuse(struct sh_slabs *out, int fd, const struct sh_state *want)
 {
 	struct sh_state head;
@@ -169,7 +177,8 @@ static int fill(struct sh_slabs *out, int fd, struct sh_state *want)
 	return 0;
 }
 
-/* A new file takes the old one's name in one step: whoever still maps the old one keeps it whole. */
+/* A new file takes the old one's name in one step: whoever still maps the old one keeps it whole.
+ */
 static int replace(struct sh_slabs *out, const char *path, struct sh_state *want)
 {
 	char tmp[4096];
@@ -191,6 +200,23 @@ static int replace(struct sh_slabs *out, const char *path, struct sh_state *want
 		close(fd);
 	}
 	return err;
+}
+
+const char *sh_state_path(char *buf, size_t size, const char *rundir)
+{
+	struct statfs fs;
+	char real[PATH_MAX];
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); // FNV-1a
+	int n;
+
+	if (statfs(rundir, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC && realpath(rundir, real)) {
+		for (const char *c = real; *c; c++)
+			hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+		n = snprintf(buf, size, "/dev/shm/callstack-%016llx.state", (unsigned long long)hash);
+	} else {
+		n = snprintf(buf, size, "%s/%s", rundir, SH_STATE_FILE);
+	}
+	return n >= 0 && (size_t)n < size ? buf : NULL;
 }
 
 int sh_slabs_create(struct sh_slabs *out, const char *path, uint32_t endpoints, uint32_t tracks,

@@ -62,7 +62,7 @@ struct sh_rx_stream {
 
 struct sh_endpoint {
 	/* config — control: rw, workers: ro */
-	_Atomic uint8_t state; // enum sh_slab_state
+	_Alignas(64) _Atomic uint8_t state; // enum sh_slab_state
 	uint8_t pad0[3];
 	struct sh_msg_endpoint_set set;
 	struct sh_msg_endpoint_keys keys; // profile NONE until ENDPOINT_KEYS
@@ -72,7 +72,7 @@ struct sh_endpoint {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
 	uint64_t consent_at_ns;  // last authenticated check from `remote`
 	uint64_t rtcp_at_ns;     // when we last sent a compound report
-	uint32_t srtcp_tx_index; // 31 bits; the next to use (RFC 3711 §3.4)
+	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
 	uint32_t pad1;
 	struct sh_addr local, remote; // nominated pair
 	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
@@ -153,7 +153,10 @@ struct sh_slabs {
 	uint64_t bytes; // of the mapping
 };
 
-#define SH_STATE_FILE "dataplane.state" // in the run directory
+#define SH_STATE_FILE "dataplane.state"
+/* Where the slabs of that run directory are: in it when it is on tmpfs, else /dev/shm/callstack-HASH.state, as writing to a
+ * mapping of a disk's file may wait for the disk, and workers write to it all the time. buf, or NULL: size is too small. */
+const char *sh_state_path(char *buf, size_t size, const char *rundir);
 
 /* Dataplane: open or create the file (0600). An existing one of the same shape is kept, one of another shape
  * or of another build is replaced (*created = true). The file is locked while it is open and allocated whole.

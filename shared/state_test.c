@@ -63,7 +63,8 @@ static void made_and_kept(void **state)
 	assert_true(epoch != 0);
 	s.endpoint[9].state = SH_LIVE;
 	s.endpoint[9].rx_packets = 12345;
-	assert_int_equal(sh_slabs_create(&again, path, 10, 20, 30, &created), -EBUSY); // one dataplane at a time
+	assert_int_equal(sh_slabs_create(&again, path, 10, 20, 30, &created),
+	                 -EBUSY); // one dataplane at a time
 	sh_slabs_close(&s);
 	sh_slabs_close(&s); // harmless
 	assert_int_equal(sh_slabs_create(&again, path, 10, 20, 30, &created), 0);
@@ -95,9 +96,9 @@ static void other_shape_is_replaced(void **state)
 static void other_builds(void **state)
 {
 	static const size_t fields[] = {
-	    offsetof(struct sh_state, magic),    offsetof(struct sh_state, version),
+	    offsetof(struct sh_state, magic),         offsetof(struct sh_state, version),
 	    offsetof(struct sh_state, entry_size[0]), offsetof(struct sh_state, entry_size[2]),
-	    offsetof(struct sh_state, count[1]), offsetof(struct sh_state, offset[2]),
+	    offsetof(struct sh_state, count[1]),      offsetof(struct sh_state, offset[2]),
 	    offsetof(struct sh_state, total),
 	};
 
@@ -118,7 +119,8 @@ static void other_builds(void **state)
 
 static void truncated(void **state)
 {
-	static const off_t sizes[] = {0, 1, 4095, sizeof(struct sh_state) - 1, sizeof(struct sh_state), 40960};
+	static const off_t sizes[] = {
+	    0, 1, 4095, sizeof(struct sh_state) - 1, sizeof(struct sh_state), 40960};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct sh_slabs s, reader;
@@ -150,14 +152,17 @@ static void read_only(void **state)
 
 static void bad_arguments(void **state)
 {
-	static const uint32_t t[][3] = {{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1048577, 1, 1}, {1, 1, 0xffffffff}};
+	static const uint32_t t[][3] = {
+	    {0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1048577, 1, 1}, {1, 1, 0xffffffff}};
 	struct sh_slabs s;
 	char link[112];
 	bool created;
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
-		assert_int_equal(sh_slabs_create(&s, path, t[i][0], t[i][1], t[i][2], &created), -EINVAL);
-	assert_int_equal(sh_slabs_create(&s, "/dev/shm/no/such/folder", 1, 1, 1, &created), -ENOENT);
+		assert_int_equal(sh_slabs_create(&s, path, t[i][0], t[i][1], t[i][2], &created),
+		                 -EINVAL);
+	assert_int_equal(sh_slabs_create(&s, "/dev/shm/no/such/folder", 1, 1, 1, &created),
+	                 -ENOENT);
 	assert_int_equal(sh_slabs_open(&s, dir), -EPROTO);
 	/* A symbolic link may lead anywhere: not followed, not replaced. */
 	snprintf(link, sizeof(link), "%s.link", path);
@@ -187,8 +192,13 @@ static void loose_mode_is_tightened(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(made_and_kept), T(other_shape_is_replaced), T(other_builds),           T(truncated),
-	    T(read_only),     T(bad_arguments),           T(loose_mode_is_tightened),
+	    T(made_and_kept),
+	    T(other_shape_is_replaced),
+	    T(other_builds),
+	    T(truncated),
+	    T(read_only),
+	    T(bad_arguments),
+	    T(loose_mode_is_tightened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

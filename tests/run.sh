@@ -9,6 +9,7 @@
 #
 # Names: lint/… the scripts; unit/… asan/… tsan/… the unit tests in three builds; web/… the browser client's own;
 #   fuzz/… each fuzzer for FUZZ_SECONDS (5) on its corpus; e2e/… the stories, each with E2E_TIMEOUT (300) seconds.
+#   Unit tests have TEST_SLOWNESS (4) times the seconds that they ask for: machines are shared, sanitizers slow.
 # A story exits 77 to be skipped; its last line says why.
 set -euo pipefail
 
@@ -16,6 +17,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 logs=$root/build/test-logs
 fuzz_seconds=${FUZZ_SECONDS:-5}
 e2e_timeout=${E2E_TIMEOUT:-300}
+slowness=${TEST_SLOWNESS:-4}
 patterns=("$@")
 passed=0
 failed=0
@@ -63,6 +65,13 @@ wanted_group() {
 
 log_of() { printf '%s/%s.log' "$logs" "${1//\//.}"; }
 
+# `timeout` makes a process group; what a story forgot of it must not slow down the next one.
+end_group() {
+	kill -TERM -- "-$1" 2>/dev/null || return 0
+	sleep 1
+	kill -KILL -- "-$1" 2>/dev/null || true
+}
+
 # run NAME SECONDS COMMAND…: one test that is one command.
 run() {
 	local name=$1 seconds=$2 log code=0
@@ -73,6 +82,7 @@ run() {
 	timeout --kill-after=10 "$seconds" "$@" >"$log" 2>&1 </dev/null &
 	child=$!
 	wait "$child" || code=$?
+	end_group "$child"
 	child=
 	case $code in
 	0) ok "$name" ;;
@@ -125,7 +135,7 @@ unit() {
 
 	# A fixed layout: gcc 12's TSan cannot live with today's address space randomisation.
 	setarch "$(uname -m)" --addr-no-randomize \
-		meson test -C "$dir" --no-rebuild --suite unit >"$(log_of "$group/meson")" 2>&1 </dev/null || true
+		meson test -C "$dir" --no-rebuild --suite unit --timeout-multiplier "$slowness" >"$(log_of "$group/meson")" 2>&1 </dev/null || true
 	[[ -f $dir/meson-logs/testlog.json ]] || {
 		not_ok "$group/meson" "$(log_of "$group/meson")"
 		return 0
@@ -211,6 +221,7 @@ main() {
 	mkdir -p "$logs"
 	rm -f "$logs"/*
 	export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+	export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$root/tests/lsan.supp:print_suppressions=0}
 	export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 	export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
 

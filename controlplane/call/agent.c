@@ -50,7 +50,8 @@ void cp_user_calls(struct cp_user *u, int delta)
 	enum cp_presence before = presence(u);
 
 	u->calls += delta;
-	if (presence(u) != before)
+	u->of->changed = true;
+	if (presence(u) != before && !TAILQ_EMPTY(&u->agents))
 		tell_all(u->of, u, presence(u));
 }
 
@@ -81,8 +82,12 @@ int cp_agent_add(struct cp_agent **out, struct cp_calls *c, const char *id, cons
 
 	if (!a)
 		return -ENOMEM;
+	if (!cp_text_copy(a->id, sizeof(a->id), id)) {
+		free(a);
+		return -EINVAL;
+	}
 	a->user = user_get(c, user, display);
-	if (!a->user || !cp_text_copy(a->id, sizeof(a->id), id)) {
+	if (!a->user) {
 		free(a);
 		return -ENOMEM;
 	}
@@ -109,6 +114,15 @@ void cp_agent_remove(struct cp_agent *a, const char *reason)
 		free(u);
 	}
 	free(a);
+}
+
+void cp_agent_ring(struct cp_agent *a)
+{
+	const struct cp_call *call;
+
+	TAILQ_FOREACH (call, &a->user->of->ringing, entry)
+		if (call->state == CP_CALL_IS_RINGING && call->counted && strcmp(call->to, a->user->name) == 0)
+			a->ops->call(a->arg, call, CP_CALL_RING, NULL);
 }
 
 void cp_agent_watch(struct cp_agent *a, void (*h)(void *arg, const char *user, const char *display, enum cp_presence s),

@@ -40,6 +40,8 @@ int cp_agent_add(struct cp_agent **out, struct cp_calls *c, const char *id, cons
                  const struct cp_agent_ops *ops, void *arg);
 /* Its calls end with `reason`. */
 void cp_agent_remove(struct cp_agent *a, const char *reason);
+/* Whoever calls the user at the moment rings here too: for an agent that came late. */
+void cp_agent_ring(struct cp_agent *a);
 /* From now on presence() is called for every change. Calls h for each known user first. */
 void cp_agent_watch(struct cp_agent *a, void (*h)(void *arg, const char *user, const char *display, enum cp_presence s),
                     void *arg);
@@ -78,7 +80,3 @@ struct cp_call *cp_call_in_room(const struct cp_agent *a, const char *room);
 /* May this agent join that room? Rooms of calls are for the two legs only. */
 bool cp_call_may_join(const struct cp_agent *a, const char *room);
 void cp_call_set_no_answer(struct cp_calls *c, unsigned seconds); // 5..300; default 45
-
-/* For the journal; load after all agents were added. */
-json_t *cp_call_save_all(const struct cp_calls *c);
-void cp_call_load_all(struct cp_calls *c, const json_t *saved);

@@ -20,8 +20,10 @@ struct cp_agent {
 	bool watching;
 };
 
+json_t *cp_call_save_all(const struct cp_calls *c);
+void cp_call_load_all(struct cp_calls *c, const json_t *saved);
 struct cp_user *cp_user_find(struct cp_calls *c, const char *name);
 /* One call more or less: presence may change. */
 void cp_user_calls(struct cp_user *u, int delta);
-/* The agent is out of its user's list; end or go on with its calls. */
+/* The agent is out of its user's list; its calls end, or go on without it. */
 void cp_call_agent_gone(struct cp_agent *a, const char *reason);

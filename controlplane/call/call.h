@@ -48,7 +48,8 @@ struct cp_track;
 struct cp_sub;
 
 /* What a participant's owner (a session, a WHIP or WHEP resource, later a SIP leg) wants to know. Any may be NULL.
- * Handlers must not free the participant. */
+ * Handlers are called while lists are walked: they must not free or make participants, tracks or subscriptions; what
+ * they want done waits for the end of the turn. */
 struct cp_party_ops {
 	void (*joined)(void *arg, const struct cp_participant *other);
 	void (*left)(void *arg, const struct cp_participant *other, const char *reason);
@@ -58,12 +59,11 @@ struct cp_party_ops {
 	/* The server's next offer for the subscribe endpoint, with the revision its answer must name. */
 	void (*offer)(void *arg, uint32_t rev, const char *sdp);
 	void (*media)(void *arg, enum cp_target target, enum cp_media_state state);
+	/* That transport is gone, with its tracks or subscriptions. */
 	void (*media_reset)(void *arg, enum cp_target target);
 	void (*chat)(void *arg, const struct cp_participant *from, const char *text, uint64_t wall_ms);
 	/* Something that cp_participant_save() writes changed. */
 	void (*changed)(void *arg);
-	/* The domain ended the participation (its call was hung up, the room was closed); it is freed after. */
-	void (*removed)(void *arg, const char *reason);
 };
 
 /* One transport: ICE, DTLS and SRTP of one BUNDLE. */
@@ -119,7 +119,6 @@ struct cp_sub {
 	size_t media;        // m-line of owner->subscribe->nego, or CP_NO_MEDIA
 	bool paused;
 	bool changed;        // the track's payload types did: the next offer says so
-	bool retell;         // that offer is out: tell the dataplane at its answer
 	bool in_plane;       // the subscriber's SDP has it, so the dataplane sends it
 };
 
@@ -134,7 +133,7 @@ struct cp_participant {
 	char name[CP_NAME_MAX + 1]; // WHIP ?name=; a WHEP player asks for it; "" otherwise: then the user is the name
 	enum cp_party_kind kind;
 	bool auto_sub;
-	bool hidden;         // WHEP players are not shown to the room
+	bool hidden;         // not shown to the room: WHEP players, and publishers by WHIP until they have tracks
 	struct cp_endpoint *endpoint[2]; // by enum cp_target; NULL until needed
 	TAILQ_HEAD(, cp_track) tracks;
 	TAILQ_HEAD(, cp_sub) subs;
@@ -169,7 +168,7 @@ bool cp_calls_ready(const struct cp_calls *c);
 /* h(NULL) when the dataplane came, h(reason) when it went. */
 typedef void(cp_link_h)(const char *down, void *arg);
 void cp_calls_on_link(struct cp_calls *c, cp_link_h *h, void *arg);
-/* Called once a loop turn: sends offers that are due. */
+/* At the end of each loop turn: sends offers that are due. */
 void cp_calls_turn(struct cp_calls *c);
 json_t *cp_calls_rooms_json(const struct cp_calls *c); // for callstackctl and the API
 struct cp_calls_counts {
@@ -186,12 +185,14 @@ struct cp_join {
 	const struct cp_party_ops *ops;
 	void *arg;
 };
-/* -EEXIST: a WHIP name that is taken; -ENOSPC; -ENODEV. */
+/* -EEXIST: a WHIP name that somebody else has there; -ENOSPC; -ENODEV. */
 int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join);
 /* Ends all that it has; others hear `left` with that reason. removed() is not called. */
 void cp_leave(struct cp_participant *p, const char *reason);
 struct cp_room *cp_room_find(struct cp_calls *c, const char *name);
-/* By WHIP name, else by user, among the visible; NULL. */
+/* Is that a name of p: its WHIP name, or its user where it has none; or its id? */
+bool cp_participant_called(const struct cp_participant *p, const char *name);
+/* The first visible one of that name, or NULL. */
 struct cp_participant *cp_room_member(struct cp_room *r, const char *name);
 struct cp_track *cp_room_track(struct cp_room *r, const char *track_id);
 void cp_chat(struct cp_participant *p, const char *text, uint64_t wall_ms);
@@ -202,11 +203,13 @@ enum { CP_TRACK_ADDED, CP_TRACK_UPDATED, CP_TRACK_REMOVED };
 /* ---- publishing (track.c) ---- */
 struct cp_publish_track {
 	const char *mid;
-	enum cp_source source;
-	bool muted;
+	int source; // enum cp_source; one that does not fit the m-line's kind counts as not said
+	int muted;  // 0, 1; -1: not said
 };
 /* An offer on the publish endpoint, first or later. *answer: malloc, caller frees. Tracks follow the m-lines: new
- * ones are announced, gone ones end. */
+ * ones are announced, gone ones end. Another certificate than before is another transport: the tracks of the old one
+ * end. On error all is as before, save when memory or ids run out half-way: then the transport is gone (media_reset).
+ * -ENODEV, -ENOSPC, -ENOTSUP (WHIP: no track in it), those of nego/. */
 int cp_publish(struct cp_participant *p, const char *sdp, size_t len, const struct cp_publish_track *src, size_t n,
                char **answer, char *err);
 void cp_track_end(struct cp_track *t);
@@ -214,35 +217,45 @@ void cp_track_mute(struct cp_track *t, bool muted);
 struct cp_track *cp_track_find(struct cp_participant *p, const char *id);
 
 /* ---- subscribing (subscription.c) ---- */
-/* 0, -ENOENT, -EEXIST (already), -ENOTSUP (own track). An offer follows at the end of the turn. */
+bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t);
+/* 0, -EEXIST (already), -ENOTSUP (own track), -ENODEV, -ENOSPC. An offer follows at the end of the turn. */
 int cp_subscribe(struct cp_participant *p, struct cp_track *t);
+/* Both: -ENOENT, not subscribed. */
 int cp_unsubscribe(struct cp_participant *p, struct cp_track *t);
 int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused);
 /* The answer to offer `rev`: -ESTALE when another revision is outstanding. */
 int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t len, char *err);
-/* New ICE credentials on the subscribe endpoint; an offer follows. */
+/* New ICE credentials on the subscribe endpoint; an offer follows, in the place of one that is outstanding. -ENOENT:
+ * there is no such endpoint; -ENODEV. */
 int cp_subscribe_restart(struct cp_participant *p);
-/* The outstanding offer again, for a resumed session; calls ops->offer or nothing. */
+/* If an answer is outstanding, its offer or the answer was lost on the way: another offer follows. */
 void cp_offer_again(struct cp_participant *p);
 void cp_sub_end(struct cp_sub *s);
 /* WHEP: the peer offers recvonly m-lines; they are filled with the tracks of the member that p->name names, or
  * (name "") with the room's. -ENOTSUP: nothing acceptable in the offer. */
 int cp_play(struct cp_participant *p, const char *sdp, size_t len, char **answer, char *err);
-/* Fill free m-lines with tracks that are not played yet; the owner calls it on track_added and track_removed. */
+/* Fill free m-lines with tracks that are not played yet; the owner calls it at the end of a turn in which a track was
+ * added or removed, or somebody left. */
 void cp_play_refill(struct cp_participant *p);
 
 /* ---- endpoints (endpoint.c) ---- */
 int cp_endpoint_get(struct cp_endpoint **out, struct cp_participant *p, enum cp_target target);
 void cp_endpoint_free(struct cp_endpoint *e);
-/* New ufrag and pwd for an ICE restart; desired state and nego follow. */
+/* New ufrag and pwd for an ICE restart; desired state and nego follow. -ENODEV: nothing changed. */
 int cp_endpoint_restart(struct cp_endpoint *e);
-/* The remote description is known: DTLS may start, parameters go to the dataplane. */
+/* The remote description is known: DTLS may start, parameters go to the dataplane. -EPROTO: it takes them not. */
 int cp_endpoint_negotiated(struct cp_endpoint *e);
-void cp_endpoint_tell_plane(struct cp_endpoint *e);
+int cp_endpoint_tell_plane(struct cp_endpoint *e);
 
 /* ---- journal: what lets the next callstackd take running rooms over (save.c) ---- */
 json_t *cp_participant_save(const struct cp_participant *p);
+/* The rest of the domain: calls between users, and which dataplane all this was told to. changed: since it was last
+ * asked for. Load it after all participants and agents. */
+json_t *cp_calls_save(const struct cp_calls *c);
+void cp_calls_load(struct cp_calls *c, const json_t *saved);
+bool cp_calls_changed(struct cp_calls *c);
 /* Two passes, because subscriptions point at other participants' tracks: first all with load, then all with link. */
 int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const json_t *saved,
                         const struct cp_party_ops *ops, void *arg);
-int cp_participant_link(struct cp_participant *p, const json_t *saved);
+/* Number of subscriptions that could not be restored, other than because their track is gone. */
+unsigned cp_participant_link(struct cp_participant *p, const json_t *saved);

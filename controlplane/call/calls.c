@@ -13,14 +13,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include "controlplane/loop.h"
 #include "controlplane/nego/dtls.h"
+#include "shared/log.h"
 
 static void on_up(const struct sh_msg_e_hello *hello, bool slabs_new, void *arg);
 static void on_down(const char *reason, void *arg);
 static void on_endpoint_state(const struct sh_msg_endpoint_state *m, void *arg);
 static void on_dtls(sh_id id, const uint8_t *data, size_t len, void *arg);
 static void on_track_state(const struct sh_msg_track_state *m, void *arg);
+static void on_refused(unsigned what, sh_id id, int error, void *arg);
 
 static const struct cp_plane_handlers plane_handlers = {
 	.up = on_up,
@@ -28,6 +29,7 @@ static const struct cp_plane_handlers plane_handlers = {
 	.endpoint_state = on_endpoint_state,
 	.rx_dtls = on_dtls,
 	.track_state = on_track_state,
+	.refused = on_refused,
 };
 
 int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls_ctx *dtls,
@@ -132,12 +134,26 @@ static void reset_all(struct cp_calls *c)
 			cp_participant_reset_media(p);
 }
 
+/* A dataplane with fewer workers, or one whose slabs are not those that our journal speaks of (slabs_new compares only
+ * with what this daemon has seen), has no place for what we have. */
+static bool lost(const struct cp_calls *c, const struct sh_msg_e_hello *hello)
+{
+	if (c->slab_epoch && c->slab_epoch != hello->slab_epoch)
+		return true;
+	for (unsigned w = hello->workers; w < SH_MAX_WORKERS; w++)
+		if (c->load[w])
+			return true;
+	return false;
+}
+
 static void on_up(const struct sh_msg_e_hello *hello, bool slabs_new, void *arg)
 {
 	struct cp_calls *c = arg;
 
-	if (slabs_new)
+	if (slabs_new || lost(c, hello))
 		reset_all(c);
+	c->changed |= c->slab_epoch != hello->slab_epoch;
+	c->slab_epoch = hello->slab_epoch;
 	if (c->link)
 		c->link(NULL, c->link_arg);
 }
@@ -180,6 +196,13 @@ static void on_track_state(const struct sh_msg_track_state *m, void *arg)
 
 	if (t && t->plane_id == m->id)
 		t->active = m->layer_active;
+}
+
+static void on_refused(unsigned what, sh_id id, int error, void *arg)
+{
+	static const char *const names[] = {"?", "endpoint", "track", "subscription"};
+
+	sh_error("call", "the dataplane refused %s %x: %s", names[what < 4 ? what : 0], id, strerrordesc_np(-error));
 }
 
 /* ---- the turn ---- */

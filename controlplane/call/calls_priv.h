@@ -25,6 +25,8 @@ struct cp_calls {
 	uint32_t endpoints_max, tracks_max;
 	unsigned load[SH_MAX_WORKERS]; // endpoints on each worker
 	struct cp_calls_counts counts;
+	uint64_t slab_epoch;           // of the slabs that our endpoints live in; 0: none seen
+	bool changed;                  // what cp_calls_save() writes
 	TAILQ_HEAD(, cp_participant) due; // participants with an offer due at the end of this turn
 };
 
@@ -35,20 +37,27 @@ int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room
 struct cp_participant *cp_participant_new(struct cp_calls *c);
 void cp_participant_free(struct cp_participant *p);
 void cp_participant_changed(struct cp_participant *p);
-/* Both transports end, with what they carry; the owner is told and makes new ones. */
+/* Both transports end, with what they carry; the owner is told. */
 void cp_participant_reset_media(struct cp_participant *p);
+/* A publisher by WHIP is seen once it has tracks. */
+void cp_participant_show(struct cp_participant *p);
 /* What the dataplane says of an endpoint. */
 void cp_endpoint_ice(struct cp_endpoint *e, unsigned ice, const struct sh_addr *remote);
+/* The peer came with another certificate: keys and handshake are made anew. */
+void cp_endpoint_renew(struct cp_endpoint *e);
 void cp_endpoint_dtls(struct cp_endpoint *e, const uint8_t *data, size_t len);
 /* Attaches an endpoint to the registry under its (given or new) plane id. */
 int cp_endpoint_register(struct cp_endpoint *e, bool claim);
-void cp_track_tell_plane(struct cp_track *t);
+/* -EPROTO: the dataplane will never take it (SSRCs that repeat, say). */
+int cp_track_tell_plane(struct cp_track *t);
 void cp_sub_tell_plane(struct cp_sub *s);
 int cp_track_register(struct cp_track *t, bool claim);
 int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t);
 int cp_sub_register(struct cp_sub *s, bool claim);
 /* The track has other payload types now. */
 void cp_sub_track_changed(struct cp_sub *s);
+/* WHEP: the m-line to the track's codecs as they are now. -EPROTO: none in common. */
+int cp_play_rebind(struct cp_sub *s);
 /* The m-line's subscription is gone: free for another (WHEP), or inactive from the next offer on. */
 void cp_media_vacate(struct cp_endpoint *e, size_t media);
 /* An offer is due at the end of the turn. */

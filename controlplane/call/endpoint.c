@@ -10,14 +10,20 @@ static void set_state(struct cp_endpoint *e);
 
 /* ---- the end ---- */
 
+static void dtls_end(struct cp_endpoint *e)
+{
+	if (!e->dtls)
+		return;
+	e->owner->calls->counts.dtls--;
+	cp_dtls_free(e->dtls);
+	e->dtls = NULL;
+}
+
 void cp_endpoint_free(struct cp_endpoint *e)
 {
 	struct cp_calls *c = e->owner->calls;
 
-	if (e->dtls) {
-		c->counts.dtls--;
-		cp_dtls_free(e->dtls);
-	}
+	dtls_end(e);
 	if (e->id) {
 		c->endpoint[SH_ID_INDEX(e->id)] = NULL;
 		c->load[e->worker]--;
@@ -100,16 +106,17 @@ int cp_endpoint_get(struct cp_endpoint **out, struct cp_participant *p, enum cp_
 	e->rtcp_ssrc = cp_random_ssrc();
 	e->changed_ns = cp_now_ns();
 	p->endpoint[target] = e;
-	cp_ice_credentials(e->ufrag, e->pwd);
+	err = cp_ice_credentials(e->ufrag, e->pwd);
 	local_conf(e, &conf, addr);
-	err = cp_nego_init(&e->nego, &conf, ((uint64_t)cp_random_ssrc() << 30) ^ cp_random_ssrc());
+	if (!err)
+		err = cp_nego_init(&e->nego, &conf, ((uint64_t)cp_random_ssrc() << 30) ^ cp_random_ssrc());
 	if (!err)
 		err = cp_endpoint_register(e, false);
 	if (err) {
 		cp_endpoint_free(e);
 		return err;
 	}
-	cp_endpoint_tell_plane(e);
+	(void)cp_endpoint_tell_plane(e);
 	*out = e;
 	return 0;
 }
@@ -122,16 +129,23 @@ int cp_endpoint_restart(struct cp_endpoint *e)
 
 	if (!cp_calls_ready(e->owner->calls))
 		return -ENODEV;
-	cp_ice_credentials(e->ufrag, e->pwd);
+	err = cp_ice_credentials(e->ufrag, e->pwd);
+	if (err)
+		return err;
+	/* A handshake that failed gets another try over the new path. */
+	if (e->dtls_closed && !e->dtls_done) {
+		dtls_end(e);
+		e->dtls_closed = false;
+	}
 	local_conf(e, &conf, addr);
 	err = cp_nego_restart(&e->nego, &conf);
 	if (!err)
-		cp_endpoint_tell_plane(e);
+		err = cp_endpoint_tell_plane(e);
 	cp_participant_changed(e->owner);
 	return err;
 }
 
-void cp_endpoint_tell_plane(struct cp_endpoint *e)
+int cp_endpoint_tell_plane(struct cp_endpoint *e)
 {
 	struct sh_msg_endpoint_set m = {
 		.id = e->id,
@@ -143,13 +157,15 @@ void cp_endpoint_tell_plane(struct cp_endpoint *e)
 		.rtcp_ssrc = e->rtcp_ssrc,
 		.cname_len = strlen(e->owner->id),
 	};
+	int err;
 
 	memcpy(m.ufrag, e->ufrag, m.ufrag_len);
 	memcpy(m.pwd, e->pwd, m.pwd_len);
 	memcpy(m.cname, e->owner->id, m.cname_len);
 	cp_nego_ext_ids(&e->nego, m.ext_id);
-	cp_plane_endpoint_set(e->owner->calls->plane, &m);
+	err = cp_plane_endpoint_set(e->owner->calls->plane, &m);
 	sh_secret_wipe(&m, sizeof(m));
+	return err ? -EPROTO : 0;
 }
 
 /* ---- DTLS ---- */
@@ -170,6 +186,7 @@ static void dtls_keys(void *arg, enum sh_srtp_profile profile, const struct sh_s
 	cp_plane_endpoint_keys(e->owner->calls->plane, &m);
 	sh_secret_wipe(&m, sizeof(m));
 	e->dtls_done = true;
+	e->dtls_closed = false; /* of an attempt before */
 	set_state(e);
 	cp_participant_changed(e->owner);
 }
@@ -190,8 +207,10 @@ static int dtls_start(struct cp_endpoint *e)
 	enum cp_dtls_role role = e->nego.setup == CP_SETUP_ACTIVE ? CP_DTLS_CLIENT : CP_DTLS_SERVER;
 	int err;
 
-	/* A client's first flight goes to the nominated address: wait for it. */
-	if (e->dtls || e->dtls_done || (role == CP_DTLS_CLIENT && !e->ice_connected))
+	/* A client's first flight goes to the nominated address: wait for it. A server waits too, as its 30 s for the
+	 * handshake begin here, and ICE may take its time. */
+	if (e->dtls || e->dtls_done || !e->nego.rfingerprint[0] ||
+	    (!e->ice_connected && (role == CP_DTLS_CLIENT || e->n_early == 0)))
 		return 0;
 	err = cp_dtls_alloc(&e->dtls, c->dtls, role, e->nego.rfingerprint, &ev);
 	if (err)
@@ -205,12 +224,23 @@ static int dtls_start(struct cp_endpoint *e)
 
 int cp_endpoint_negotiated(struct cp_endpoint *e)
 {
-	cp_endpoint_tell_plane(e);
+	int err = cp_endpoint_tell_plane(e);
+
 	cp_participant_changed(e->owner);
-	return dtls_start(e);
+	return err ? err : dtls_start(e);
 }
 
-/* The peer's first flight can overtake its SDP answer, which comes by another way: the first few wait. */
+/* RFC 8842 §5: another certificate, so another association, on the same place in the dataplane. */
+void cp_endpoint_renew(struct cp_endpoint *e)
+{
+	dtls_end(e);
+	e->dtls_done = e->dtls_closed = false;
+	e->n_early = 0;
+	set_state(e);
+}
+
+/* The peer's first flight can overtake its SDP answer, which comes by another way: the first few wait. After a restart
+ * of ours the association is gone and its keys are in the dataplane: what the peer still says on it is not understood. */
 void cp_endpoint_dtls(struct cp_endpoint *e, const uint8_t *data, size_t len)
 {
 	if (e->dtls) {
@@ -222,6 +252,7 @@ void cp_endpoint_dtls(struct cp_endpoint *e, const uint8_t *data, size_t len)
 	e->early[e->n_early].len = len;
 	memcpy(e->early[e->n_early].data, data, len);
 	e->n_early++;
+	(void)dtls_start(e);
 }
 
 /* ---- state ---- */
@@ -239,7 +270,7 @@ static void set_state(struct cp_endpoint *e)
 		return;
 	e->state = now;
 	e->changed_ns = cp_now_ns();
-	if (ops && ops->media)
+	if (ops->media)
 		ops->media(e->owner->arg, e->target, now);
 }
 
@@ -247,7 +278,6 @@ void cp_endpoint_ice(struct cp_endpoint *e, unsigned ice, const struct sh_addr *
 {
 	e->ice_connected = ice == SH_ICE_CONNECTED;
 	e->remote = *remote;
-	if (e->nego.rfingerprint[0])
-		(void)dtls_start(e);
+	(void)dtls_start(e);
 	set_state(e);
 }

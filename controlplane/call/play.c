@@ -1,24 +1,11 @@
 /* WHEP: the player offers recvonly m-lines, and they are filled with tracks. Each filled m-line is answered with all
  * codecs that both sides know, so that another track can take its place later without a new description; a
- * new track comes with a new SSRC and is told apart by MID (RFC 9143). */
+ * new track comes with a new SSRC and is told apart by MID (RFC 9143). An m-line that nothing is there for yet is
+ * answered likewise, and its first tenant has the SSRC that the answer announced. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-/* One codec of the track, not just its RTX, must be known to the player. */
-static bool playable(const struct cp_media *m, const struct cp_track *t)
-{
-	uint8_t pt[SH_MAX_PTS];
-
-	if (m->kind != t->kind)
-		return false;
-	cp_nego_sub_pts(m, t->set.pt, pt);
-	for (int i = 0; i < SH_MAX_PTS; i++)
-		if (pt[i] != 255 && t->set.pt[i].apt_slot == 255)
-			return true;
-	return false;
-}
 
 static bool played(const struct cp_participant *player, const struct cp_track *t)
 {
@@ -30,61 +17,84 @@ static bool played(const struct cp_participant *player, const struct cp_track *t
 	return false;
 }
 
-static struct cp_track *next_track(struct cp_participant *player, const struct cp_media *m, struct cp_participant *only)
+static bool wanted(const struct cp_participant *player, const struct cp_participant *p)
+{
+	return p != player && !p->hidden && (!player->name[0] || cp_participant_called(p, player->name));
+}
+
+/* Binds the m-line's codecs to those of the track. 0, -EPROTO: none in common, and nothing changed. */
+static int bind_media(struct cp_endpoint *e, size_t i, const struct cp_track *t, uint32_t ssrc, uint32_t rtx_ssrc,
+                      struct cp_sub *s)
+{
+	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
+	const struct cp_nego_send send = {
+		.kind = t->kind,
+		.src = from->codec,
+		.n_src = from->codecs,
+		.ssrc = ssrc,
+		.rtx_ssrc = rtx_ssrc,
+		.stream = t->owner->id,
+		.track = t->id,
+		.user = s,
+	};
+
+	return cp_nego_send_fill(&e->nego, i, &send);
+}
+
+int cp_play_rebind(struct cp_sub *s)
+{
+	return bind_media(s->owner->endpoint[CP_SUBSCRIBE], s->media, s->track, s->ssrc, s->rtx_ssrc, s);
+}
+
+/* A subscription for the m-line, if the track fits it. */
+static bool fill(struct cp_participant *player, size_t i, struct cp_track *t)
+{
+	struct cp_endpoint *e = player->endpoint[CP_SUBSCRIBE];
+	const struct cp_media *m = &e->nego.media[i];
+	uint32_t ssrc = m->ssrc ? m->ssrc : cp_random_ssrc(), rtx_ssrc = m->rtx_ssrc ? m->rtx_ssrc : cp_random_ssrc();
+	struct cp_sub *s;
+
+	if (m->kind != t->kind || played(player, t) || bind_media(e, i, t, ssrc, rtx_ssrc, NULL) ||
+	    cp_sub_new(&s, player, t))
+		return false;
+	s->ssrc = ssrc;
+	s->rtx_ssrc = rtx_ssrc;
+	s->media = i;
+	e->nego.media[i].user = s;
+	cp_sub_tell_plane(s);
+	return true;
+}
+
+static bool fill_from_room(struct cp_participant *player, size_t i)
 {
 	struct cp_participant *p;
 	struct cp_track *t;
 
-	TAILQ_FOREACH (p, &player->room->participants, entry) {
-		if (p == player || (only && p != only))
-			continue;
-		TAILQ_FOREACH (t, &p->tracks, entry)
-			if (!played(player, t) && playable(m, t))
-				return t;
-	}
-	return NULL;
-}
-
-static bool fillable(const struct cp_media *m)
-{
-	return m->kind && !m->rejected && m->codecs && (m->dir & CP_DIR_SEND) && !m->user;
+	TAILQ_FOREACH (p, &player->room->participants, entry)
+		if (wanted(player, p))
+			TAILQ_FOREACH (t, &p->tracks, entry)
+				if (fill(player, i, t))
+					return true;
+	return false;
 }
 
 void cp_play_refill(struct cp_participant *player)
 {
 	struct cp_endpoint *e = player->endpoint[CP_SUBSCRIBE];
-	struct cp_participant *only = NULL;
 
-	if (!e || (player->name[0] && !(only = cp_room_member(player->room, player->name))))
-		return;
-	for (size_t i = 0; i < e->nego.n_media; i++) {
-		struct cp_media *m = &e->nego.media[i];
-		struct cp_track *t;
-		struct cp_sub *s;
+	for (size_t i = 0; e && i < e->nego.n_media; i++) {
+		const struct cp_media *m = &e->nego.media[i];
 
-		if (!fillable(m) || !(t = next_track(player, m, only)) || cp_sub_new(&s, player, t))
-			continue;
-		s->media = i;
-		m->user = s;
-		if (m->ssrc) { /* the one that the answer announced; its later tenants have SSRCs of their own */
-			s->ssrc = m->ssrc;
-			s->rtx_ssrc = m->rtx_ssrc;
-		}
-		cp_sub_tell_plane(s);
+		if (m->kind && !m->rejected && m->codecs && (m->dir & CP_DIR_SEND) && !m->user)
+			(void)fill_from_room(player, i);
 	}
 }
 
-int cp_play(struct cp_participant *player, const char *sdp, size_t len, char **answer, char *err_text)
+/* Every m-line that can carry something, as if it carried a track with all of the player's own codecs. */
+static bool prepare(struct cp_endpoint *e)
 {
-	struct cp_endpoint *e;
-	bool ice_restarted, any = false;
-	int err = cp_endpoint_get(&e, player, CP_SUBSCRIBE);
+	bool any = false;
 
-	if (err)
-		return err;
-	err = cp_nego_offer_in(&e->nego, sdp, len, &ice_restarted, err_text);
-	if (err)
-		return err;
 	for (size_t i = 0; i < e->nego.n_media; i++) {
 		struct cp_media *m = &e->nego.media[i];
 		const struct cp_nego_send send = {
@@ -93,18 +103,30 @@ int cp_play(struct cp_participant *player, const char *sdp, size_t len, char **a
 			.n_src = m->codecs,
 			.ssrc = cp_random_ssrc(),
 			.rtx_ssrc = m->kind == SH_KIND_VIDEO ? cp_random_ssrc() : 0,
-			.stream = player->id,
+			.stream = e->owner->id,
 			.track = m->mid,
 		};
 
-		if (m->kind && !m->rejected && cp_nego_send_fill(&e->nego, i, &send) == 0)
-			any = true;
+		m->dir &= CP_DIR_SEND;
+		any |= m->kind && !m->rejected && cp_nego_send_fill(&e->nego, i, &send) == 0;
 	}
-	if (!any)
+	return any;
+}
+
+int cp_play(struct cp_participant *player, const char *sdp, size_t len, char **answer, char *err_text)
+{
+	struct cp_endpoint *e;
+	bool ice_restarted;
+	int err = cp_endpoint_get(&e, player, CP_SUBSCRIBE);
+
+	if (err)
+		return err;
+	err = cp_nego_offer_in(&e->nego, sdp, len, &ice_restarted, err_text);
+	if (err)
+		return err;
+	if (!prepare(e))
 		return -ENOTSUP;
 	cp_play_refill(player);
 	err = cp_nego_answer_out(&e->nego, answer);
-	if (!err)
-		err = cp_endpoint_negotiated(e);
-	return err;
+	return err ? err : cp_endpoint_negotiated(e);
 }

@@ -46,6 +46,7 @@ static void call_free(struct cp_call *call)
 
 	TAILQ_REMOVE(&call->calls->ringing, call, entry);
 	call->calls->counts.calls--;
+	call->calls->changed = true;
 	if (call->caller)
 		cp_user_calls(call->caller->user, -1);
 	if (to && call->counted)
@@ -70,9 +71,9 @@ static void end_answered(struct cp_call *call, const char *reason)
 	call_free(call);
 }
 
-static void callee_left_ringing(struct cp_call *call)
+static void callee_left_ringing(struct cp_call *call, const struct cp_user *to)
 {
-	if (cp_user_find(call->calls, call->to) && !TAILQ_EMPTY(&cp_user_find(call->calls, call->to)->agents))
+	if (!TAILQ_EMPTY(&to->agents))
 		return; /* another device goes on ringing */
 	tell(call->caller, call, CP_CALL_FAILED, "offline");
 	call_free(call);
@@ -91,7 +92,7 @@ void cp_call_agent_gone(struct cp_agent *a, const char *reason)
 			tell_callee(call, NULL, CP_CALL_CANCELLED, reason);
 			call_free(call);
 		} else if (call->state == CP_CALL_IS_RINGING && strcmp(call->to, a->user->name) == 0) {
-			callee_left_ringing(call);
+			callee_left_ringing(call, a->user);
 		}
 	}
 }
@@ -204,6 +205,7 @@ int cp_call_accept(struct cp_call **out, struct cp_agent *a, const char *id)
 		return -EEXIST;
 	call->state = CP_CALL_IS_ANSWERED;
 	call->callee = a;
+	call->calls->changed = true;
 	call->calls->counts.calls_answered++;
 	cp_timer_cancel(call->no_answer);
 	tell(call->caller, call, CP_CALL_ACCEPTED, NULL);
@@ -298,7 +300,7 @@ static void call_load(struct cp_calls *c, json_t *o)
 	if (!from || (state == CP_CALL_IS_ANSWERED && !answered) || call_new(&call, from, to))
 		return;
 	call->video = video;
-	call->state = state;
+	call->state = state == CP_CALL_IS_ANSWERED ? CP_CALL_IS_ANSWERED : CP_CALL_IS_RINGING;
 	call->callee = answered;
 	(void)cp_text_copy(call->id, sizeof(call->id), id);
 	snprintf(call->room, sizeof(call->room), "%s%s", CP_CALL_ROOM, call->id);
@@ -306,7 +308,7 @@ static void call_load(struct cp_calls *c, json_t *o)
 		call->counted = true;
 		cp_user_calls(cp_user_find(c, to), 1);
 	}
-	if (state == CP_CALL_IS_RINGING)
+	if (call->state == CP_CALL_IS_RINGING)
 		cp_timer_start(call->no_answer, c->no_answer_s * 1000ull);
 }
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static const struct cp_party_ops deaf;
+
 /* ---- ends ---- */
 
 static void room_free(struct cp_room_entry *r)
@@ -70,19 +72,24 @@ static int room_get(struct cp_room **out, struct cp_calls *c, const char *name)
 	return 0;
 }
 
+static const char *name_of(const struct cp_participant *p)
+{
+	return p->name[0] ? p->name : p->user;
+}
+
+bool cp_participant_called(const struct cp_participant *p, const char *name)
+{
+	return strcmp(name_of(p), name) == 0 || strcmp(p->id, name) == 0;
+}
+
 struct cp_participant *cp_room_member(struct cp_room *r, const char *name)
 {
-	struct cp_participant *p, *by_user = NULL;
+	struct cp_participant *p;
 
-	TAILQ_FOREACH (p, &r->participants, entry) {
-		if (p->hidden)
-			continue;
-		if (strcmp(p->name, name) == 0)
+	TAILQ_FOREACH (p, &r->participants, entry)
+		if (!p->hidden && cp_participant_called(p, name))
 			return p;
-		if (!by_user && (strcmp(p->user, name) == 0 || strcmp(p->id, name) == 0))
-			by_user = p;
-	}
-	return by_user;
+	return NULL;
 }
 
 struct cp_track *cp_room_track(struct cp_room *r, const char *track_id)
@@ -116,15 +123,16 @@ static bool room_full(struct cp_calls *c, const char *name)
 	return r && r->n_participants >= c->limits.max_participants;
 }
 
+/* One may take one's own user name beside one's own client there, and nobody else's. */
 static bool name_taken(struct cp_calls *c, const struct cp_join *join)
 {
 	struct cp_room *r = cp_room_find(c, join->room);
 	const struct cp_participant *p;
 
-	if (!r || !join->name || !*join->name)
+	if (!r || join->kind != CP_PARTY_WHIP || !join->name || !*join->name)
 		return false;
 	TAILQ_FOREACH (p, &r->participants, entry)
-		if (!p->hidden && strcmp(p->name, join->name) == 0)
+		if (!p->hidden && cp_participant_called(p, join->name) && (p->name[0] || strcmp(p->user, join->user) != 0))
 			return true;
 	return false;
 }
@@ -136,6 +144,7 @@ struct cp_participant *cp_participant_new(struct cp_calls *c)
 	if (!p)
 		return NULL;
 	p->calls = c;
+	p->ops = &deaf;
 	TAILQ_INIT(&p->tracks);
 	TAILQ_INIT(&p->subs);
 	c->counts.participants++;
@@ -163,8 +172,25 @@ void cp_participant_reset_media(struct cp_participant *p)
 
 void cp_participant_changed(struct cp_participant *p)
 {
-	if (p->ops && p->ops->changed)
+	if (p->ops->changed)
 		p->ops->changed(p->arg);
+}
+
+static void tell_joined(struct cp_participant *p)
+{
+	struct cp_participant *o;
+
+	TAILQ_FOREACH (o, &p->room->participants, entry)
+		if (o != p && o->ops->joined)
+			o->ops->joined(o->arg, p);
+}
+
+void cp_participant_show(struct cp_participant *p)
+{
+	if (!p->hidden || p->kind == CP_PARTY_WHEP)
+		return;
+	p->hidden = false;
+	tell_joined(p);
 }
 
 static void subscribe_to_room(struct cp_participant *p)
@@ -180,7 +206,7 @@ static void subscribe_to_room(struct cp_participant *p)
 
 int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join)
 {
-	struct cp_participant *p, *o;
+	struct cp_participant *p;
 	int err;
 
 	if (!cp_calls_ready(c))
@@ -194,7 +220,7 @@ int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_joi
 		return -ENOMEM;
 	cp_make_id(p->id, 'p');
 	p->kind = join->kind;
-	p->hidden = join->kind == CP_PARTY_WHEP;
+	p->hidden = join->kind != CP_PARTY_CLIENT;
 	p->auto_sub = join->auto_sub;
 	err = -EINVAL;
 	if (!cp_text_copy(p->user, sizeof(p->user), join->user) ||
@@ -207,9 +233,7 @@ int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_joi
 	p->ops = join->ops;
 	p->arg = join->arg;
 	if (!p->hidden)
-		TAILQ_FOREACH (o, &p->room->participants, entry)
-			if (o != p && o->ops->joined)
-				o->ops->joined(o->arg, p);
+		tell_joined(p);
 	if (p->auto_sub)
 		subscribe_to_room(p);
 	*out = p;

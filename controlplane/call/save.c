@@ -1,9 +1,10 @@
 /* A participant to and from JSON: what the next callstackd needs to take a running room over. SRTP keys are not in
  * it: they live in the dataplane's slabs, and stay there while the plane ids are named again. */
-#include "controlplane/call/calls_priv.h"
+#include "controlplane/call/agent_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include "controlplane/loop.h"
 
 /* ---- save ---- */
 
@@ -13,10 +14,10 @@ static json_t *endpoint_save(const struct cp_endpoint *e)
 
 	if (!nego)
 		return NULL;
-	return json_pack("{sI si ss ss sI sb sb sI sb so}", "id", (json_int_t)e->id, "worker", (int)e->worker, "ufrag",
+	return json_pack("{sI si ss ss sI sb sb sI sb sb so}", "id", (json_int_t)e->id, "worker", (int)e->worker, "ufrag",
 	                 e->ufrag, "pwd", e->pwd, "rtcp_ssrc", (json_int_t)e->rtcp_ssrc, "dtls_done", e->dtls_done,
-	                 "dtls_closed", e->dtls_closed, "rev", (json_int_t)e->rev, "awaiting", e->awaiting, "nego",
-	                 nego);
+	                 "dtls_closed", e->dtls_closed, "rev", (json_int_t)e->rev, "awaiting", e->awaiting, "stale",
+	                 e->stale, "nego", nego);
 }
 
 static json_t *track_save(const struct cp_track *t)
@@ -27,10 +28,10 @@ static json_t *track_save(const struct cp_track *t)
 
 static json_t *sub_save(const struct cp_sub *s)
 {
-	return json_pack("{ss sI sI sI sI sb sb}", "track", s->track->id, "plane", (json_int_t)s->plane_id, "ssrc",
+	return json_pack("{ss sI sI sI sI sb sb sb}", "track", s->track->id, "plane", (json_int_t)s->plane_id, "ssrc",
 	                 (json_int_t)s->ssrc, "rtx_ssrc", (json_int_t)s->rtx_ssrc, "media",
 	                 s->media == CP_NO_MEDIA ? (json_int_t)-1 : (json_int_t)s->media, "paused", s->paused,
-	                 "in_plane", s->in_plane);
+	                 "in_plane", s->in_plane, "changed", s->changed);
 }
 
 json_t *cp_participant_save(const struct cp_participant *p)
@@ -61,7 +62,7 @@ static int endpoint_load(struct cp_participant *p, enum cp_target target, json_t
 	json_int_t id, ssrc, rev;
 	const char *ufrag, *pwd;
 	json_t *nego;
-	int worker, done, closed, awaiting, err;
+	int worker, done, closed, awaiting, stale, err;
 
 	if (!e)
 		return -ENOMEM;
@@ -69,9 +70,9 @@ static int endpoint_load(struct cp_participant *p, enum cp_target target, json_t
 	e->target = target;
 	p->endpoint[target] = e;
 	err = -EBADMSG;
-	if (json_unpack(o, "{sI si ss ss sI sb sb sI sb so}", "id", &id, "worker", &worker, "ufrag", &ufrag, "pwd",
+	if (json_unpack(o, "{sI si ss ss sI sb sb sI sb sb so}", "id", &id, "worker", &worker, "ufrag", &ufrag, "pwd",
 	                &pwd, "rtcp_ssrc", &ssrc, "dtls_done", &done, "dtls_closed", &closed, "rev", &rev, "awaiting",
-	                &awaiting, "nego", &nego) ||
+	                &awaiting, "stale", &stale, "nego", &nego) ||
 	    worker < 0 || worker >= SH_MAX_WORKERS || !cp_text_copy(e->ufrag, sizeof(e->ufrag), ufrag) ||
 	    !cp_text_copy(e->pwd, sizeof(e->pwd), pwd))
 		goto fail;
@@ -81,14 +82,21 @@ static int endpoint_load(struct cp_participant *p, enum cp_target target, json_t
 	e->dtls_closed = closed;
 	e->rev = rev;
 	e->awaiting = awaiting;
+	/* As it was, until the dataplane says otherwise: it tells what is not new as soon as it is linked. */
+	e->ice_connected = done;
+	e->state = closed ? CP_MEDIA_DISCONNECTED : done ? CP_MEDIA_CONNECTED : CP_MEDIA_NEW;
+	e->changed_ns = cp_now_ns();
 	err = cp_nego_load(&e->nego, nego);
 	if (err)
 		goto fail;
 	e->id = id;
 	err = cp_endpoint_register(e, true);
+	if (!err)
+		err = cp_endpoint_tell_plane(e);
 	if (err)
 		goto fail;
-	cp_endpoint_tell_plane(e);
+	if (stale)
+		cp_endpoint_stale(e);
 	return 0;
 fail:
 	cp_endpoint_free(e);
@@ -106,7 +114,8 @@ static int track_load(struct cp_participant *p, json_t *o)
 
 	if (json_unpack(o, "{ss sI si si sb ss sI}", "id", &id, "plane", &plane, "kind", &kind, "source", &source,
 	                "muted", &muted, "mid", &mid, "media", &media) ||
-	    !e || media < 0 || (size_t)media >= e->nego.n_media || source < 0 || source >= CP_SOURCES)
+	    !e || media < 0 || (size_t)media >= e->nego.n_media || source < 0 || source >= CP_SOURCES ||
+	    kind != (int)e->nego.media[media].kind || !kind || e->nego.media[media].user)
 		return -EBADMSG;
 	t = calloc(1, sizeof(*t));
 	if (!t)
@@ -128,8 +137,7 @@ static int track_load(struct cp_participant *p, json_t *o)
 	TAILQ_INSERT_TAIL(&p->tracks, t, entry);
 	p->room->n_tracks++;
 	e->nego.media[media].user = t;
-	cp_track_tell_plane(t);
-	return 0;
+	return cp_track_tell_plane(t);
 }
 
 int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const json_t *saved,
@@ -146,7 +154,7 @@ int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const j
 	if (json_unpack((json_t *)saved, "{ss ss ss ss ss si sb sb so so s?o s?o}", "room", &room, "id", &id, "user",
 	                &user, "display", &display, "name", &name, "kind", &kind, "auto", &auto_sub, "hidden", &hidden,
 	                "tracks", &tracks, "subs", &subs, "publish", &publish, "subscribe", &subscribe) ||
-	    !cp_text_copy(p->id, sizeof(p->id), id) || !cp_text_copy(p->user, sizeof(p->user), user) ||
+	    kind < CP_PARTY_CLIENT || kind > CP_PARTY_WHEP || !cp_text_copy(p->id, sizeof(p->id), id) || !cp_text_copy(p->user, sizeof(p->user), user) ||
 	    !cp_text_copy(p->display, sizeof(p->display), display) || !cp_text_copy(p->name, sizeof(p->name), name))
 		goto fail;
 	p->kind = kind;
@@ -176,13 +184,14 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
 	json_int_t plane, ssrc, rtx_ssrc, media;
 	const char *track;
-	int paused, in_plane, err;
+	int paused, in_plane, changed, err;
 	struct cp_track *t;
 	struct cp_sub *s;
 
-	if (json_unpack(o, "{ss sI sI sI sI sb sb}", "track", &track, "plane", &plane, "ssrc", &ssrc, "rtx_ssrc",
-	                &rtx_ssrc, "media", &media, "paused", &paused, "in_plane", &in_plane) ||
-	    !e || media >= (json_int_t)e->nego.n_media)
+	if (json_unpack(o, "{ss sI sI sI sI sb sb sb}", "track", &track, "plane", &plane, "ssrc", &ssrc, "rtx_ssrc",
+	                &rtx_ssrc, "media", &media, "paused", &paused, "in_plane", &in_plane, "changed",
+	                &changed) ||
+	    !e || media >= (json_int_t)e->nego.n_media || (media >= 0 && e->nego.media[media].user))
 		return -EBADMSG;
 	t = cp_room_track(p->room, track);
 	if (!t)
@@ -197,6 +206,7 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	s->rtx_ssrc = rtx_ssrc;
 	s->media = media < 0 ? CP_NO_MEDIA : (size_t)media;
 	s->paused = paused;
+	s->changed = changed;
 	err = cp_sub_register(s, true);
 	if (err) {
 		free(s);
@@ -204,9 +214,9 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	}
 	TAILQ_INSERT_TAIL(&p->subs, s, entry);
 	TAILQ_INSERT_TAIL(&t->subs, s, by_track);
-	if (s->media == CP_NO_MEDIA)
+	if (s->media == CP_NO_MEDIA || s->changed)
 		cp_endpoint_stale(e);
-	else
+	if (s->media != CP_NO_MEDIA)
 		e->nego.media[s->media].user = s;
 	if (in_plane && s->media != CP_NO_MEDIA)
 		cp_sub_tell_plane(s);
@@ -221,18 +231,39 @@ static void vacate_unowned(struct cp_endpoint *e)
 			cp_media_vacate(e, i);
 }
 
-int cp_participant_link(struct cp_participant *p, const json_t *saved)
+unsigned cp_participant_link(struct cp_participant *p, const json_t *saved)
 {
+	unsigned lost = 0;
 	json_t *o;
 	size_t i;
 
 	json_array_foreach (json_object_get(saved, "subs"), i, o) {
 		int err = sub_link(p, o);
 
-		if (err && err != -ENOENT)
-			return err;
+		lost += err && err != -ENOENT;
 	}
 	if (p->endpoint[CP_SUBSCRIBE])
 		vacate_unowned(p->endpoint[CP_SUBSCRIBE]);
-	return 0;
+	return lost;
+}
+
+/* ---- the rest ---- */
+
+bool cp_calls_changed(struct cp_calls *c)
+{
+	bool changed = c->changed;
+
+	c->changed = false;
+	return changed;
+}
+
+json_t *cp_calls_save(const struct cp_calls *c)
+{
+	return json_pack("{sI so}", "slab_epoch", (json_int_t)c->slab_epoch, "calls", cp_call_save_all(c));
+}
+
+void cp_calls_load(struct cp_calls *c, const json_t *saved)
+{
+	c->slab_epoch = (uint64_t)json_integer_value(json_object_get(saved, "slab_epoch"));
+	cp_call_load_all(c, json_object_get(saved, "calls"));
 }

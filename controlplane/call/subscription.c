@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include "shared/log.h"
 
 static char ended; // its address marks an m-line whose subscription is gone
 
@@ -71,15 +72,15 @@ void cp_sub_tell_plane(struct cp_sub *s)
 
 	memcpy(set.mid, m->mid, set.mid_len);
 	cp_nego_sub_pts(m, s->track->set.pt, set.pt);
-	for (unsigned i = 0; i < m->codecs; i++) {
+	for (unsigned i = 0; i < m->codecs; i++)
 		if (m->codec[i].nack)
 			set.flags |= SH_SUB_NACK;
-		if (m->codec[i].codec == SH_CODEC_RTX)
-			set.rtx_ssrc = s->rtx_ssrc;
-	}
-	s->in_plane = true;
-	s->retell = false;
-	cp_plane_sub_set(s->owner->calls->plane, &set);
+	if (m->rtx_ssrc)
+		set.rtx_ssrc = s->rtx_ssrc;
+	if (cp_plane_sub_set(s->owner->calls->plane, &set))
+		sh_error("call", "subscription of %s to %s: the dataplane cannot have it", s->owner->id, s->track->id);
+	else
+		s->in_plane = true;
 }
 
 /* ---- wanting ---- */
@@ -129,6 +130,11 @@ int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t
 	return 0;
 }
 
+bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t)
+{
+	return find(p, t) != NULL;
+}
+
 int cp_subscribe(struct cp_participant *p, struct cp_track *t)
 {
 	struct cp_endpoint *e;
@@ -172,20 +178,28 @@ int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused)
 
 /* ---- offers and answers ---- */
 
+/* The dataplane is told at once: slots may stand for other codecs now. What the subscriber has not agreed to yet is not
+ * sent until the next offer was answered. */
 void cp_sub_track_changed(struct cp_sub *s)
 {
 	struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
 
-	if (s->owner->kind == CP_PARTY_WHEP) {
-		cp_sub_tell_plane(s); /* its m-line was answered with all codecs */
-	} else if (s->media != CP_NO_MEDIA) {
+	if (s->owner->kind == CP_PARTY_WHEP && cp_play_rebind(s)) {
+		if (s->owner->ops->track_removed) /* for this player it is gone */
+			s->owner->ops->track_removed(s->owner->arg, s->track);
+		cp_sub_end(s);
+		return;
+	}
+	if (s->in_plane)
+		cp_sub_tell_plane(s);
+	if (s->owner->kind != CP_PARTY_WHEP && s->media != CP_NO_MEDIA) {
 		s->changed = true;
 		cp_endpoint_stale(e);
 	}
 }
 
 /* An m-line for a new subscription, or the codecs of one whose track has others now. */
-static int give_media(struct cp_endpoint *e, struct cp_sub *s)
+static void give_media(struct cp_endpoint *e, struct cp_sub *s)
 {
 	const struct cp_track *t = s->track;
 	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
@@ -202,10 +216,14 @@ static int give_media(struct cp_endpoint *e, struct cp_sub *s)
 
 	if (s->changed) {
 		s->changed = false;
-		s->retell = true; /* after the answer; until then the dataplane goes on as it was */
-		return cp_nego_send_change(&e->nego, s->media, &send);
+		if (cp_nego_send_change(&e->nego, s->media, &send) == 0)
+			return;
+		/* The peer refused this m-line: leave it and try another. */
+		cp_nego_send_remove(&e->nego, s->media);
+		s->media = CP_NO_MEDIA;
 	}
-	return cp_nego_send_add(&e->nego, &s->media, &send);
+	if (cp_nego_send_add(&e->nego, &s->media, &send))
+		s->media = CP_NO_MEDIA; /* tried again with the next offer */
 }
 
 void cp_send_offer(struct cp_endpoint *e)
@@ -218,15 +236,15 @@ void cp_send_offer(struct cp_endpoint *e)
 		if (e->nego.media[i].user == &ended)
 			cp_nego_send_remove(&e->nego, i);
 	TAILQ_FOREACH (s, &p->subs, entry)
-		if ((s->media == CP_NO_MEDIA || s->changed) && give_media(e, s))
-			s->media = CP_NO_MEDIA; /* tried again with the next offer */
-	e->stale = false;
+		if (s->media == CP_NO_MEDIA || s->changed)
+			give_media(e, s);
 	if (e->nego.n_media == 0 || cp_nego_offer_out(&e->nego, &sdp))
-		return;
+		return; /* stale as before: the next change tries again */
+	e->stale = false;
 	e->rev++;
 	e->awaiting = true;
-	cp_endpoint_tell_plane(e);
-	if (p->ops && p->ops->offer)
+	(void)cp_endpoint_tell_plane(e);
+	if (p->ops->offer)
 		p->ops->offer(p->arg, e->rev, sdp);
 	free(sdp);
 	cp_participant_changed(p);
@@ -236,27 +254,42 @@ void cp_offer_again(struct cp_participant *p)
 {
 	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
 
-	if (e && e->awaiting && e->nego.local && p->ops && p->ops->offer)
-		p->ops->offer(p->arg, e->rev, e->nego.local);
+	if (!e || !e->awaiting)
+		return;
+	e->awaiting = false;
+	cp_endpoint_stale(e);
+}
+
+/* The dataplane sends what the answer took, and stops what it refused. */
+static void follow_answer(struct cp_endpoint *e)
+{
+	struct cp_sub *s;
+
+	TAILQ_FOREACH (s, &e->owner->subs, entry) {
+		const struct cp_media *m = s->media == CP_NO_MEDIA ? NULL : &e->nego.media[s->media];
+
+		if (m && m->agreed && (s->in_plane || (!m->rejected && (m->dir & CP_DIR_SEND))))
+			cp_sub_tell_plane(s);
+	}
 }
 
 int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t len, char *err_text)
 {
 	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
-	struct cp_sub *s;
+	char fingerprint[sizeof(e->nego.rfingerprint)];
 	int err;
 
 	if (!e || !e->awaiting || e->rev != rev)
 		return -ESTALE;
+	memcpy(fingerprint, e->nego.rfingerprint, sizeof(fingerprint));
 	err = cp_nego_answer_in(&e->nego, sdp, len, err_text);
 	if (err)
 		return err;
 	e->awaiting = false;
+	if (fingerprint[0] && strcmp(fingerprint, e->nego.rfingerprint) != 0)
+		cp_endpoint_renew(e);
 	err = cp_endpoint_negotiated(e);
-	TAILQ_FOREACH (s, &p->subs, entry)
-		if (s->media != CP_NO_MEDIA && (!s->in_plane || s->retell) && e->nego.media[s->media].agreed &&
-		    (e->nego.media[s->media].dir & CP_DIR_SEND))
-			cp_sub_tell_plane(s);
+	follow_answer(e);
 	if (e->stale)
 		cp_endpoint_stale(e);
 	return err;
@@ -265,14 +298,11 @@ int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t le
 int cp_subscribe_restart(struct cp_participant *p)
 {
 	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
-	int err;
+	int err = e ? cp_endpoint_restart(e) : -ENOENT;
 
-	if (!e)
-		return -ENOENT;
-	if (e->awaiting)
-		return -EBUSY;
-	err = cp_endpoint_restart(e);
-	if (!err)
-		cp_endpoint_stale(e);
-	return err;
+	if (err)
+		return err;
+	e->awaiting = false; /* that offer has the old credentials */
+	cp_endpoint_stale(e);
+	return 0;
 }

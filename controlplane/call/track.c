@@ -62,13 +62,12 @@ int cp_track_register(struct cp_track *t, bool claim)
 	return 0;
 }
 
-void cp_track_tell_plane(struct cp_track *t)
+static void describe(const struct cp_track *t, struct sh_msg_track_set *set)
 {
 	const struct cp_endpoint *e = t->owner->endpoint[CP_PUBLISH];
 	const struct cp_media *m = &e->nego.media[t->media];
-	bool pts_changed;
-	struct cp_sub *s;
-	struct sh_msg_track_set set = {
+
+	*set = (struct sh_msg_track_set){
 		.id = t->plane_id,
 		.endpoint = e->id,
 		.kind = t->kind,
@@ -76,26 +75,37 @@ void cp_track_tell_plane(struct cp_track *t)
 		.mid_len = strlen(t->mid),
 		.flags = t->muted ? SH_TRACK_MUTED : 0,
 	};
-
-	memcpy(set.mid, t->mid, set.mid_len);
-	cp_nego_track_pts(m, set.pt);
-	memcpy(set.layer, m->layer, m->layers * sizeof(set.layer[0]));
+	memcpy(set->mid, t->mid, set->mid_len);
+	cp_nego_track_pts(m, set->pt);
+	memcpy(set->layer, m->layer, m->layers * sizeof(set->layer[0]));
 	for (unsigned i = 0; i < m->codecs; i++) {
 		if (m->codec[i].nack)
-			set.flags |= SH_TRACK_NACK;
+			set->flags |= SH_TRACK_NACK;
 		if (m->codec[i].pli)
-			set.flags |= SH_TRACK_PLI;
+			set->flags |= SH_TRACK_PLI;
 		if (m->codec[i].fir)
-			set.flags |= SH_TRACK_FIR;
+			set->flags |= SH_TRACK_FIR;
 	}
+}
+
+int cp_track_tell_plane(struct cp_track *t)
+{
+	struct cp_sub *s, *next;
+	struct sh_msg_track_set set;
+	bool pts_changed;
+
+	describe(t, &set);
 	if (memcmp(&set, &t->set, sizeof(set)) == 0)
-		return;
+		return 0;
+	if (cp_plane_track_set(t->owner->calls->plane, &set))
+		return -EPROTO;
 	pts_changed = memcmp(set.pt, t->set.pt, sizeof(set.pt)) != 0;
 	t->set = set;
-	cp_plane_track_set(t->owner->calls->plane, &set);
-	if (pts_changed)
-		TAILQ_FOREACH (s, &t->subs, by_track)
-			cp_sub_track_changed(s);
+	for (s = pts_changed ? TAILQ_FIRST(&t->subs) : NULL; s; s = next) {
+		next = TAILQ_NEXT(s, by_track);
+		cp_sub_track_changed(s);
+	}
+	return 0;
 }
 
 /* ---- publishing ---- */
@@ -113,13 +123,9 @@ static bool publishes(const struct cp_media *m)
 	return m->kind && !m->rejected && (m->dir & CP_DIR_RECV) && m->codecs;
 }
 
-static unsigned count_published(const struct cp_nego *n)
+static bool fits(int source, enum sh_kind kind)
 {
-	unsigned k = 0;
-
-	for (size_t i = 0; i < n->n_media; i++)
-		k += publishes(&n->media[i]);
-	return k;
+	return (source == CP_MICROPHONE || source == CP_SCREEN_AUDIO) == (kind == SH_KIND_AUDIO);
 }
 
 static int track_new(struct cp_participant *p, size_t media, const struct cp_publish_track *want)
@@ -132,8 +138,10 @@ static int track_new(struct cp_participant *p, size_t media, const struct cp_pub
 		return -ENOMEM;
 	t->owner = p;
 	t->kind = m->kind;
-	t->source = want ? want->source : m->kind == SH_KIND_AUDIO ? CP_MICROPHONE : CP_CAMERA;
-	t->muted = want && want->muted;
+	t->source = m->kind == SH_KIND_AUDIO ? CP_MICROPHONE : CP_CAMERA;
+	if (want && fits(want->source, m->kind))
+		t->source = want->source;
+	t->muted = want && want->muted > 0;
 	t->media = media;
 	TAILQ_INIT(&t->subs);
 	cp_make_id(t->id, 't');
@@ -146,39 +154,53 @@ static int track_new(struct cp_participant *p, size_t media, const struct cp_pub
 	TAILQ_INSERT_TAIL(&p->tracks, t, entry);
 	p->room->n_tracks++;
 	m->user = t;
-	cp_track_tell_plane(t);
-	return 0;
+	return cp_track_tell_plane(t);
+}
+
+static int track_again(struct cp_track *t, const struct cp_publish_track *want)
+{
+	enum cp_source source = want && fits(want->source, t->kind) ? (enum cp_source)want->source : t->source;
+	bool muted = want && want->muted >= 0 ? want->muted : t->muted;
+	bool news = source != t->source || muted != t->muted;
+	int err;
+
+	t->source = source;
+	t->muted = muted;
+	err = cp_track_tell_plane(t);
+	if (!err && news && t->announced)
+		cp_room_tell_track(t, CP_TRACK_UPDATED);
+	return err;
 }
 
 /* Tracks as the agreed m-lines say. New ones are announced by the caller, once the answer exists. */
 static int follow_media(struct cp_participant *p, const struct cp_publish_track *src, size_t n)
 {
 	struct cp_nego *nego = &p->endpoint[CP_PUBLISH]->nego;
+	int err = 0;
 
-	for (size_t i = 0; i < nego->n_media; i++) {
+	for (size_t i = 0; i < nego->n_media && !err; i++) {
 		struct cp_media *m = &nego->media[i];
+		const struct cp_publish_track *want = asked_for(m->mid, src, n);
 		struct cp_track *t = m->user;
-		int err;
 
+		m->dir &= CP_DIR_RECV; /* what it is sent comes over the other transport */
 		if (t && (!publishes(m) || strcmp(t->mid, m->mid) != 0)) {
 			cp_track_end(t);
 			t = NULL;
 		}
-		if (t) {
-			cp_track_tell_plane(t);
-		} else if (publishes(m)) {
-			err = track_new(p, i, asked_for(m->mid, src, n));
-			if (err)
-				return err;
-		}
+		if (t)
+			err = track_again(t, want);
+		else if (publishes(m))
+			err = track_new(p, i, want);
 	}
-	return 0;
+	return err;
 }
 
 static void announce_new(struct cp_participant *p)
 {
 	struct cp_track *t;
 
+	cp_participant_show(p);
 	TAILQ_FOREACH (t, &p->tracks, entry) {
 		if (t->announced)
 			continue;
@@ -187,57 +209,97 @@ static void announce_new(struct cp_participant *p)
 	}
 }
 
-int cp_publish(struct cp_participant *p, const char *sdp, size_t len, const struct cp_publish_track *src, size_t n,
-               char **answer, char *err_text)
+/* What the offer would mean, tried on a negotiation of its own: the real one cannot go back once it took an offer. */
+static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed, char *err_text)
 {
-	struct cp_endpoint *e;
-	struct cp_track *t;
-	bool ice_restarted = false, fresh = !p->endpoint[CP_PUBLISH];
-	char fingerprint[sizeof(e->nego.rfingerprint)];
-	int err = cp_endpoint_get(&e, p, CP_PUBLISH);
+	const struct cp_participant *p = e->owner;
+	struct cp_nego probe;
+	bool restarted;
+	unsigned n = 0;
+	int err = cp_nego_init(&probe, &e->nego.conf, 1);
 
 	if (err)
 		return err;
-	memcpy(fingerprint, e->nego.rfingerprint, sizeof(fingerprint));
-	err = cp_nego_offer_in(&e->nego, sdp, len, &ice_restarted, err_text);
-	if (err)
-		goto fail;
-	if (fingerprint[0] && strcmp(fingerprint, e->nego.rfingerprint) != 0) {
-		/* RFC 8842 §4: another certificate is another association, so another transport. */
-		snprintf(err_text, CP_NEGO_ERROR_MAX, "a=fingerprint changed: this is a new transport; rejoin");
-		fresh = true;
-		err = -EPROTO;
-		goto fail;
-	}
-	if (count_published(&e->nego) > p->calls->limits.max_tracks) {
+	err = cp_nego_offer_in(&probe, sdp, len, &restarted, err_text);
+	for (size_t i = 0; !err && i < probe.n_media; i++)
+		n += publishes(&probe.media[i]);
+	if (!err && n > p->calls->limits.max_tracks) {
 		snprintf(err_text, CP_NEGO_ERROR_MAX, "more than %u tracks", p->calls->limits.max_tracks);
-		fresh = true;
 		err = -ENOSPC;
-		goto fail;
 	}
-	if (ice_restarted) {
-		err = cp_endpoint_restart(e);
-		if (err)
-			goto fail;
-	}
-	err = follow_media(p, src, n);
+	if (!err && n == 0 && p->kind == CP_PARTY_WHIP)
+		err = -ENOTSUP;
+	*renewed = !err && e->nego.rfingerprint[0] && probe.rfingerprint[0] &&
+	           strcmp(e->nego.rfingerprint, probe.rfingerprint) != 0;
+	cp_nego_close(&probe);
+	return err;
+}
+
+static void end_transport(struct cp_participant *p)
+{
+	struct cp_track *t;
+
+	while ((t = TAILQ_FIRST(&p->tracks)))
+		cp_track_end(t);
+	if (p->endpoint[CP_PUBLISH])
+		cp_endpoint_free(p->endpoint[CP_PUBLISH]);
+	cp_participant_changed(p);
+}
+
+/* From the first line on, e and the tracks follow the offer; a failure leaves them between two descriptions. */
+static int take_offer(struct cp_endpoint *e, bool ice_restarted, const struct cp_publish_track *src, size_t n,
+                      char **answer, char *err_text)
+{
+	int err = ice_restarted ? cp_endpoint_restart(e) : 0;
+
+	if (!err)
+		err = follow_media(e->owner, src, n);
+	if (err == -EPROTO)
+		snprintf(err_text, CP_NEGO_ERROR_MAX, "SSRCs, RIDs or extensions that contradict each other");
 	if (!err)
 		err = cp_nego_answer_out(&e->nego, answer);
 	if (!err)
 		err = cp_endpoint_negotiated(e);
+	return err;
+}
+
+int cp_publish(struct cp_participant *p, const char *sdp, size_t len, const struct cp_publish_track *src, size_t n,
+               char **answer, char *err_text)
+{
+	bool ice_restarted = false, renewed = false, fresh = !p->endpoint[CP_PUBLISH];
+	struct cp_endpoint *e;
+	int err = cp_calls_ready(p->calls) ? cp_endpoint_get(&e, p, CP_PUBLISH) : -ENODEV;
+
 	if (err)
-		goto fail;
+		return err;
+	*answer = NULL;
+	err = look_ahead(e, sdp, len, &renewed, err_text);
+	if (renewed) {
+		/* RFC 8842 §4: another certificate is another association, and most likely another peer connection. */
+		end_transport(p);
+		fresh = true;
+		err = cp_endpoint_get(&e, p, CP_PUBLISH);
+		if (err)
+			return err;
+	}
+	if (!err)
+		err = cp_nego_offer_in(&e->nego, sdp, len, &ice_restarted, err_text);
+	if (err) {
+		if (fresh)
+			end_transport(p);
+		return err;
+	}
+	err = take_offer(e, ice_restarted, src, n, answer, err_text);
+	if (err) {
+		free(*answer);
+		*answer = NULL;
+		end_transport(p);
+		if (!fresh && p->ops->media_reset)
+			p->ops->media_reset(p->arg, CP_PUBLISH);
+		return err;
+	}
 	announce_new(p);
 	return 0;
-fail:
-	/* A transport that never came about leaves nothing behind; one whose description no longer fits its
-	 * tracks is ended, so that what the room sees stays true. */
-	if (fresh) {
-		while ((t = TAILQ_FIRST(&p->tracks)))
-			cp_track_end(t);
-		cp_endpoint_free(e);
-	}
-	return err;
 }
 
 void cp_track_mute(struct cp_track *t, bool muted)
@@ -245,7 +307,7 @@ void cp_track_mute(struct cp_track *t, bool muted)
 	if (t->muted == muted)
 		return;
 	t->muted = muted;
-	cp_track_tell_plane(t);
+	(void)cp_track_tell_plane(t);
 	cp_room_tell_track(t, CP_TRACK_UPDATED);
 	cp_participant_changed(t->owner);
 }

@@ -14,7 +14,8 @@
 
 enum { DAYS = 2 * 365, RENEW_DAYS = 30 };
 
-/* Self-signed; nothing in it counts but the key, so the name is random (RFC 8827 §6.5: no tracking by it). */
+/* Self-signed; nothing in it counts but the key, so the name is random (RFC 8827 §6.5: no tracking
+ * by it). */
 static X509 *make(EVP_PKEY *key)
 {
 	X509 *cert = X509_new();
@@ -26,11 +27,13 @@ static X509 *make(EVP_PKEY *key)
 		goto fail;
 	snprintf(cn, sizeof(cn), "%016llx", (unsigned long long)rnd[0]);
 	name = X509_get_subject_name(cert);
-	if (!X509_set_version(cert, 2) || !ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), rnd[1] >> 1 | 1) ||
+	if (!X509_set_version(cert, 2) ||
+	    !ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), rnd[1] >> 1 | 1) ||
 	    !X509_gmtime_adj(X509_getm_notBefore(cert), -24L * 3600) ||
 	    !X509_gmtime_adj(X509_getm_notAfter(cert), DAYS * 24L * 3600) ||
 	    !X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)cn, -1, -1, 0) ||
-	    !X509_set_issuer_name(cert, name) || !X509_set_pubkey(cert, key) || !X509_sign(cert, key, EVP_sha256()))
+	    !X509_set_issuer_name(cert, name) || !X509_set_pubkey(cert, key) ||
+	    !X509_sign(cert, key, EVP_sha256()))
 		goto fail;
 	return cert;
 fail:
@@ -59,8 +62,8 @@ static int store(const char *dir, const char *path, const X509 *cert, const EVP_
 		err = -ENOMEM;
 		goto out;
 	}
-	if (!PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) || !PEM_write_X509(f, cert) || fflush(f) ||
-	    fsync(fd))
+	if (!PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) || !PEM_write_X509(f, cert) ||
+	    fflush(f) || fsync(fd))
 		err = -EIO;
 	if (fclose(f) || err || rename(tmp, path))
 		err = err ? err : -errno;

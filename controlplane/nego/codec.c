@@ -9,8 +9,8 @@ static const struct {
 	char kind;
 	uint32_t hz;
 } known[] = {
-#define X(sym, name, kind, hz) [SH_CODEC_##sym] = { name, kind, hz },
-	SH_CODEC_LIST(X)
+#define X(sym, name, kind, hz) [SH_CODEC_##sym] = {name, kind, hz},
+    SH_CODEC_LIST(X)
 #undef X
 };
 
@@ -56,9 +56,11 @@ bool cp_fmtp_get(const char *fmtp, const char *key, char *buf, size_t size)
 static uint8_t identify(const char *name, uint64_t hz, uint64_t channels, enum sh_kind kind)
 {
 	for (uint8_t c = SH_CODEC_NONE + 1; c < SH_CODEC_COUNT; c++) {
-		if (strcasecmp(known[c].name, name) || known[c].kind != (kind == SH_KIND_AUDIO ? 'a' : 'v'))
+		if (strcasecmp(known[c].name, name) ||
+		    known[c].kind != (kind == SH_KIND_AUDIO ? 'a' : 'v'))
 			continue;
-		if (c == SH_CODEC_TEL_EVENT) // RFC 4733 §2.1: it goes at the clock of the audio beside it
+		if (c == SH_CODEC_TEL_EVENT) // RFC 4733 §2.1: it goes at the clock of the audio
+		                             // beside it
 			return hz == 8000 || hz == 16000 || hz == 48000 ? c : SH_CODEC_NONE;
 		if (hz != known[c].hz || channels > (hz == 48000 ? 2 : 1))
 			return SH_CODEC_NONE;
@@ -80,7 +82,7 @@ static int read_formats(struct reader *r, const struct cp_sdp_media *m)
 	/* RFC 3551 §6: these need no rtpmap. */
 	static const struct {
 		uint8_t pt, codec;
-	} fixed[] = { { 0, SH_CODEC_PCMU }, { 8, SH_CODEC_PCMA }, { 9, SH_CODEC_G722 }, { 13, SH_CODEC_CN } };
+	} fixed[] = {{0, SH_CODEC_PCMU}, {8, SH_CODEC_PCMA}, {9, SH_CODEC_G722}, {13, SH_CODEC_CN}};
 	const char *text = m->fmts;
 	char token[8];
 	uint64_t pt;
@@ -88,13 +90,17 @@ static int read_formats(struct reader *r, const struct cp_sdp_media *m)
 
 	while ((len = cp_sdp_token(&text, " ", token, sizeof(token))) != 0) {
 		if (len < 0 || !cp_sdp_number(token, 127, &pt))
-			return cp_sdp_fail(r->err, -EBADMSG, m->line, "malformed m= line: payload type");
+			return cp_sdp_fail(r->err, -EBADMSG, m->line,
+			                   "malformed m= line: payload type");
 		if (r->used[pt])
-			return cp_sdp_fail(r->err, -EBADMSG, m->line, "payload type %u twice", (unsigned)pt);
+			return cp_sdp_fail(r->err, -EBADMSG, m->line, "payload type %u twice",
+			                   (unsigned)pt);
 		r->used[pt] = true;
 		r->order[r->n++] = (uint8_t)pt;
-		r->at[pt] = (struct cp_codec){ .pt = (uint8_t)pt, .apt = 255, .src_pt = 255, .channels = 1 };
-		for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && r->kind == SH_KIND_AUDIO; i++)
+		r->at[pt] =
+		    (struct cp_codec){.pt = (uint8_t)pt, .apt = 255, .src_pt = 255, .channels = 1};
+		for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]) && r->kind == SH_KIND_AUDIO;
+		     i++)
 			if (fixed[i].pt == pt) {
 				r->at[pt].codec = fixed[i].codec;
 				r->at[pt].clock_hz = 8000;
@@ -103,15 +109,17 @@ static int read_formats(struct reader *r, const struct cp_sdp_media *m)
 	return 0;
 }
 
-/* Attribute values that begin with a payload type: its codec, or NULL if the m-line does not name it. */
-static int payload_type(struct reader *r, const struct cp_sdp_attr *a, const char *what, const char **rest,
-                        struct cp_codec **out)
+/* Attribute values that begin with a payload type: its codec, or NULL if the m-line does not name
+ * it. */
+static int payload_type(struct reader *r, const struct cp_sdp_attr *a, const char *what,
+                        const char **rest, struct cp_codec **out)
 {
 	const char *text = a->value;
 	char token[8];
 	uint64_t pt;
 
-	if (cp_sdp_token(&text, " ", token, sizeof(token)) <= 0 || !cp_sdp_number(token, 127, &pt) || !*text)
+	if (cp_sdp_token(&text, " ", token, sizeof(token)) <= 0 ||
+	    !cp_sdp_number(token, 127, &pt) || !*text)
 		return cp_sdp_fail(r->err, -EBADMSG, a->line, "malformed a=%s", what);
 	*rest = text + strspn(text, " ");
 	*out = r->used[pt] ? &r->at[pt] : NULL;
@@ -130,7 +138,8 @@ static int read_rtpmap(struct reader *r, const struct cp_sdp_attr *a, bool seen[
 	if (err)
 		return err;
 	if (cp_sdp_token(&text, "/", name, sizeof(name)) <= 0 ||
-	    cp_sdp_token(&text, "/", clock, sizeof(clock)) <= 0 || !cp_sdp_number(clock, UINT32_MAX, &hz))
+	    cp_sdp_token(&text, "/", clock, sizeof(clock)) <= 0 ||
+	    !cp_sdp_number(clock, UINT32_MAX, &hz))
 		return cp_sdp_fail(r->err, -EBADMSG, a->line, "malformed a=rtpmap");
 	len = cp_sdp_token(&text, "/", channels, sizeof(channels));
 	if (len < 0 || *text || (len && !cp_sdp_number(channels, 255, &ch)))
@@ -138,7 +147,8 @@ static int read_rtpmap(struct reader *r, const struct cp_sdp_attr *a, bool seen[
 	if (!c)
 		return 0;
 	if (seen[c->pt])
-		return cp_sdp_fail(r->err, -EBADMSG, a->line, "second a=rtpmap for payload type %u", c->pt);
+		return cp_sdp_fail(r->err, -EBADMSG, a->line, "second a=rtpmap for payload type %u",
+		                   c->pt);
 	seen[c->pt] = true;
 	c->codec = identify(name, hz, ch, r->kind);
 	c->clock_hz = (uint32_t)hz;
@@ -146,7 +156,8 @@ static int read_rtpmap(struct reader *r, const struct cp_sdp_attr *a, bool seen[
 	return 0;
 }
 
-/* Long parameters (sprop-parameter-sets) go first when it does not fit; the short ones decide a match. */
+/* Long parameters (sprop-parameter-sets) go first when it does not fit; the short ones decide a
+ * match. */
 static void copy_fmtp(struct cp_codec *c, const char *text)
 {
 	size_t len = 0, max = strlen(text) < sizeof(c->fmtp) ? sizeof(c->fmtp) : 48;
@@ -246,7 +257,7 @@ static struct cp_codec *find_pt(struct cp_codec *codec, uint8_t n, uint8_t pt)
 static uint8_t drop_orphans(struct cp_codec *codec, uint8_t n)
 {
 	struct cp_codec all[CP_NEGO_CODECS_MAX];
-	bool repaired[128] = { false }, any = false;
+	bool repaired[128] = {false}, any = false;
 	uint8_t out = 0;
 
 	memcpy(all, codec, n * sizeof(*codec));
@@ -273,8 +284,8 @@ static uint8_t drop_orphans(struct cp_codec *codec, uint8_t n)
 int cp_codecs_read(const struct cp_sdp *s, const struct cp_sdp_media *m, enum sh_kind kind,
                    struct cp_codec *out, bool used[128], char *err)
 {
-	struct reader r = { .kind = kind, .used = used, .err = err };
-	bool seen[128] = { false };
+	struct reader r = {.kind = kind, .used = used, .err = err};
+	bool seen[128] = {false};
 	uint8_t n = 0;
 	int rc;
 

@@ -1,13 +1,16 @@
-/* One association = one SSL between two BIO callbacks: reading takes the datagram at hand, each write is a datagram. So
- * nothing is queued here and datagram borders are kept, which OpenSSL's own memory BIO does not do.
+/* One association = one SSL between two BIO callbacks: reading takes the datagram at hand, each
+ * write is a datagram. So nothing is queued here and datagram borders are kept, which OpenSSL's own
+ * memory BIO does not do.
  *
- * Order of things: cp_dtls_recv → filter (dtls_record.c) → SSL → send; then, outside of OpenSSL, keys or closed. The
- * timer is armed while the handshake lasts: for OpenSSL's retransmission, and for the deadline.
+ * Order of things: cp_dtls_recv → filter (dtls_record.c) → SSL → send; then, outside of OpenSSL,
+ * keys or closed. The timer is armed while the handshake lasts: for OpenSSL's retransmission, and
+ * for the deadline.
  *
- * Unprotected records are anyone's who can forge a source address. An alert among them is not believed at once: it
- * shortens the deadline, and progress takes that back. A ClientHello that OpenSSL refuses leaves no trace: the next
- * one finds a fresh SSL. What remains possible for such a forger is to get a well-formed wrong message in before
- * the right one; the handshake then fails, as it does in any DTLS 1.2. */
+ * Unprotected records are anyone's who can forge a source address. An alert among them is not
+ * believed at once: it shortens the deadline, and progress takes that back. A ClientHello that
+ * OpenSSL refuses leaves no trace: the next one finds a fresh SSL. What remains possible for such a
+ * forger is to get a well-formed wrong message in before the right one; the handshake then fails,
+ * as it does in any DTLS 1.2. */
 #include "controlplane/nego/dtls.h"
 #include <errno.h>
 #include <openssl/bio.h>
@@ -22,11 +25,11 @@
 
 enum {
 	DEADLINE_MS = 30000,
-	ALERTED_MS = 2000,     // how long a peer that seems to have given up may still prove us wrong
-	FIRST_RETRANSMIT_US = 100000, // doubles each time (RFC 6347 §4.2.4.1 allows less than 1 s)
+	ALERTED_MS = 2000, // how long a peer that seems to have given up may still prove us wrong
+	FIRST_RETRANSMIT_US = 200000, // doubles each time (RFC 6347 §4.2.4.1 allows less than 1 s)
 	LAST_RETRANSMIT_US = 4000000, // OpenSSL gives up after twelve: later than our deadline
-	RESETS_MAX = 32,       // refused ClientHellos
-	READS_MAX = 128,       // application records a datagram
+	RESETS_MAX = 32,              // refused ClientHellos
+	READS_MAX = 128,              // application records a datagram
 };
 
 struct cp_dtls_ctx {
@@ -41,15 +44,15 @@ struct cp_dtls {
 	struct cp_dtls_events ev;
 	enum cp_dtls_role role;
 	struct cp_timer *timer;
-	uint64_t deadline_ns;      // of the handshake
-	uint64_t give_up_ns;       // after an alert without progress since; 0: none
-	const EVP_MD *md;          // of the fingerprint
+	uint64_t deadline_ns; // of the handshake
+	uint64_t give_up_ns;  // after an alert without progress since; 0: none
+	const EVP_MD *md;     // of the fingerprint
 	uint8_t want[EVP_MAX_MD_SIZE];
 	struct cp_dtls_filter filter;
-	bool mismatch;             // the certificate was not the announced one
+	bool mismatch; // the certificate was not the announced one
 	bool established, deaf, over;
 	unsigned resets;
-	size_t in_len;             // datagram at hand, taken by the first read
+	size_t in_len; // datagram at hand, taken by the first read
 	uint8_t in[SH_PACKET_MAX];
 };
 
@@ -97,7 +100,8 @@ static int bio_create(BIO *b)
 	return 1;
 }
 
-/* RFC 5763 §5, RFC 8122 §6.2: the certificate counts by its fingerprint, not by a chain, a name or a date. */
+/* RFC 5763 §5, RFC 8122 §6.2: the certificate counts by its fingerprint, not by a chain, a name or
+ * a date. */
 static int verify(X509_STORE_CTX *store, void *arg)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -117,20 +121,22 @@ static int verify(X509_STORE_CTX *store, void *arg)
 static bool configure(SSL_CTX *c, X509 *cert, EVP_PKEY *key)
 {
 	/* Ours first; the server's order decides (RFC 5764 §4.1.1). */
-	static const char profiles[] =
-		"SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80:SRTP_AES128_CM_SHA1_32";
+	static const char profiles[] = "SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_"
+	                               "SHA1_80:SRTP_AES128_CM_SHA1_32";
 	static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES+SHA1";
 
-	SSL_CTX_set_options(c, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-	                       SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(c, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+	                           SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_read_ahead(c, 1);
 	SSL_CTX_set_max_cert_list(c, 16384);
 	SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(c, verify, NULL);
-	return SSL_CTX_set_min_proto_version(c, DTLS1_2_VERSION) && SSL_CTX_set_cipher_list(c, ciphers) &&
-	       SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") && SSL_CTX_use_certificate(c, cert) &&
-	       SSL_CTX_use_PrivateKey(c, key) && SSL_CTX_set_tlsext_use_srtp(c, profiles) == 0;
+	return SSL_CTX_set_min_proto_version(c, DTLS1_2_VERSION) &&
+	       SSL_CTX_set_cipher_list(c, ciphers) &&
+	       SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") &&
+	       SSL_CTX_use_certificate(c, cert) && SSL_CTX_use_PrivateKey(c, key) &&
+	       SSL_CTX_set_tlsext_use_srtp(c, profiles) == 0;
 }
 
 int cp_dtls_ctx_alloc(struct cp_dtls_ctx **out, const char *dir)
@@ -150,9 +156,9 @@ int cp_dtls_ctx_alloc(struct cp_dtls_ctx **out, const char *dir)
 	err = -ENOMEM;
 	ctx->ssl = SSL_CTX_new(DTLS_method());
 	ctx->bio = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "association");
-	if (!ctx->ssl || !ctx->bio || !configure(ctx->ssl, cert, key) || !BIO_meth_set_create(ctx->bio, bio_create) ||
-	    !BIO_meth_set_read(ctx->bio, bio_read) || !BIO_meth_set_write(ctx->bio, bio_write) ||
-	    !BIO_meth_set_ctrl(ctx->bio, bio_ctrl))
+	if (!ctx->ssl || !ctx->bio || !configure(ctx->ssl, cert, key) ||
+	    !BIO_meth_set_create(ctx->bio, bio_create) || !BIO_meth_set_read(ctx->bio, bio_read) ||
+	    !BIO_meth_set_write(ctx->bio, bio_write) || !BIO_meth_set_ctrl(ctx->bio, bio_ctrl))
 		goto out;
 	*out = ctx;
 	ctx = NULL;
@@ -197,8 +203,10 @@ static SSL *fresh_ssl(struct cp_dtls *d)
 	}
 	BIO_set_data(bio, d);
 	SSL_set_bio(ssl, bio, bio);
-	SSL_set_app_data(ssl, d);
-	DTLS_set_link_mtu(ssl, CP_DTLS_DATAGRAM_MAX);
+	if (!SSL_set_app_data(ssl, d) || !DTLS_set_link_mtu(ssl, CP_DTLS_DATAGRAM_MAX)) {
+		SSL_free(ssl);
+		return NULL;
+	}
 	DTLS_set_timer_cb(ssl, retransmit_us);
 	if (d->role == CP_DTLS_CLIENT)
 		SSL_set_connect_state(ssl);
@@ -263,14 +271,15 @@ static bool export_keys(struct cp_dtls *d)
 {
 	static const char label[] = "EXTRACTOR-dtls_srtp";
 	const SRTP_PROTECTION_PROFILE *p = SSL_get_selected_srtp_profile(d->ssl);
-	struct sh_srtp_secret client = { 0 }, server = { 0 };
+	struct sh_srtp_secret client = {0}, server = {0};
 	uint8_t block[2 * (32 + 14)];
 	size_t key, salt;
 	bool ok;
 
 	if (!p || !profile_sizes(p->id, &key, &salt))
 		return false;
-	ok = SSL_export_keying_material(d->ssl, block, 2 * (key + salt), label, sizeof(label) - 1, NULL, 0, 0) == 1;
+	ok = SSL_export_keying_material(d->ssl, block, 2 * (key + salt), label, sizeof(label) - 1,
+	                                NULL, 0, 0) == 1;
 	if (ok) {
 		bool ours_is_client = d->role == CP_DTLS_CLIENT;
 
@@ -278,8 +287,8 @@ static bool export_keys(struct cp_dtls *d)
 		memcpy(server.bytes, block + key, key);
 		memcpy(client.bytes + key, block + 2 * key, salt);
 		memcpy(server.bytes + key, block + 2 * key + salt, salt);
-		d->ev.keys(d->ev.arg, (enum sh_srtp_profile)p->id, ours_is_client ? &server : &client,
-		           ours_is_client ? &client : &server);
+		d->ev.keys(d->ev.arg, (enum sh_srtp_profile)p->id,
+		           ours_is_client ? &server : &client, ours_is_client ? &client : &server);
 	}
 	sh_secret_wipe(block, sizeof(block));
 	sh_secret_wipe(&client, sizeof(client));
@@ -353,7 +362,8 @@ static const char *drain(struct cp_dtls *d)
 		}
 		if (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN)
 			return "fatal alert";
-		/* Anything else is OpenSSL's trouble with the peer, not the media's: the keys stay good. */
+		/* Anything else is OpenSSL's trouble with the peer, not the media's: the keys stay
+		 * good. */
 		d->deaf = reason == SSL_ERROR_SSL || reason == SSL_ERROR_SYSCALL;
 		break;
 	}

@@ -17,11 +17,13 @@ static uint32_t be(const uint8_t *p, int n)
 static bool may_come(const struct cp_dtls_filter *f, uint8_t type)
 {
 	if (f->server)
-		return type == 1 || (f->started && (type == 11 || type == 15 || type == 16 || type == 20));
+		return type == 1 ||
+		       (f->started && (type == 11 || type == 15 || type == 16 || type == 20));
 	return (type >= 2 && type <= 4) || (type >= 11 && type <= 14) || type == 20 || type == 22;
 }
 
-/* Fragments whose lengths contradict each other end the handshake in OpenSSL, though anyone could have sent them. */
+/* Fragments whose lengths contradict each other end the handshake in OpenSSL, though anyone could
+ * have sent them. */
 static bool handshake_ok(const struct cp_dtls_filter *f, const uint8_t *p, size_t len)
 {
 	if (!len)
@@ -34,7 +36,8 @@ static bool handshake_ok(const struct cp_dtls_filter *f, const uint8_t *p, size_
 		total = be(p + 1, 3);
 		off = be(p + 6, 3);
 		part = be(p + 9, 3);
-		if (total > HS_MAX || off + part > total || part > len - HS_HEADER || (!part && total))
+		if (total > HS_MAX || off + part > total || part > len - HS_HEADER ||
+		    (!part && total))
 			return false;
 		p += HS_HEADER + part;
 		len -= HS_HEADER + part;
@@ -60,7 +63,8 @@ static bool record_ok(struct cp_dtls_filter *f, const uint8_t *p, size_t body)
 		return f->started && body == 1 && in[0] == 1;
 	case HANDSHAKE:
 		return handshake_ok(f, in, body);
-	case ALERT: // anyone could have sent it (RFC 6347 §4.1.2.7): believed only if nothing else comes
+	case ALERT: // anyone could have sent it (RFC 6347 §4.1.2.7): believed only if nothing else
+	            // comes
 		if (body == 2 && in[0] == 2)
 			f->alert = in[1] ? in[1] : -1;
 		return false;

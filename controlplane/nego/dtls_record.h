@@ -1,4 +1,5 @@
-/* The look at a datagram before OpenSSL sees it (RFC 6347 §4.1, §4.2.2): out goes what can only harm. Pure. */
+/* The look at a datagram before OpenSSL sees it (RFC 6347 §4.1, §4.2.2): out goes what can only
+ * harm. Pure. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* Two associations, or one and a bare OpenSSL peer, over a wire that loses, doubles, reorders, cuts and forges. */
+/* Two associations, or one and a bare OpenSSL peer, over a wire that loses, doubles, reorders, cuts
+ * and forges. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,9 +73,11 @@ static void on_closed(void *arg, const char *reason)
 	s->reason = reason;
 }
 
-static void start(struct side *s, struct side *peer, struct cp_dtls_ctx *c, enum cp_dtls_role role, const char *fp)
+static void start(struct side *s, struct side *peer, struct cp_dtls_ctx *c, enum cp_dtls_role role,
+                  const char *fp)
 {
-	struct cp_dtls_events ev = { .send = on_send, .keys = on_keys, .closed = on_closed, .arg = s };
+	struct cp_dtls_events ev = {
+	    .send = on_send, .keys = on_keys, .closed = on_closed, .arg = s};
 
 	memset(s, 0, sizeof(*s));
 	s->peer = peer;
@@ -131,7 +134,7 @@ static void begin(void)
 
 static void handshake_works(void **state)
 {
-	uint8_t *p, zero[32] = { 0 };
+	uint8_t *p, zero[32] = {0};
 
 	begin();
 	run(&server, &client);
@@ -176,10 +179,21 @@ static void wrong_fingerprint_is_refused(void **state)
 
 static void fingerprints_are_checked(void **state)
 {
-	static const char *const bad[] = { "", "sha-256", "sha-256 ", "sha-1 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33",
-		"sha-256 00:11", "md5 00", "sha-256 00-01-02-03-04-05-06-07-08-09-0A-0B-0C-0D-0E-0F-10-11-12-13-14-15-16-17-18-19-1A-1B-1C-1D-1E-1F",
-		"sha-256 0g:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F" };
-	struct cp_dtls_events ev = { .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &server };
+	static const char *const bad[] = {
+	    "",
+	    "sha-256",
+	    "sha-256 ",
+	    "sha-1 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33",
+	    "sha-256 00:11",
+	    "md5 00",
+	    "sha-256 "
+	    "00-01-02-03-04-05-06-07-08-09-0A-0B-0C-0D-0E-0F-10-11-12-13-14-15-16-17-18-19-1A-1B-"
+	    "1C-1D-1E-1F",
+	    "sha-256 "
+	    "0g:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:"
+	    "1C:1D:1E:1F"};
+	struct cp_dtls_events ev = {
+	    .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &server};
 	struct cp_dtls *d;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -226,7 +240,8 @@ static void survives_a_rough_wire(void **state)
 		rough_wire(seed, seed % 30);
 }
 
-/* The server's last flight is lost: the client's repeated Finished brings it back, in its established state. */
+/* The server's last flight is lost: the client's repeated Finished brings it back, in its
+ * established state. */
 static void last_flight_is_repeated(void **state)
 {
 	begin();
@@ -256,16 +271,19 @@ static size_t forged(uint8_t *out, unsigned kind)
 		out[11] = 0;
 		out[12] = (uint8_t)(n - 13);
 	} else if (kind % 8 == 1) { // a fatal alert
-		memcpy(out, (uint8_t[]){ 21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40 }, 15);
+		memcpy(out, (uint8_t[]){21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40}, 15);
 		n = 15;
 	} else if (kind % 8 == 2) { // close_notify
-		memcpy(out, (uint8_t[]){ 21, 0xfe, 0xfd, 0, (uint8_t)(rand() & 1), 0, 0, 0, 0, 0, 9, 0, 2, 1, 0 }, 15);
+		memcpy(out,
+		       (uint8_t[]){21, 0xfe, 0xfd, 0, (uint8_t)(rand() & 1), 0, 0, 0, 0, 0, 9, 0, 2,
+		                   1, 0},
+		       15);
 		n = 15;
 	} else if (kind % 8 == 3) { // handshake fragments at odds with themselves
-		static const uint8_t types[] = { 0, 1, 2, 3, 11, 12, 14, 16, 20, 99 };
+		static const uint8_t types[] = {0, 1, 2, 3, 11, 12, 14, 16, 20, 99};
 
 		memset(out, 0, 40);
-		memcpy(out, (uint8_t[]){ 22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 27 }, 13);
+		memcpy(out, (uint8_t[]){22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 27}, 13);
 		out[13] = types[rand() % sizeof(types)];
 		out[16] = 100;
 		out[21] = (uint8_t)(90 + rand() % 160);
@@ -275,7 +293,8 @@ static size_t forged(uint8_t *out, unsigned kind)
 	return n;
 }
 
-/* Whatever a third party sends, at any moment, the handshake completes and the association stays. */
+/* Whatever a third party sends, at any moment, the handshake completes and the association stays.
+ */
 static void forgeries_change_nothing(void **state)
 {
 	for (unsigned seed = 1; seed <= 60; seed++) {
@@ -393,7 +412,8 @@ static void bare_start(struct bare *b, const char *profiles)
 	uint8_t md[EVP_MAX_MD_SIZE];
 	unsigned n;
 	char fp[CP_FINGERPRINT_STR] = "SHA-384 ";
-	struct cp_dtls_events ev = { .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &server };
+	struct cp_dtls_events ev = {
+	    .send = on_send, .keys = on_keys, .closed = on_closed, .arg = &server};
 
 	X509_set_version(cert, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
@@ -444,7 +464,8 @@ static void bare_run(struct bare *b, unsigned mtu)
 		while (b->side.head != b->side.tail) {
 			unsigned k = b->side.head++ % QUEUE;
 
-			BIO_write(SSL_get_rbio(b->ssl), b->side.queue[k].data, b->side.queue[k].len);
+			BIO_write(SSL_get_rbio(b->ssl), b->side.queue[k].data,
+			          b->side.queue[k].len);
 			SSL_do_handshake(b->ssl);
 		}
 	}
@@ -465,24 +486,26 @@ static void each_profile(void **state)
 		enum sh_srtp_profile want;
 		size_t key, salt;
 	} table[] = {
-		{ "SRTP_AES128_CM_SHA1_80", SH_SRTP_AES128_CM_SHA1_80, 16, 14 },
-		{ "SRTP_AES128_CM_SHA1_32", SH_SRTP_AES128_CM_SHA1_32, 16, 14 },
-		{ "SRTP_AEAD_AES_128_GCM", SH_SRTP_AEAD_AES_128_GCM, 16, 12 },
-		{ "SRTP_AEAD_AES_256_GCM", SH_SRTP_AEAD_AES_256_GCM, 32, 12 },
-		{ "SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_256_GCM:SRTP_AEAD_AES_128_GCM", SH_SRTP_AEAD_AES_128_GCM, 16, 12 },
-		{ "SRTP_AES128_CM_SHA1_32:SRTP_AES128_CM_SHA1_80", SH_SRTP_AES128_CM_SHA1_80, 16, 14 },
+	    {"SRTP_AES128_CM_SHA1_80", SH_SRTP_AES128_CM_SHA1_80, 16, 14},
+	    {"SRTP_AES128_CM_SHA1_32", SH_SRTP_AES128_CM_SHA1_32, 16, 14},
+	    {"SRTP_AEAD_AES_128_GCM", SH_SRTP_AEAD_AES_128_GCM, 16, 12},
+	    {"SRTP_AEAD_AES_256_GCM", SH_SRTP_AEAD_AES_256_GCM, 32, 12},
+	    {"SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_256_GCM:SRTP_AEAD_AES_128_GCM",
+	     SH_SRTP_AEAD_AES_128_GCM, 16, 12},
+	    {"SRTP_AES128_CM_SHA1_32:SRTP_AES128_CM_SHA1_80", SH_SRTP_AES128_CM_SHA1_80, 16, 14},
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		size_t k = table[i].key, s = table[i].salt;
-		uint8_t block[128], zero[48] = { 0 };
+		uint8_t block[128], zero[48] = {0};
 		struct bare b;
 
 		bare_start(&b, table[i].offer);
 		bare_run(&b, 1200);
 		assert_true(cp_dtls_established(server.d));
 		assert_int_equal(server.profile, table[i].want);
-		SSL_export_keying_material(b.ssl, block, 2 * (k + s), "EXTRACTOR-dtls_srtp", 19, NULL, 0, 0);
+		SSL_export_keying_material(b.ssl, block, 2 * (k + s), "EXTRACTOR-dtls_srtp", 19,
+		                           NULL, 0, 0);
 		assert_memory_equal(server.rx.bytes, block, k);
 		assert_memory_equal(server.tx.bytes, block + k, k);
 		assert_memory_equal(server.rx.bytes + k, block + 2 * k, s);
@@ -537,6 +560,62 @@ static void application_data_is_dropped(void **state)
 	bare_stop(&b);
 }
 
+static size_t fail_at; // 0: never; else counts OpenSSL's allocations down to the failing one
+
+static void *ssl_malloc(size_t n, const char *file, int line)
+{
+	return fail_at && --fail_at == 0 ? NULL : malloc(n);
+}
+
+static void *ssl_realloc(void *p, size_t n, const char *file, int line)
+{
+	return fail_at && --fail_at == 0 ? NULL : realloc(p, n);
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+	free(p);
+}
+
+/* With any one allocation of OpenSSL's failing: established, or closed, or never begun; and nothing
+ * left over. */
+static void allocations_may_fail(void **state)
+{
+	struct cp_dtls_events ev[2] = {
+	    {.send = on_send, .keys = on_keys, .closed = on_closed, .arg = &server},
+	    {.send = on_send, .keys = on_keys, .closed = on_closed, .arg = &client}};
+	unsigned up = 0;
+
+	for (size_t at = 1;; at++) {
+		bool failed;
+
+		memset(&server, 0, sizeof(server));
+		memset(&client, 0, sizeof(client));
+		server.peer = &client;
+		client.peer = &server;
+		fail_at = at;
+		if (!cp_dtls_alloc(&server.d, ctx, CP_DTLS_SERVER, cp_dtls_fingerprint(ctx2),
+		                   &ev[0]) &&
+		    !cp_dtls_alloc(&client.d, ctx2, CP_DTLS_CLIENT, cp_dtls_fingerprint(ctx),
+		                   &ev[1]))
+			run(&server, &client);
+		failed = fail_at == 0;
+		fail_at = 0;
+		for (int i = 0; i < 40; i++) {
+			fake_loop_advance(1000);
+			run(&server, &client);
+		}
+		assert_true(!server.d || cp_dtls_established(server.d) || server.closed);
+		assert_true(!client.d || cp_dtls_established(client.d) || client.closed);
+		up += server.keyed && client.keyed;
+		stop(&server, &client);
+		if (!failed)
+			break;
+		at += at / 40; // all of the first, then a sample
+	}
+	assert_true(up > 1); // the one without, and those that a retransmission saved
+}
+
 static void certificate_is_kept(void **state)
 {
 	char path[96], first[CP_FINGERPRINT_STR];
@@ -569,7 +648,8 @@ static int setup(void **state)
 {
 	snprintf(dir, sizeof(dir), "/tmp/nego-dtls-XXXXXX");
 	snprintf(dir2, sizeof(dir2), "/tmp/nego-dtls-XXXXXX");
-	return !mkdtemp(dir) || !mkdtemp(dir2) || cp_dtls_ctx_alloc(&ctx, dir) || cp_dtls_ctx_alloc(&ctx2, dir2);
+	return !mkdtemp(dir) || !mkdtemp(dir2) || cp_dtls_ctx_alloc(&ctx, dir) ||
+	       cp_dtls_ctx_alloc(&ctx2, dir2);
 }
 
 static int teardown(void **state)
@@ -588,22 +668,24 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(handshake_works),
-		cmocka_unit_test(wrong_fingerprint_is_refused),
-		cmocka_unit_test(fingerprints_are_checked),
-		cmocka_unit_test(survives_a_rough_wire),
-		cmocka_unit_test(last_flight_is_repeated),
-		cmocka_unit_test(forgeries_change_nothing),
-		cmocka_unit_test(truncations_change_nothing),
-		cmocka_unit_test(a_new_hello_resets_nothing),
-		cmocka_unit_test(refused_hellos_leave_no_trace),
-		cmocka_unit_test(silence_ends_it),
-		cmocka_unit_test(each_profile),
-		cmocka_unit_test(no_srtp_is_refused),
-		cmocka_unit_test(tiny_fragments_are_joined),
-		cmocka_unit_test(application_data_is_dropped),
-		cmocka_unit_test(certificate_is_kept),
+	    cmocka_unit_test(handshake_works),
+	    cmocka_unit_test(wrong_fingerprint_is_refused),
+	    cmocka_unit_test(fingerprints_are_checked),
+	    cmocka_unit_test(survives_a_rough_wire),
+	    cmocka_unit_test(last_flight_is_repeated),
+	    cmocka_unit_test(forgeries_change_nothing),
+	    cmocka_unit_test(truncations_change_nothing),
+	    cmocka_unit_test(a_new_hello_resets_nothing),
+	    cmocka_unit_test(refused_hellos_leave_no_trace),
+	    cmocka_unit_test(silence_ends_it),
+	    cmocka_unit_test(each_profile),
+	    cmocka_unit_test(no_srtp_is_refused),
+	    cmocka_unit_test(tiny_fragments_are_joined),
+	    cmocka_unit_test(application_data_is_dropped),
+	    cmocka_unit_test(allocations_may_fail),
+	    cmocka_unit_test(certificate_is_kept),
 	};
 
+	CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -5,19 +5,15 @@
 
 static const char *const uri_of[] = {
 #define X(sym, uri, how) uri,
-	SH_EXT_LIST(X)
+    SH_EXT_LIST(X)
 #undef X
 };
 
 const uint8_t cp_ext_ours[SH_EXT_COUNT] = {
-	[SH_EXT_MID] = 1,
-	[SH_EXT_AUDIO_LEVEL] = 2,
-	[SH_EXT_ABS_SEND_TIME] = 3,
-	[SH_EXT_VIDEO_ORIENTATION] = 4,
-	[SH_EXT_PLAYOUT_DELAY] = 5,
-	[SH_EXT_VIDEO_CONTENT] = 6,
-	[SH_EXT_COLOR_SPACE] = 7,
-	[SH_EXT_ABS_CAPTURE_TIME] = 8,
+    [SH_EXT_MID] = 1,           [SH_EXT_AUDIO_LEVEL] = 2,
+    [SH_EXT_ABS_SEND_TIME] = 3, [SH_EXT_VIDEO_ORIENTATION] = 4,
+    [SH_EXT_PLAYOUT_DELAY] = 5, [SH_EXT_VIDEO_CONTENT] = 6,
+    [SH_EXT_COLOR_SPACE] = 7,   [SH_EXT_ABS_CAPTURE_TIME] = 8,
 };
 
 const char *cp_ext_uri(unsigned ext)
@@ -48,7 +44,7 @@ bool cp_ext_wanted(unsigned ext, enum sh_kind kind, bool send)
 
 static int direction(const char *text)
 {
-	static const char *const names[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
+	static const char *const names[] = {"inactive", "sendonly", "recvonly", "sendrecv"};
 
 	for (int i = 0; i < 4; i++)
 		if (strcmp(text, names[i]) == 0)
@@ -64,14 +60,16 @@ static int one(struct cp_remote *r, size_t i, const struct cp_sdp_attr *a)
 	uint64_t id;
 	int dir = -1;
 
-	if (cp_sdp_token(&text, " ", head, sizeof(head)) <= 0 || cp_sdp_token(&text, " ", uri, sizeof(uri)) <= 0)
+	if (cp_sdp_token(&text, " ", head, sizeof(head)) <= 0 ||
+	    cp_sdp_token(&text, " ", uri, sizeof(uri)) <= 0)
 		return cp_sdp_fail(r->err, -EBADMSG, a->line, "malformed a=extmap");
 	slash = strchr(head, '/');
 	if (slash) {
 		*slash++ = '\0';
 		dir = direction(slash);
 		if (dir < 0)
-			return cp_sdp_fail(r->err, -EBADMSG, a->line, "malformed a=extmap: direction");
+			return cp_sdp_fail(r->err, -EBADMSG, a->line,
+			                   "malformed a=extmap: direction");
 	}
 	/* 4096 to 4351 are offered while ids run out (§6): we don't need them. */
 	if (!cp_sdp_number(head, 4351, &id) || id == 0 || (id > 255 && id < 4096))
@@ -99,7 +97,8 @@ int cp_extmap_read(struct cp_remote *r, size_t i)
 			rc = one(r, i, &r->sdp->attr[k]);
 	for (unsigned e = 0; e < SH_EXT_COUNT && !rc; e++) {
 		unsigned dir = r->m[i].ext_dir[e];
-		bool send = r->m[i].peer == CP_DIR_RECV; // we send; an inactive m-line may turn either way
+		bool send =
+		    r->m[i].peer == CP_DIR_RECV; // we send; an inactive m-line may turn either way
 
 		if (dir && !((dir - 1) & r->m[i].peer) && r->m[i].peer)
 			r->media[i].ext_id[e] = 0;
@@ -111,9 +110,10 @@ int cp_extmap_read(struct cp_remote *r, size_t i)
 
 void cp_extmap_settle(struct cp_remote *r)
 {
-	bool taken[256] = { false };
+	bool taken[256] = {false};
 
-	/* In enum order: what routes packets (mid, rid) keeps its id when a peer gave it twice (aiortc does). */
+	/* In enum order: what routes packets (mid, rid) keeps its id when a peer gave it twice
+	 * (aiortc does). */
 	for (unsigned e = 0; e < SH_EXT_COUNT; e++) {
 		uint8_t id = 0;
 

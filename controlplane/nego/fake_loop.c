@@ -21,7 +21,7 @@ int cp_timer_alloc(struct cp_timer **out, cp_timer_h *h, void *arg)
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct cp_timer){ .h = h, .arg = arg, .next = timers };
+	*t = (struct cp_timer){.h = h, .arg = arg, .next = timers};
 	*out = timers = t;
 	return 0;
 }

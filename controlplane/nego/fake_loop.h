@@ -1,4 +1,5 @@
-/* For tests and fuzzers: the timers and clock of loop.h on virtual time, and OpenSSL's gettimeofday with them. */
+/* For tests and fuzzers: the timers and clock of loop.h on virtual time, and OpenSSL's gettimeofday
+ * with them. */
 #pragma once
 #include <stdint.h>
 

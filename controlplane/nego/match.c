@@ -10,10 +10,10 @@ static const struct {
 	uint8_t idc, mask, value;
 	enum h264 profile;
 } h264_table[] = {
-	{ 0x42, 0x4f, 0x40, H264_CB },   { 0x4d, 0x8f, 0x80, H264_CB },    { 0x58, 0xcf, 0xc0, H264_CB },
-	{ 0x42, 0x4f, 0x00, H264_B },    { 0x58, 0xcf, 0x80, H264_B },     { 0x4d, 0xaf, 0x00, H264_MAIN },
-	{ 0x58, 0xcf, 0x00, H264_EXT },  { 0x64, 0xff, 0x00, H264_HIGH },  { 0x64, 0xff, 0x0c, H264_CHIGH },
-	{ 0xf4, 0xff, 0x00, H264_HIGH444 },
+    {0x42, 0x4f, 0x40, H264_CB},      {0x4d, 0x8f, 0x80, H264_CB},   {0x58, 0xcf, 0xc0, H264_CB},
+    {0x42, 0x4f, 0x00, H264_B},       {0x58, 0xcf, 0x80, H264_B},    {0x4d, 0xaf, 0x00, H264_MAIN},
+    {0x58, 0xcf, 0x00, H264_EXT},     {0x64, 0xff, 0x00, H264_HIGH}, {0x64, 0xff, 0x0c, H264_CHIGH},
+    {0xf4, 0xff, 0x00, H264_HIGH444},
 };
 
 struct h264_conf {
@@ -23,7 +23,7 @@ struct h264_conf {
 
 static struct h264_conf h264_conf(const struct cp_codec *c)
 {
-	struct h264_conf h = { H264_BAD, 0 };
+	struct h264_conf h = {H264_BAD, 0};
 	char v[16] = "420010", *end;
 	unsigned long level;
 
@@ -51,7 +51,8 @@ static unsigned profile_of(const struct cp_codec *c)
 	char v[16];
 	uint64_t n = 0;
 
-	if (cp_fmtp_get(c->fmtp, c->codec == SH_CODEC_VP9 ? "profile-id" : "profile", v, sizeof(v)) &&
+	if (cp_fmtp_get(c->fmtp, c->codec == SH_CODEC_VP9 ? "profile-id" : "profile", v,
+	                sizeof(v)) &&
 	    !cp_sdp_number(v, 255, &n))
 		return 255;
 	return (unsigned)n;
@@ -75,20 +76,20 @@ bool cp_codec_takes(const struct cp_codec *dst, const struct cp_codec *src)
 {
 	/* Profiles whose decoders must decode the row's streams too (H.264 A.2). */
 	static const uint8_t decodes[] = {
-		[H264_CB] = 1 << H264_CB,
-		[H264_B] = 1 << H264_CB | 1 << H264_B,
-		[H264_MAIN] = 1 << H264_CB | 1 << H264_MAIN,
-		[H264_EXT] = 1 << H264_CB | 1 << H264_B | 1 << H264_EXT,
-		[H264_CHIGH] = 1 << H264_CB | 1 << H264_CHIGH,
-		[H264_HIGH] = 1 << H264_CB | 1 << H264_MAIN | 1 << H264_CHIGH | 1 << H264_HIGH,
-		[H264_HIGH444] = 1 << H264_HIGH444,
+	    [H264_CB] = 1 << H264_CB,
+	    [H264_B] = 1 << H264_CB | 1 << H264_B,
+	    [H264_MAIN] = 1 << H264_CB | 1 << H264_MAIN,
+	    [H264_EXT] = 1 << H264_CB | 1 << H264_B | 1 << H264_EXT,
+	    [H264_CHIGH] = 1 << H264_CB | 1 << H264_CHIGH,
+	    [H264_HIGH] = 1 << H264_CB | 1 << H264_MAIN | 1 << H264_CHIGH | 1 << H264_HIGH,
+	    [H264_HIGH444] = 1 << H264_HIGH444,
 	};
 
 	if (dst->codec == SH_CODEC_H264 && src->codec == SH_CODEC_H264) {
 		struct h264_conf d = h264_conf(dst), s = h264_conf(src);
 
-		return d.profile != H264_BAD && s.profile != H264_BAD && decodes[d.profile] & 1 << s.profile &&
-		       d.mode >= s.mode;
+		return d.profile != H264_BAD && s.profile != H264_BAD &&
+		       decodes[d.profile] & 1 << s.profile && d.mode >= s.mode;
 	}
 	return cp_codec_same(dst, src);
 }
@@ -101,7 +102,8 @@ static const struct cp_codec *rtx_of(const struct cp_codec *codec, uint8_t n, ui
 	return NULL;
 }
 
-/* How well a variant suits subscribers that we don't know yet: constrained baseline in mode 1 is what all browsers have. */
+/* How well a variant suits subscribers that we don't know yet: constrained baseline in mode 1 is
+ * what all browsers have. */
 static int rank(const struct cp_codec *c)
 {
 	struct h264_conf h;
@@ -130,10 +132,11 @@ static bool keep(struct fit *f, uint8_t i, bool with_rtx)
 	return true;
 }
 
-/* The variant of each codec that suits most peers, or the very first one if the peer put it there. */
+/* The variant of each codec that suits most peers, or the very first one if the peer put it there.
+ */
 static void keep_one_each(struct fit *f, bool video)
 {
-	bool done[SH_CODEC_COUNT] = { false };
+	bool done[SH_CODEC_COUNT] = {false};
 
 	for (uint8_t i = 0; i < f->n; i++) {
 		uint8_t best = i;
@@ -141,7 +144,8 @@ static void keep_one_each(struct fit *f, bool video)
 		if (!cp_codec_is_media(&f->codec[i]) || done[f->codec[i].codec])
 			continue;
 		for (uint8_t j = i + 1; j < f->n && i > 0; j++)
-			if (f->codec[j].codec == f->codec[i].codec && rank(&f->codec[j]) > rank(&f->codec[best]))
+			if (f->codec[j].codec == f->codec[i].codec &&
+			    rank(&f->codec[j]) > rank(&f->codec[best]))
 				best = j;
 		done[f->codec[i].codec] = keep(f, best, video);
 	}
@@ -161,7 +165,7 @@ static uint8_t free_pt(bool used[128])
 uint8_t cp_codecs_fit(struct cp_codec *codec, uint8_t n, enum sh_kind kind, bool used[128])
 {
 	struct cp_codec all[CP_NEGO_CODECS_MAX];
-	struct fit f = { .codec = all, .n = n, .room = SH_MAX_PTS };
+	struct fit f = {.codec = all, .n = n, .room = SH_MAX_PTS};
 	bool video = kind == SH_KIND_VIDEO;
 	uint8_t out = 0;
 
@@ -188,8 +192,13 @@ uint8_t cp_codecs_fit(struct cp_codec *codec, uint8_t n, enum sh_kind kind, bool
 			if (pt == 255)
 				continue;
 			used[pt] = true;
-			codec[out] = (struct cp_codec){ .pt = pt, .codec = SH_CODEC_RTX, .apt = all[i].pt,
-				.src_pt = 255, .channels = 1, .clock_hz = 90000, .local = true };
+			codec[out] = (struct cp_codec){.pt = pt,
+			                               .codec = SH_CODEC_RTX,
+			                               .apt = all[i].pt,
+			                               .src_pt = 255,
+			                               .channels = 1,
+			                               .clock_hz = 90000,
+			                               .local = true};
 			snprintf(codec[out].fmtp, sizeof(codec[out].fmtp), "apt=%u", all[i].pt);
 			out++;
 		}
@@ -197,7 +206,8 @@ uint8_t cp_codecs_fit(struct cp_codec *codec, uint8_t n, enum sh_kind kind, bool
 	return out;
 }
 
-/* Our offers: one number, one meaning, in every description we write. Numbers as Chromium likes them. */
+/* Our offers: one number, one meaning, in every description we write. Numbers as Chromium likes
+ * them. */
 static const struct row {
 	uint8_t codec, variant; // H264: profile << 1 | mode; VP9, AV1: profile
 	uint8_t pt, rtx;
@@ -205,35 +215,35 @@ static const struct row {
 	uint32_t clock_hz;
 	const char *fmtp; // NULL: the publisher's
 } table[] = {
-	{ SH_CODEC_OPUS, 0, 111, 0, 2, 48000, "minptime=10;useinbandfec=1" },
-	{ SH_CODEC_RED, 0, 63, 0, 2, 48000, "111/111" },
-	{ SH_CODEC_G722, 0, 9, 0, 1, 8000, "" },
-	{ SH_CODEC_PCMU, 0, 0, 0, 1, 8000, "" },
-	{ SH_CODEC_PCMA, 0, 8, 0, 1, 8000, "" },
-	{ SH_CODEC_CN, 0, 13, 0, 1, 8000, "" },
-	{ SH_CODEC_TEL_EVENT, 0, 110, 0, 1, 48000, "" },
-	{ SH_CODEC_TEL_EVENT, 0, 113, 0, 1, 16000, "" },
-	{ SH_CODEC_TEL_EVENT, 0, 126, 0, 1, 8000, "" },
-	{ SH_CODEC_VP8, 0, 96, 97, 1, 90000, "" },
-	{ SH_CODEC_VP9, 0, 98, 99, 1, 90000, "profile-id=0" },
-	{ SH_CODEC_VP9, 1, 35, 36, 1, 90000, "profile-id=1" },
-	{ SH_CODEC_VP9, 2, 100, 101, 1, 90000, "profile-id=2" },
-	{ SH_CODEC_VP9, 3, 37, 38, 1, 90000, "profile-id=3" },
-	{ SH_CODEC_H264, H264_B << 1 | 1, 102, 103, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_B << 1 | 0, 104, 107, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_CB << 1 | 1, 108, 109, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_CB << 1 | 0, 114, 115, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_MAIN << 1 | 1, 116, 117, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_MAIN << 1 | 0, 39, 40, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_HIGH << 1 | 1, 41, 42, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_HIGH << 1 | 0, 43, 44, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_CHIGH << 1 | 1, 118, 119, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_CHIGH << 1 | 0, 120, 121, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_HIGH444 << 1 | 1, 49, 50, 1, 90000, NULL },
-	{ SH_CODEC_H264, H264_HIGH444 << 1 | 0, 51, 52, 1, 90000, NULL },
-	{ SH_CODEC_AV1, 0, 45, 46, 1, 90000, NULL },
-	{ SH_CODEC_AV1, 1, 47, 48, 1, 90000, NULL },
-	{ SH_CODEC_AV1, 2, 53, 54, 1, 90000, NULL },
+    {SH_CODEC_OPUS, 0, 111, 0, 2, 48000, "minptime=10;useinbandfec=1"},
+    {SH_CODEC_RED, 0, 63, 0, 2, 48000, "111/111"},
+    {SH_CODEC_G722, 0, 9, 0, 1, 8000, ""},
+    {SH_CODEC_PCMU, 0, 0, 0, 1, 8000, ""},
+    {SH_CODEC_PCMA, 0, 8, 0, 1, 8000, ""},
+    {SH_CODEC_CN, 0, 13, 0, 1, 8000, ""},
+    {SH_CODEC_TEL_EVENT, 0, 110, 0, 1, 48000, ""},
+    {SH_CODEC_TEL_EVENT, 0, 113, 0, 1, 16000, ""},
+    {SH_CODEC_TEL_EVENT, 0, 126, 0, 1, 8000, ""},
+    {SH_CODEC_VP8, 0, 96, 97, 1, 90000, ""},
+    {SH_CODEC_VP9, 0, 98, 99, 1, 90000, "profile-id=0"},
+    {SH_CODEC_VP9, 1, 35, 36, 1, 90000, "profile-id=1"},
+    {SH_CODEC_VP9, 2, 100, 101, 1, 90000, "profile-id=2"},
+    {SH_CODEC_VP9, 3, 37, 38, 1, 90000, "profile-id=3"},
+    {SH_CODEC_H264, H264_B << 1 | 1, 102, 103, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_B << 1 | 0, 104, 107, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_CB << 1 | 1, 108, 109, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_CB << 1 | 0, 114, 115, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_MAIN << 1 | 1, 116, 117, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_MAIN << 1 | 0, 39, 40, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_HIGH << 1 | 1, 41, 42, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_HIGH << 1 | 0, 43, 44, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_CHIGH << 1 | 1, 118, 119, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_CHIGH << 1 | 0, 120, 121, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_HIGH444 << 1 | 1, 49, 50, 1, 90000, NULL},
+    {SH_CODEC_H264, H264_HIGH444 << 1 | 0, 51, 52, 1, 90000, NULL},
+    {SH_CODEC_AV1, 0, 45, 46, 1, 90000, NULL},
+    {SH_CODEC_AV1, 1, 47, 48, 1, 90000, NULL},
+    {SH_CODEC_AV1, 2, 53, 54, 1, 90000, NULL},
 };
 
 static const struct row *row_of(const struct cp_codec *c)
@@ -248,20 +258,26 @@ static const struct row *row_of(const struct cp_codec *c)
 		variant = profile_of(c);
 	}
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].codec == c->codec && table[i].clock_hz == c->clock_hz && table[i].variant == variant)
+		if (table[i].codec == c->codec && table[i].clock_hz == c->clock_hz &&
+		    table[i].variant == variant)
 			return &table[i];
 	return NULL;
 }
 
-static bool our_rtx(struct cp_codec *out, const struct cp_codec *rtx, const struct cp_codec *src, uint8_t n_src)
+static bool our_rtx(struct cp_codec *out, const struct cp_codec *rtx, const struct cp_codec *src,
+                    uint8_t n_src)
 {
 	for (uint8_t i = 0; i < n_src; i++) {
 		const struct row *r = src[i].pt == rtx->apt ? row_of(&src[i]) : NULL;
 
 		if (!r || !r->rtx)
 			continue;
-		*out = (struct cp_codec){ .pt = r->rtx, .codec = SH_CODEC_RTX, .apt = r->pt, .src_pt = rtx->pt,
-			.channels = 1, .clock_hz = 90000 };
+		*out = (struct cp_codec){.pt = r->rtx,
+		                         .codec = SH_CODEC_RTX,
+		                         .apt = r->pt,
+		                         .src_pt = rtx->pt,
+		                         .channels = 1,
+		                         .clock_hz = 90000};
 		snprintf(out->fmtp, sizeof(out->fmtp), "apt=%u", r->pt);
 		return true;
 	}
@@ -286,9 +302,14 @@ uint8_t cp_codecs_ours(struct cp_codec *codec, const struct cp_codec *src, uint8
 		r = row_of(&src[i]);
 		if (!r || (r->codec == SH_CODEC_RED && !opus))
 			continue;
-		*c = (struct cp_codec){ .pt = r->pt, .codec = r->codec, .src_pt = src[i].pt, .channels = r->channels,
-			.clock_hz = r->clock_hz, .apt = r->codec == SH_CODEC_RED ? 111 : 255 };
-		memcpy(c->fmtp, r->fmtp ? r->fmtp : src[i].fmtp, r->fmtp ? strlen(r->fmtp) + 1 : sizeof(c->fmtp));
+		*c = (struct cp_codec){.pt = r->pt,
+		                       .codec = r->codec,
+		                       .src_pt = src[i].pt,
+		                       .channels = r->channels,
+		                       .clock_hz = r->clock_hz,
+		                       .apt = r->codec == SH_CODEC_RED ? 111 : 255};
+		memcpy(c->fmtp, r->fmtp ? r->fmtp : src[i].fmtp,
+		       r->fmtp ? strlen(r->fmtp) + 1 : sizeof(c->fmtp));
 		c->nack = c->pli = c->fir = r->clock_hz == 90000;
 		media |= cp_codec_is_media(c);
 		n++;
@@ -296,7 +317,8 @@ uint8_t cp_codecs_ours(struct cp_codec *codec, const struct cp_codec *src, uint8
 	return media ? n : 0;
 }
 
-/* The peer's codec that shall carry src: the very same one if there is, else one that can take it. */
+/* The peer's codec that shall carry src: the very same one if there is, else one that can take it.
+ */
 static int carrier(const struct cp_codec *codec, uint8_t n, const struct cp_codec *src)
 {
 	for (int pass = 0; pass < 2; pass++)
@@ -311,8 +333,8 @@ static int carrier(const struct cp_codec *codec, uint8_t n, const struct cp_code
 static void bind_companion(struct cp_codec *codec, uint8_t n, const struct cp_codec *src)
 {
 	for (uint8_t i = 0; i < n; i++) {
-		if (codec[i].codec != src->codec || codec[i].clock_hz != src->clock_hz || codec[i].src_pt != 255 ||
-		    codec[i].local)
+		if (codec[i].codec != src->codec || codec[i].clock_hz != src->clock_hz ||
+		    codec[i].src_pt != 255 || codec[i].local)
 			continue;
 		if (src->apt != 255) {
 			bool same = false;

@@ -1,16 +1,19 @@
 /* Negotiation of one transport.
  *
- * sdp.c splits text into lines and attributes. remote.c reads a peer's description into m-lines by itself, with codec.c,
- * extmap.c, streams.c and transport.c for the parts. This file holds what lives: it checks a description against those
- * before it, agrees, and replaces the state in one step when nothing can fail any more. write.c puts our side into text
- * from that state; match.c says which codecs are one and what we call them. save.c is the journal's view.
+ * sdp.c splits text into lines and attributes. remote.c reads a peer's description into m-lines by
+ * itself, with codec.c, extmap.c, streams.c and transport.c for the parts. This file holds what
+ * lives: it checks a description against those before it, agrees, and replaces the state in one
+ * step when nothing can fail any more. write.c puts our side into text from that state; match.c
+ * says which codecs are one and what we call them. save.c is the journal's view.
  *
- * Two shapes share struct cp_nego. As answerer, m-lines are the peer's and read anew at each offer; only `user`, our
- * SSRCs and what is bound to them are carried over. As offerer, m-lines are ours, never removed, and reused: an inactive
- * one for the next track of its kind, a refused one under a new mid for any. An answer counts only for m-lines that have not
- * been changed since the offer it answers; the others wait for the next offer.
+ * Two shapes share struct cp_nego. As answerer, m-lines are the peer's and read anew at each offer;
+ * only `user`, our SSRCs and what is bound to them are carried over. As offerer, m-lines are ours,
+ * never removed, and reused: an inactive one for the next track of its kind, a refused one under a
+ * new mid for any. An answer counts only for m-lines that have not been changed since the offer it
+ * answers; the others wait for the next offer.
  *
- * Memory: media is one array, replaced whole; local and remote are the last texts. One thread, no callbacks. */
+ * Memory: media is one array, replaced whole; local and remote are the last texts. One thread, no
+ * callbacks. */
 #include "controlplane/nego/nego.h"
 #include <errno.h>
 #include <stdio.h>
@@ -21,9 +24,9 @@
 
 static int copy_conf(struct cp_nego *n, const struct cp_nego_conf *conf)
 {
-	const char *in[] = { conf->ufrag, conf->pwd, conf->fingerprint, conf->cname };
-	const size_t max[] = { SH_UFRAG_MAX, SH_PWD_MAX, 3 * 64 + 15, 32 };
-	const char **out[] = { &n->conf.ufrag, &n->conf.pwd, &n->conf.fingerprint, &n->conf.cname };
+	const char *in[] = {conf->ufrag, conf->pwd, conf->fingerprint, conf->cname};
+	const size_t max[] = {SH_UFRAG_MAX, SH_PWD_MAX, 3 * 64 + 15, 32};
+	const char **out[] = {&n->conf.ufrag, &n->conf.pwd, &n->conf.fingerprint, &n->conf.cname};
 	char store[sizeof(n->store)];
 	size_t at = 0;
 
@@ -35,9 +38,11 @@ static int copy_conf(struct cp_nego *n, const struct cp_nego_conf *conf)
 		memcpy(store + at, in[i], strlen(in[i]) + 1);
 		at += strlen(in[i]) + 1;
 	}
-	memmove(n->addr, conf->addr, conf->addrs * sizeof(n->addr[0]));
+	if (conf->addrs)
+		memmove(n->addr, conf->addr, conf->addrs * sizeof(n->addr[0]));
 	memcpy(n->store, store, at);
-	n->conf = (struct cp_nego_conf){ .addr = n->addr, .addrs = conf->addrs, .offerer = conf->offerer };
+	n->conf =
+	    (struct cp_nego_conf){.addr = n->addr, .addrs = conf->addrs, .offerer = conf->offerer};
 	at = 0;
 	for (int i = 0; i < 4; i++) {
 		*out[i] = n->store + at;
@@ -72,11 +77,13 @@ int cp_nego_restart(struct cp_nego *n, const struct cp_nego_conf *conf)
 
 static enum cp_dir reverse(enum cp_dir d)
 {
-	return (enum cp_dir)((d & CP_DIR_SEND ? CP_DIR_RECV : 0) | (d & CP_DIR_RECV ? CP_DIR_SEND : 0));
+	return (enum cp_dir)((d & CP_DIR_SEND ? CP_DIR_RECV : 0) |
+	                     (d & CP_DIR_RECV ? CP_DIR_SEND : 0));
 }
 
 /* What the transport of a description means for ours: restart, role. Nothing is changed yet. */
-static int agree_transport(const struct cp_nego *n, const struct cp_remote *r, bool *restarted, enum cp_setup *setup)
+static int agree_transport(const struct cp_nego *n, const struct cp_remote *r, bool *restarted,
+                           enum cp_setup *setup)
 {
 	const struct cp_transport *t = &r->transport;
 	uint32_t line = r->tag >= 0 ? r->sdp->media[r->tag].line : 0;
@@ -89,9 +96,12 @@ static int agree_transport(const struct cp_nego *n, const struct cp_remote *r, b
 	*restarted = known && (strcmp(n->rufrag, t->ufrag) || strcmp(n->rpwd, t->pwd));
 	same_key = known && strcmp(n->rfingerprint, t->fingerprint) == 0;
 	if (known && !same_key && !*restarted) // RFC 8842 §4
-		return cp_sdp_fail(r->err, -EPROTO, line, "fingerprint changed without an ICE restart");
-	if (r->kind == CP_REMOTE_ANSWER && t->setup != CP_PEER_ACTIVE && t->setup != CP_PEER_PASSIVE)
-		return cp_sdp_fail(r->err, -EPROTO, line, "an answer needs a=setup:active or passive");
+		return cp_sdp_fail(r->err, -EPROTO, line,
+		                   "fingerprint changed without an ICE restart");
+	if (r->kind == CP_REMOTE_ANSWER && t->setup != CP_PEER_ACTIVE &&
+	    t->setup != CP_PEER_PASSIVE)
+		return cp_sdp_fail(r->err, -EPROTO, line,
+		                   "an answer needs a=setup:active or passive");
 	if (same_key && (t->setup == CP_PEER_ACTPASS || t->setup == CP_PEER_NONE))
 		return 0; // RFC 8842 §5.3: the association stays, and so do the roles
 	*setup = t->setup == CP_PEER_PASSIVE ? CP_SETUP_ACTIVE : CP_SETUP_PASSIVE;
@@ -126,7 +136,8 @@ static char *copy_text(const char *sdp, size_t len)
 	return text;
 }
 
-/* RFC 3264 §8, RFC 8829 §5.2.2: m-lines stay where they are; a refused one may come back as another. */
+/* RFC 3264 §8, RFC 8829 §5.2.2: m-lines stay where they are; a refused one may come back as
+ * another. */
 static int check_order(const struct cp_nego *n, const struct cp_remote *r)
 {
 	if (r->n < n->n_media)
@@ -135,9 +146,11 @@ static int check_order(const struct cp_nego *n, const struct cp_remote *r)
 		if (n->media[i].rejected)
 			continue;
 		if (strcmp(n->media[i].mid, r->media[i].mid))
-			return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[i].line, "another a=mid than before");
+			return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[i].line,
+			                   "another a=mid than before");
 		if (!r->media[i].rejected && n->media[i].kind != r->media[i].kind)
-			return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[i].line, "another kind of media than before");
+			return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[i].line,
+			                   "another kind of media than before");
 	}
 	return 0;
 }
@@ -157,7 +170,8 @@ static void carry_over(struct cp_media *m, const struct cp_media *old)
 	memcpy(m->track, old->track, sizeof(m->track));
 	for (uint8_t i = 0; i < m->codecs; i++)
 		for (uint8_t j = 0; j < old->codecs; j++)
-			if (m->codec[i].pt == old->codec[j].pt && cp_codec_same(&m->codec[i], &old->codec[j]))
+			if (m->codec[i].pt == old->codec[j].pt &&
+			    cp_codec_same(&m->codec[i], &old->codec[j]))
 				m->codec[i].src_pt = old->codec[j].src_pt;
 }
 
@@ -203,23 +217,27 @@ int cp_nego_offer_in(struct cp_nego *n, const char *sdp, size_t len, bool *ice_r
 	return 0;
 }
 
-/* One payload type, one configuration in a BUNDLE (RFC 8843 §9.1): whoever used it first sets the fmtp. */
+/* One payload type, one configuration in a BUNDLE (RFC 8843 §9.1): whoever used it first sets the
+ * fmtp. */
 static void settle_fmtp(const struct cp_nego *n, struct cp_media *m, size_t index)
 {
 	for (uint8_t c = 0; c < m->codecs; c++)
 		for (size_t i = 0; i < n->n_media; i++)
 			for (uint8_t k = 0; k < n->media[i].codecs && i != index; k++)
 				if (n->media[i].codec[k].pt == m->codec[c].pt) {
-					memcpy(m->codec[c].fmtp, n->media[i].codec[k].fmtp, sizeof(m->codec[c].fmtp));
+					memcpy(m->codec[c].fmtp, n->media[i].codec[k].fmtp,
+					       sizeof(m->codec[c].fmtp));
 					i = n->n_media - 1;
 					break;
 				}
 }
 
-static int make_send(const struct cp_nego *n, struct cp_media *m, size_t index, const struct cp_nego_send *send)
+static int make_send(const struct cp_nego *n, struct cp_media *m, size_t index,
+                     const struct cp_nego_send *send)
 {
 	memset(m, 0, sizeof(*m));
-	if (!n->conf.offerer || strlen(send->stream) >= sizeof(m->stream) || strlen(send->track) >= sizeof(m->track))
+	if (!n->conf.offerer || strlen(send->stream) >= sizeof(m->stream) ||
+	    strlen(send->track) >= sizeof(m->track))
 		return -EINVAL;
 	m->codecs = cp_codecs_ours(m->codec, send->src, send->n_src);
 	if (!m->codecs)
@@ -245,8 +263,9 @@ static int make_send(const struct cp_nego *n, struct cp_media *m, size_t index, 
 static size_t find_free(const struct cp_nego *n, enum sh_kind kind)
 {
 	for (size_t i = 0; i < n->n_media; i++)
-		if (!n->media[i].user && (n->media[i].rejected ||
-		    (n->media[i].dir == CP_DIR_INACTIVE && n->media[i].kind == kind)))
+		if (!n->media[i].user &&
+		    (n->media[i].rejected ||
+		     (n->media[i].dir == CP_DIR_INACTIVE && n->media[i].kind == kind)))
 			return i;
 	return n->n_media;
 }
@@ -269,7 +288,8 @@ int cp_nego_send_add(struct cp_nego *n, size_t *index, const struct cp_nego_send
 		n->media = media;
 		n->room = n->room * 2 + 2;
 	}
-	if (i == n->n_media || n->media[i].rejected) // a refused m-line comes back under another name
+	if (i == n->n_media ||
+	    n->media[i].rejected) // a refused m-line comes back under another name
 		snprintf(m.mid, sizeof(m.mid), "%u", n->next_mid++);
 	else
 		memcpy(m.mid, n->media[i].mid, sizeof(m.mid));
@@ -311,8 +331,8 @@ int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send
 	if (n->conf.offerer || index >= n->n_media)
 		return -EINVAL;
 	m = &n->media[index];
-	if (m->rejected || m->kind != send->kind || !(m->dir & CP_DIR_SEND) || strlen(send->stream) >= sizeof(m->stream) ||
-	    strlen(send->track) >= sizeof(m->track))
+	if (m->rejected || m->kind != send->kind || !(m->dir & CP_DIR_SEND) ||
+	    strlen(send->stream) >= sizeof(m->stream) || strlen(send->track) >= sizeof(m->track))
 		return -EINVAL;
 	if (!cp_codecs_bind(m->codec, m->codecs, send->src, send->n_src))
 		return -EPROTO;
@@ -322,17 +342,27 @@ int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send
 	for (uint8_t i = 0; i < m->codecs; i++)
 		if (m->codec[i].codec == SH_CODEC_RTX && m->codec[i].src_pt != 255)
 			m->rtx_ssrc = send->rtx_ssrc;
-	memcpy(m->stream, send->stream, strlen(send->stream) + 1);
-	memcpy(m->track, send->track, strlen(send->track) + 1);
+	memmove(m->stream, send->stream, strlen(send->stream) + 1); // they may be m's own
+	memmove(m->track, send->track, strlen(send->track) + 1);
 	memcpy(m->cname, n->conf.cname, strlen(n->conf.cname) + 1);
 	m->user = send->user;
 	return 0;
 }
 
+bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uint8_t n_src)
+{
+	for (uint8_t i = 0; i < n_src; i++)
+		for (uint8_t k = 0; k < m->codecs; k++)
+			if (cp_codec_is_media(&src[i]) && cp_codec_takes(&m->codec[k], &src[i]))
+				return true;
+	return false;
+}
+
 static const struct cp_codec *answered(const struct cp_media *r, const struct cp_codec *ours)
 {
 	for (uint8_t i = 0; i < r->codecs; i++)
-		if (r->codec[i].pt == ours->pt && r->codec[i].apt == ours->apt && cp_codec_same(&r->codec[i], ours))
+		if (r->codec[i].pt == ours->pt && r->codec[i].apt == ours->apt &&
+		    cp_codec_same(&r->codec[i], ours))
 			return &r->codec[i];
 	return NULL;
 }
@@ -373,20 +403,24 @@ static void narrow(struct cp_media *m, const struct cp_media *r, enum cp_dir pee
 static int check_answer(const struct cp_nego *n, const struct cp_remote *r)
 {
 	if (r->n != n->n_offered)
-		return cp_sdp_fail(r->err, -EPROTO, 0, "%zu m-lines answer %zu", r->n, n->n_offered);
+		return cp_sdp_fail(r->err, -EPROTO, 0, "%zu m-lines answer %zu", r->n,
+		                   n->n_offered);
 	for (size_t i = 0; i < r->n; i++) {
 		uint32_t line = r->sdp->media[i].line;
 
 		if (!n->media[i].offered || r->m[i].port_zero)
 			continue;
 		if (n->media[i].rejected)
-			return cp_sdp_fail(r->err, -EPROTO, line, "answers an m-line that was offered with port 0");
+			return cp_sdp_fail(r->err, -EPROTO, line,
+			                   "answers an m-line that was offered with port 0");
 		if (r->media[i].kind != n->media[i].kind)
-			return cp_sdp_fail(r->err, -EPROTO, line, "another kind of media than offered");
+			return cp_sdp_fail(r->err, -EPROTO, line,
+			                   "another kind of media than offered");
 		if (strcmp(r->media[i].mid, n->media[i].mid))
 			return cp_sdp_fail(r->err, -EPROTO, line, "another a=mid than offered");
 		if (!r->m[i].bundled)
-			return cp_sdp_fail(r->err, -EPROTO, line, "accepted outside the BUNDLE group");
+			return cp_sdp_fail(r->err, -EPROTO, line,
+			                   "accepted outside the BUNDLE group");
 	}
 	return 0;
 }
@@ -436,7 +470,7 @@ int cp_nego_answer_in(struct cp_nego *n, const char *sdp, size_t len, char *err)
 void cp_nego_track_pts(const struct cp_media *m, struct sh_track_pt pt[SH_MAX_PTS])
 {
 	for (uint8_t i = 0; i < SH_MAX_PTS; i++) {
-		pt[i] = (struct sh_track_pt){ .pt = 255, .apt_slot = 255 };
+		pt[i] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
 		if (i >= m->codecs)
 			continue;
 		pt[i].pt = m->codec[i].pt;
@@ -448,14 +482,16 @@ void cp_nego_track_pts(const struct cp_media *m, struct sh_track_pt pt[SH_MAX_PT
 	}
 }
 
-void cp_nego_sub_pts(const struct cp_media *m, const struct sh_track_pt track[SH_MAX_PTS], uint8_t pt[SH_MAX_PTS])
+void cp_nego_sub_pts(const struct cp_media *m, const struct sh_track_pt track[SH_MAX_PTS],
+                     uint8_t pt[SH_MAX_PTS])
 {
 	memset(pt, 255, SH_MAX_PTS);
 	if (m->rejected || !(m->dir & CP_DIR_SEND))
 		return;
 	for (unsigned i = 0; i < SH_MAX_PTS; i++)
 		for (uint8_t k = 0; k < m->codecs && track[i].pt != 255; k++)
-			if (m->codec[k].src_pt == track[i].pt && m->codec[k].codec == track[i].codec)
+			if (m->codec[k].src_pt == track[i].pt &&
+			    m->codec[k].codec == track[i].codec)
 				pt[i] = m->codec[k].pt;
 }
 

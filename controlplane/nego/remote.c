@@ -8,8 +8,9 @@
 /* RFC 8829 §5.1.2: any of these, with a fingerprint, means DTLS-SRTP with feedback. */
 static bool is_rtp(const char *proto)
 {
-	static const char *const ok[] = { "UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF",
-		"RTP/SAVPF", "RTP/SAVP", "RTP/AVPF", "RTP/AVP" };
+	static const char *const ok[] = {
+	    "UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "TCP/DTLS/RTP/SAVPF", "RTP/SAVPF", "RTP/SAVP",
+	    "RTP/AVPF",          "RTP/AVP"};
 
 	for (size_t i = 0; i < sizeof(ok) / sizeof(ok[0]); i++)
 		if (strcmp(proto, ok[i]) == 0)
@@ -26,7 +27,8 @@ static enum sh_kind kind_of(const struct cp_sdp_media *m)
 	return strcmp(m->media, "video") == 0 ? SH_KIND_VIDEO : 0;
 }
 
-/* The last of the direction attributes, which an m-line may inherit from the session (RFC 8866 §6.7). */
+/* The last of the direction attributes, which an m-line may inherit from the session (RFC 8866
+ * §6.7). */
 static enum cp_dir direction(const struct cp_sdp *s, const struct cp_sdp_media *m, enum cp_dir dir)
 {
 	uint32_t end = m ? m->end : s->session_end;
@@ -91,9 +93,11 @@ static int read_bundle(struct cp_remote *r)
 			while (len > 0 && i < r->n && strcmp(r->media[i].mid, token))
 				i++;
 			if (len < 0 || i == r->n)
-				return cp_sdp_fail(r->err, -EPROTO, a->line, "BUNDLE names a mid that no m-line has");
+				return cp_sdp_fail(r->err, -EPROTO, a->line,
+				                   "BUNDLE names a mid that no m-line has");
 			if (r->m[i].bundled)
-				return cp_sdp_fail(r->err, -EPROTO, a->line, "BUNDLE names a mid twice");
+				return cp_sdp_fail(r->err, -EPROTO, a->line,
+				                   "BUNDLE names a mid twice");
 			r->m[i].bundled = position;
 		}
 	}
@@ -107,7 +111,8 @@ static int read_media(struct cp_remote *r, size_t i, enum cp_dir session_dir, bo
 	int n, rc;
 
 	out->kind = kind_of(m);
-	r->m[i].port_zero = m->port == 0 && !(cp_sdp_attr(r->sdp, m, CP_SDP_BUNDLE_ONLY, NULL) && r->m[i].bundled);
+	r->m[i].port_zero =
+	    m->port == 0 && !(cp_sdp_attr(r->sdp, m, CP_SDP_BUNDLE_ONLY, NULL) && r->m[i].bundled);
 	out->rejected = !out->kind || r->m[i].port_zero || (r->has_bundle && !r->m[i].bundled);
 	if (out->rejected)
 		return 0;
@@ -136,13 +141,15 @@ static int unique_ssrcs(struct cp_remote *r)
 
 	for (size_t i = 0; i < r->n; i++)
 		for (unsigned l = 0; l < r->media[i].layers && !r->media[i].rejected; l++) {
-			uint32_t two[2] = { r->media[i].layer[l].ssrc, r->media[i].layer[l].rtx_ssrc };
+			uint32_t two[2] = {r->media[i].layer[l].ssrc,
+			                   r->media[i].layer[l].rtx_ssrc};
 
 			for (int k = 0; k < 2; k++) {
 				for (size_t j = 0; j < n && two[k]; j++)
 					if (seen[j] == two[k])
-						return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[i].line,
-						                   "SSRC %u stands for two streams", two[k]);
+						return cp_sdp_fail(
+						    r->err, -EPROTO, r->sdp->media[i].line,
+						    "SSRC %u stands for two streams", two[k]);
 				if (two[k])
 					seen[n++] = two[k];
 			}
@@ -163,11 +170,13 @@ static void inherit(struct cp_transport *t, const struct cp_transport *from)
 	t->bad_fingerprint |= from->bad_fingerprint;
 }
 
-/* From the tagged m-line, which is the first live one of the group (RFC 8843 §7.2.1); what it does not say from
- * the session, then from the other m-lines of the group. aiortc gives each m-line credentials of its own. */
+/* From the tagged m-line, which is the first live one of the group (RFC 8843 §7.2.1); what it does
+ * not say from the session, then from the other m-lines of the group. aiortc gives each m-line
+ * credentials of its own. */
 static int read_transport(struct cp_remote *r)
 {
-	struct cp_transport session = { 0 }, t;
+	struct cp_transport session = {0}, t;
+	const struct cp_sdp_attr *lite;
 	int rc = cp_transport_read(&session, r->sdp, NULL, r->err);
 
 	for (int pass = 0; pass < 2 && !rc; pass++)
@@ -182,12 +191,18 @@ static int read_transport(struct cp_remote *r)
 		}
 	if (rc || r->tag < 0)
 		return rc;
+	lite = cp_sdp_attr(r->sdp, NULL, CP_SDP_ICE_LITE, NULL);
+	if (lite)
+		return cp_sdp_fail(r->err, -EPROTO, lite->line,
+		                   "a=ice-lite: so are we, and nobody would check");
 	if (!r->transport.ufrag[0] || !r->transport.pwd[0])
-		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[r->tag].line, "no a=ice-ufrag and a=ice-pwd");
+		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[r->tag].line,
+		                   "no a=ice-ufrag and a=ice-pwd");
 	if (!r->transport.fingerprint[0])
 		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[r->tag].line,
-		                   r->transport.bad_fingerprint ? "no a=fingerprint of sha-256, sha-384 or sha-512"
-		                                                : "no a=fingerprint: DTLS-SRTP is required");
+		                   r->transport.bad_fingerprint
+		                       ? "no a=fingerprint of sha-256, sha-384 or sha-512"
+		                       : "no a=fingerprint: DTLS-SRTP is required");
 	return 0;
 }
 
@@ -207,7 +222,8 @@ static int read_all(struct cp_remote *r)
 		bool used[128];
 
 		if (!r->mixed) // it may stand in the m-lines instead (RFC 8285 §6)
-			r->mixed = cp_sdp_attr(r->sdp, &r->sdp->media[i], CP_SDP_EXTMAP_ALLOW_MIXED, NULL);
+			r->mixed =
+			    cp_sdp_attr(r->sdp, &r->sdp->media[i], CP_SDP_EXTMAP_ALLOW_MIXED, NULL);
 		rc = read_media(r, i, session_dir, used);
 		if (rc || r->media[i].rejected)
 			continue;
@@ -217,12 +233,14 @@ static int read_all(struct cp_remote *r)
 		if (r->tag < 0 || r->m[i].bundled < r->m[r->tag].bundled)
 			r->tag = (int)i;
 		if (r->kind == CP_REMOTE_OFFER && r->m[i].peer & CP_DIR_SEND)
-			r->media[i].codecs = cp_codecs_fit(r->media[i].codec, r->media[i].codecs, r->media[i].kind, used);
+			r->media[i].codecs = cp_codecs_fit(r->media[i].codec, r->media[i].codecs,
+			                                   r->media[i].kind, used);
 	}
 	if (rc)
 		return rc;
 	if (live > 1 && !r->has_bundle)
-		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[second].line, "second m-line without a=group:BUNDLE");
+		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[second].line,
+		                   "second m-line without a=group:BUNDLE");
 	cp_extmap_settle(r);
 	rc = unique_ssrcs(r);
 	return rc ? rc : read_transport(r);
@@ -232,7 +250,7 @@ int cp_remote_read(struct cp_remote *r, const char *sdp, size_t len, int kind, c
 {
 	int rc;
 
-	*r = (struct cp_remote){ .kind = kind, .tag = -1, .err = err };
+	*r = (struct cp_remote){.kind = kind, .tag = -1, .err = err};
 	rc = cp_sdp_parse(&r->sdp, sdp, len, CP_SDP_WHOLE, err);
 	if (rc)
 		return rc;

@@ -6,10 +6,9 @@
 #include <string.h>
 #include "controlplane/nego/nego.h"
 
-static const char *const attr_name[] = {
-	"",
+static const char *const attr_name[] = {"",
 #define X(sym, text) text,
-	CP_SDP_ATTR_LIST(X)
+                                        CP_SDP_ATTR_LIST(X)
 #undef X
 };
 
@@ -97,9 +96,11 @@ static int count(const char *text, size_t len, uint32_t *attrs, uint32_t *media,
 
 		line++;
 		if (line > CP_SDP_LINES_MAX)
-			return cp_sdp_fail(err, -E2BIG, line, "more than %d lines", CP_SDP_LINES_MAX);
+			return cp_sdp_fail(err, -E2BIG, line, "more than %d lines",
+			                   CP_SDP_LINES_MAX);
 		if (n > CP_SDP_LINE_MAX)
-			return cp_sdp_fail(err, -E2BIG, line, "longer than %d bytes", CP_SDP_LINE_MAX);
+			return cp_sdp_fail(err, -E2BIG, line, "longer than %d bytes",
+			                   CP_SDP_LINE_MAX);
 		if (memchr(p, '\0', n))
 			return cp_sdp_fail(err, -EBADMSG, line, "NUL byte");
 		if (n > 1 && memchr(p, '\r', n - 1))
@@ -107,7 +108,8 @@ static int count(const char *text, size_t len, uint32_t *attrs, uint32_t *media,
 		*attrs += n && *p == 'a';
 		*media += n && *p == 'm';
 		if (*media > CP_NEGO_MEDIA_MAX)
-			return cp_sdp_fail(err, -E2BIG, line, "more than %d m-lines", CP_NEGO_MEDIA_MAX);
+			return cp_sdp_fail(err, -E2BIG, line, "more than %d m-lines",
+			                   CP_NEGO_MEDIA_MAX);
 		at += n + 1;
 	}
 	return 0;
@@ -152,7 +154,8 @@ static int connection(struct parser *p, const char *v)
 	char net[8], type[8], addr[256];
 
 	if (cp_sdp_token(&v, " ", net, sizeof(net)) <= 0 || strcmp(net, "IN") ||
-	    cp_sdp_token(&v, " ", type, sizeof(type)) <= 0 || (strcmp(type, "IP4") && strcmp(type, "IP6")) ||
+	    cp_sdp_token(&v, " ", type, sizeof(type)) <= 0 ||
+	    (strcmp(type, "IP4") && strcmp(type, "IP6")) ||
 	    cp_sdp_token(&v, " ", addr, sizeof(addr)) <= 0 || *v)
 		return malformed(p, "c= line");
 	return 0;
@@ -228,7 +231,8 @@ static int media(struct parser *p, char *v)
 	return 0;
 }
 
-/* RFC 8866 §5 fixes the order above the first m=; below it real peers differ, and nothing depends on it. */
+/* RFC 8866 §5 fixes the order above the first m=; below it real peers differ, and nothing depends
+ * on it. */
 static int in_place(struct parser *p, char type)
 {
 	static const char order[] = "vosiuepcbtrzka";
@@ -236,15 +240,18 @@ static int in_place(struct parser *p, char type)
 	long prev = p->at ? p->at - order : -1;
 
 	if (p->form == CP_SDP_FRAGMENT)
-		return type == 'a' || type == 'm' ? 0 : malformed(p, "fragment: only a= and m= lines");
+		return type == 'a' || type == 'm' ? 0
+		                                  : malformed(p, "fragment: only a= and m= lines");
 	if (p->s->n_media) {
 		if (!strchr("micbka", type))
-			return cp_sdp_fail(p->err, -EBADMSG, p->line, "%c= line below an m= line", type);
+			return cp_sdp_fail(p->err, -EBADMSG, p->line, "%c= line below an m= line",
+			                   type);
 		return 0;
 	}
 	if (type == 'm') {
 		if (!(p->seen & 1u << ('t' - 'a')))
-			return cp_sdp_fail(p->err, -EBADMSG, p->line, "no v=, o=, s= and t= lines above");
+			return cp_sdp_fail(p->err, -EBADMSG, p->line,
+			                   "no v=, o=, s= and t= lines above");
 		return 0;
 	}
 	if (!want)
@@ -272,7 +279,9 @@ static int one_line(struct parser *p, char *line)
 		return err;
 	switch (line[0]) {
 	case 'v':
-		return strcmp(line, "v=0") ? cp_sdp_fail(p->err, -EBADMSG, p->line, "version is not 0") : 0;
+		return strcmp(line, "v=0")
+		           ? cp_sdp_fail(p->err, -EBADMSG, p->line, "version is not 0")
+		           : 0;
 	case 'o':
 		return origin(p, line + 2);
 	case 'c':
@@ -320,18 +329,20 @@ static int lines(struct parser *p, char *text, size_t len)
 
 int cp_sdp_parse(struct cp_sdp **out, const char *text, size_t len, int form, char *err)
 {
-	struct parser p = { .form = form, .err = err };
+	struct parser p = {.form = form, .err = err};
 	uint32_t attrs, medias;
 	size_t head;
 	char *copy;
 	int rc;
 
 	if (len > CP_NEGO_SDP_MAX)
-		return cp_sdp_fail(err, -E2BIG, 0, "description of %zu bytes, %d at most", len, CP_NEGO_SDP_MAX);
+		return cp_sdp_fail(err, -E2BIG, 0, "description of %zu bytes, %d at most", len,
+		                   CP_NEGO_SDP_MAX);
 	rc = count(text, len, &attrs, &medias, err);
 	if (rc)
 		return rc;
-	head = sizeof(*p.s) + medias * sizeof(struct cp_sdp_media) + attrs * sizeof(struct cp_sdp_attr);
+	head = sizeof(*p.s) + medias * sizeof(struct cp_sdp_media) +
+	       attrs * sizeof(struct cp_sdp_attr);
 	p.s = calloc(1, head + len + 2);
 	if (!p.s)
 		return cp_sdp_fail(err, -ENOMEM, 0, "out of memory");

@@ -1,5 +1,6 @@
-/* What a peer says of the streams it sends on an m-line: msid (RFC 8830), SSRCs and their groups (RFC 5576, 4588), rids
- * (RFC 8851) and simulcast (RFC 8853). All of it optional: the dataplane learns from MID and RID what is not said. */
+/* What a peer says of the streams it sends on an m-line: msid (RFC 8830), SSRCs and their groups
+ * (RFC 5576, 4588), rids (RFC 8851) and simulcast (RFC 8853). All of it optional: the dataplane
+ * learns from MID and RID what is not said. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ struct streams {
 	unsigned ssrcs, fids, sims;
 	struct {
 		char id[SH_MID_MAX + 1];
-		uint32_t limit; // max-width, -height, -fs, -br or -pps, to tell low from high; 0: none
+		uint32_t
+		    limit; // max-width, -height, -fs, -br or -pps, to tell low from high; 0: none
 		bool used;
 	} rid[RIDS];
 	unsigned rids;
@@ -48,7 +50,8 @@ static int read_ssrc(struct streams *s, const struct cp_sdp_attr *a)
 	char token[16];
 	uint64_t ssrc;
 
-	if (cp_sdp_token(&text, " ", token, sizeof(token)) <= 0 || !cp_sdp_number(token, UINT32_MAX, &ssrc) || !*text)
+	if (cp_sdp_token(&text, " ", token, sizeof(token)) <= 0 ||
+	    !cp_sdp_number(token, UINT32_MAX, &ssrc) || !*text)
 		return bad(s, a, "ssrc");
 	text++;
 	if (strncmp(text, "msid:", 5) == 0)
@@ -87,13 +90,16 @@ static int read_group(struct streams *s, const struct cp_sdp_attr *a)
 
 static bool is_rid(const char *id)
 {
-	return *id && strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == strlen(id);
+	return *id &&
+	       strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") ==
+	           strlen(id);
 }
 
 /* <id> <send|recv>[ <restriction>[;…]] */
 static int read_rid(struct streams *s, const struct cp_sdp_attr *a)
 {
-	static const char *const limits[] = { "max-width", "max-height", "max-fs", "max-br", "max-pps" };
+	static const char *const limits[] = {"max-width", "max-height", "max-fs", "max-br",
+	                                     "max-pps"};
 	const char *text = a->value;
 	char id[SH_MID_MAX + 1], dir[8], v[16];
 	uint64_t n;
@@ -117,15 +123,16 @@ static int read_rid(struct streams *s, const struct cp_sdp_attr *a)
 	return 0;
 }
 
-/* RFC 8853 gives no order of quality. Restrictions tell, else customary names, else the WebRTC rule: low to high as listed. */
+/* RFC 8853 gives no order of quality. Restrictions tell, else customary names, else the WebRTC
+ * rule: low to high as listed. */
 static int quality(const char *id)
 {
 	static const struct {
 		const char *name;
 		int at;
-	} names[] = { { "q", 0 }, { "l", 0 }, { "lo", 0 }, { "low", 0 }, { "quarter", 0 }, { "h", 1 }, { "m", 1 },
-		{ "mid", 1 }, { "med", 1 }, { "medium", 1 }, { "half", 1 }, { "f", 2 }, { "hi", 2 }, { "high", 2 },
-		{ "full", 2 } };
+	} names[] = {{"q", 0},    {"l", 0}, {"lo", 0},  {"low", 0},  {"quarter", 0},
+	             {"h", 1},    {"m", 1}, {"mid", 1}, {"med", 1},  {"medium", 1},
+	             {"half", 1}, {"f", 2}, {"hi", 2},  {"high", 2}, {"full", 2}};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i].name, id) == 0)
@@ -146,7 +153,8 @@ static void sort_layers(struct streams *s, const unsigned *which, unsigned n)
 	}
 	for (unsigned i = 0; i < n; i++) {
 		const char *id = s->rid[which[i]].id;
-		int by_name = strcmp(id, "h") == 0 && has_m ? 2 : quality(id); // l, m, h against q, h, f
+		int by_name =
+		    strcmp(id, "h") == 0 && has_m ? 2 : quality(id); // l, m, h against q, h, f
 
 		key[i] = limits ? s->rid[which[i]].limit : names ? (uint32_t)by_name : i;
 		order[i] = i;
@@ -163,12 +171,13 @@ static void sort_layers(struct streams *s, const unsigned *which, unsigned n)
 		const char *id = s->rid[which[order[i]]].id;
 		struct sh_track_layer *l = &s->out->layer[i];
 
-		*l = (struct sh_track_layer){ .rid_len = (uint8_t)strlen(id) };
+		*l = (struct sh_track_layer){.rid_len = (uint8_t)strlen(id)};
 		memcpy(l->rid, id, l->rid_len);
 	}
 }
 
-/* send <alternatives>;<alternatives>… [recv …]: the first alternative of each, '~' (paused) or not. */
+/* send <alternatives>;<alternatives>… [recv …]: the first alternative of each, '~' (paused) or not.
+ */
 static int read_simulcast(struct streams *s, const struct cp_sdp_attr *a)
 {
 	const char *text = a->value;
@@ -185,12 +194,14 @@ static int read_simulcast(struct streams *s, const struct cp_sdp_attr *a)
 		if (len <= 0 || (strcmp(dir, "send") && strcmp(dir, "recv")) ||
 		    cp_sdp_token(&text, " ", list, sizeof(list)) <= 0)
 			return bad(s, a, "simulcast");
-		while (strcmp(dir, "send") == 0 && (len = cp_sdp_token(&p, ";", alt, sizeof(alt))) != 0) {
+		while (strcmp(dir, "send") == 0 &&
+		       (len = cp_sdp_token(&p, ";", alt, sizeof(alt))) != 0) {
 			if (len < 0)
 				return bad(s, a, "simulcast");
 			alt[strcspn(alt, ",")] = '\0';
 			for (unsigned i = 0; i < s->rids && n < SH_MAX_LAYERS; i++)
-				if (!s->rid[i].used && strcmp(s->rid[i].id, alt + (alt[0] == '~')) == 0) {
+				if (!s->rid[i].used &&
+				    strcmp(s->rid[i].id, alt + (alt[0] == '~')) == 0) {
 					s->rid[i].used = true;
 					which[n++] = i;
 				}
@@ -235,13 +246,14 @@ static void layers_from_ssrcs(struct streams *s)
 	for (unsigned i = 0; i < s->out->layers; i++) {
 		uint32_t ssrc = s->sims > 1 ? s->sim[i] : first_ssrc(s);
 
-		s->out->layer[i] = (struct sh_track_layer){ .ssrc = ssrc, .rtx_ssrc = ssrc ? rtx_of(s, ssrc) : 0 };
+		s->out->layer[i] =
+		    (struct sh_track_layer){.ssrc = ssrc, .rtx_ssrc = ssrc ? rtx_of(s, ssrc) : 0};
 	}
 }
 
 int cp_streams_read(struct cp_remote *r, size_t i)
 {
-	struct streams s = { .r = r, .m = &r->sdp->media[i], .out = &r->media[i] };
+	struct streams s = {.r = r, .m = &r->sdp->media[i], .out = &r->media[i]};
 	int rc = 0;
 
 	for (uint32_t k = s.m->first; k < s.m->end && !rc; k++) {

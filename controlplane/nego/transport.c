@@ -1,4 +1,5 @@
-/* ICE (RFC 8839), fingerprint (RFC 8122) and setup (RFC 4145, 5763) attributes, and our own credentials. */
+/* ICE (RFC 8839), fingerprint (RFC 8122) and setup (RFC 4145, 5763) attributes, and our own
+ * credentials. */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -23,7 +24,8 @@ int cp_ice_credentials(char ufrag[CP_ICE_UFRAG + 1], char pwd[CP_ICE_PWD + 1])
 	return 0;
 }
 
-static int ice_string(char out[257], const struct cp_sdp_attr *a, size_t min, const char *what, char *err)
+static int ice_string(char out[257], const struct cp_sdp_attr *a, size_t min, const char *what,
+                      char *err)
 {
 	size_t n = strlen(a->value);
 
@@ -43,7 +45,8 @@ static unsigned digest_size(const char *hash)
 	return strcasecmp(hash, "sha-512") == 0 ? 64 : 0;
 }
 
-/* "sha-256 AB:CD…", normalised: hash in lower case, digits in upper. The first usable one counts. */
+/* "sha-256 AB:CD…", normalised: hash in lower case, digits in upper. The first usable one counts.
+ */
 static int fingerprint(struct cp_transport *t, const struct cp_sdp_attr *a, char *err)
 {
 	const char *text = a->value;
@@ -52,7 +55,8 @@ static int fingerprint(struct cp_transport *t, const struct cp_sdp_attr *a, char
 	unsigned bytes = len > 0 ? digest_size(hash) : 0;
 	int n;
 
-	if (len <= 0 || !cp_sdp_is_token(hash) || (n = cp_sdp_token(&text, " ", hex, sizeof(hex))) <= 0 || *text)
+	if (len <= 0 || !cp_sdp_is_token(hash) ||
+	    (n = cp_sdp_token(&text, " ", hex, sizeof(hex))) <= 0 || *text)
 		return cp_sdp_fail(err, -EBADMSG, a->line, "malformed a=fingerprint");
 	for (int i = 0; i < n; i++)
 		if (i % 3 == 2 ? hex[i] != ':' : !isxdigit((unsigned char)hex[i]))
@@ -87,12 +91,12 @@ static int setup(struct cp_transport *t, const struct cp_sdp_attr *a, char *err)
 	return 0;
 }
 
-/* foundation component transport priority address port typ type … (RFC 8839 §5.1); addresses may be mDNS names. Only the
- * shape: we are ICE-lite and never send a check. */
+/* foundation component transport priority address port typ type … (RFC 8839 §5.1); addresses may be
+ * mDNS names. Only the shape: we are ICE-lite and never send a check. */
 int cp_candidate_check(const struct cp_sdp_attr *a, char *err)
 {
-	static const char *const what[] = { "foundation", "component", "transport", "priority", "address",
-		"port", "typ", "type" };
+	static const char *const what[] = {"foundation", "component", "transport", "priority",
+	                                   "address",    "port",      "typ",       "type"};
 	const char *text = a->value;
 	uint64_t n;
 
@@ -112,12 +116,14 @@ int cp_candidate_check(const struct cp_sdp_attr *a, char *err)
 		else if (i == 6)
 			ok = ok && strcmp(f, "typ") == 0;
 		if (!ok)
-			return cp_sdp_fail(err, -EBADMSG, a->line, "malformed a=candidate: %s", what[i]);
+			return cp_sdp_fail(err, -EBADMSG, a->line, "malformed a=candidate: %s",
+			                   what[i]);
 	}
 	return 0;
 }
 
-int cp_transport_read(struct cp_transport *t, const struct cp_sdp *s, const struct cp_sdp_media *m, char *err)
+int cp_transport_read(struct cp_transport *t, const struct cp_sdp *s, const struct cp_sdp_media *m,
+                      char *err)
 {
 	uint32_t end = m ? m->end : s->session_end;
 	int rc = 0;

@@ -1,5 +1,6 @@
-/* Our side as text: offers, answers, fragments. Transport attributes stand in every m-line, as all browsers write them,
- * and in refused ones too, since aiortc and webrtcbin look for them there; candidates only in the tagged one. */
+/* Our side as text: offers, answers, fragments. Transport attributes stand in every m-line, as all
+ * browsers write them, and in refused ones too, since aiortc and webrtcbin look for them there;
+ * candidates only in the tagged one. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "controlplane/nego/codec.h"
 #include "controlplane/nego/remote.h"
 
-static const char *const dir_name[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
+static const char *const dir_name[] = {"inactive", "sendonly", "recvonly", "sendrecv"};
 
 static const char *host(const struct sh_addr *a, char buf[INET6_ADDRSTRLEN])
 {
@@ -15,7 +16,8 @@ static const char *host(const struct sh_addr *a, char buf[INET6_ADDRSTRLEN])
 }
 
 /* Head of an m-line and its c=: the default candidate (RFC 8839 §4.2.1.2), or the JSEP dummy. */
-static void put_media(struct cp_sdp_out *o, const struct cp_nego *n, const char *media, const char *proto, bool live)
+static void put_media(struct cp_sdp_out *o, const struct cp_nego *n, const char *media,
+                      const char *proto, bool live)
 {
 	const struct sh_addr *a = live && n->conf.addrs ? &n->conf.addr[0] : NULL;
 
@@ -27,7 +29,8 @@ static void put_connection(struct cp_sdp_out *o, const struct cp_nego *n, bool l
 	const struct sh_addr *a = live && n->conf.addrs ? &n->conf.addr[0] : NULL;
 	char ip[INET6_ADDRSTRLEN];
 
-	cp_sdp_put(o, "\r\nc=IN IP%c %s\r\n", a && a->family == 6 ? '6' : '4', a ? host(a, ip) : "0.0.0.0");
+	cp_sdp_put(o, "\r\nc=IN IP%c %s\r\n", a && a->family == 6 ? '6' : '4',
+	           a ? host(a, ip) : "0.0.0.0");
 }
 
 static void put_candidates(struct cp_sdp_out *o, const struct cp_nego *n)
@@ -36,9 +39,11 @@ static void put_candidates(struct cp_sdp_out *o, const struct cp_nego *n)
 
 	for (size_t i = 0; i < n->conf.addrs; i++) {
 		const struct sh_addr *a = &n->conf.addr[i];
-		uint32_t priority = 126u << 24 | (uint32_t)(65535 - i) << 8 | 255; // RFC 8445 §5.1.2.1
+		uint32_t priority =
+		    126u << 24 | (uint32_t)(65535 - i) << 8 | 255; // RFC 8445 §5.1.2.1
 
-		cp_sdp_put(o, "a=candidate:%zu 1 udp %u %s %u typ host\r\n", i + 1, priority, host(a, ip), a->port);
+		cp_sdp_put(o, "a=candidate:%zu 1 udp %u %s %u typ host\r\n", i + 1, priority,
+		           host(a, ip), a->port);
 	}
 	cp_sdp_put(o, "a=end-of-candidates\r\n");
 }
@@ -79,11 +84,12 @@ static void put_codec(struct cp_sdp_out *o, const struct cp_codec *c)
 {
 	static const char *const name[] = {
 #define X(sym, text, kind, hz) text,
-		SH_CODEC_LIST(X)
+	    SH_CODEC_LIST(X)
 #undef X
 	};
 
-	cp_sdp_put(o, "a=rtpmap:%u %s/%u%s\r\n", c->pt, name[c->codec], c->clock_hz, c->channels == 2 ? "/2" : "");
+	cp_sdp_put(o, "a=rtpmap:%u %s/%u%s\r\n", c->pt, name[c->codec], c->clock_hz,
+	           c->channels == 2 ? "/2" : "");
 	if (c->nack)
 		cp_sdp_put(o, "a=rtcp-fb:%u nack\r\n", c->pt);
 	if (c->pli)
@@ -104,7 +110,8 @@ static void put_codecs(struct cp_sdp_out *o, const struct cp_media *m)
 static void put_sent_stream(struct cp_sdp_out *o, const struct cp_media *m)
 {
 	if (m->stream[0] || m->track[0])
-		cp_sdp_put(o, "a=msid:%s%s%s\r\n", m->stream[0] ? m->stream : "-", m->track[0] ? " " : "", m->track);
+		cp_sdp_put(o, "a=msid:%s%s%s\r\n", m->stream[0] ? m->stream : "-",
+		           m->track[0] ? " " : "", m->track);
 	if (!m->ssrc)
 		return;
 	if (m->rtx_ssrc)
@@ -144,9 +151,11 @@ static int finish(struct cp_sdp_out *o, struct cp_nego *n, char **sdp)
 	return o->err;
 }
 
-static void put_offer_media(struct cp_sdp_out *o, const struct cp_nego *n, const struct cp_media *m, bool tagged)
+static void put_offer_media(struct cp_sdp_out *o, const struct cp_nego *n, const struct cp_media *m,
+                            bool tagged)
 {
-	put_media(o, n, m->kind == SH_KIND_AUDIO ? "audio" : "video", "UDP/TLS/RTP/SAVPF", !m->rejected);
+	put_media(o, n, m->kind == SH_KIND_AUDIO ? "audio" : "video", "UDP/TLS/RTP/SAVPF",
+	          !m->rejected);
 	put_formats(o, m);
 	put_connection(o, n, !m->rejected);
 	cp_sdp_put(o, "a=mid:%s\r\n", m->mid);
@@ -164,7 +173,7 @@ static void put_offer_media(struct cp_sdp_out *o, const struct cp_nego *n, const
 
 int cp_nego_offer_out(struct cp_nego *n, char **sdp)
 {
-	struct cp_sdp_out o = { 0 };
+	struct cp_sdp_out o = {0};
 	size_t tag = n->n_media;
 	bool group = false;
 	int rc;
@@ -197,13 +206,16 @@ int cp_nego_offer_out(struct cp_nego *n, char **sdp)
 static bool layer_of(const struct cp_media *m, const char *rid)
 {
 	for (uint8_t l = 0; l < m->layers; l++)
-		if (strlen(rid) == m->layer[l].rid_len && memcmp(rid, m->layer[l].rid, m->layer[l].rid_len) == 0)
+		if (strlen(rid) == m->layer[l].rid_len &&
+		    memcmp(rid, m->layer[l].rid, m->layer[l].rid_len) == 0)
 			return true;
 	return false;
 }
 
-/* RFC 8851 §6.2.2: the rids we take, with the restrictions they came with; RFC 8853 §5.3.2: in the order offered. */
-static void put_rids(struct cp_sdp_out *o, const struct cp_remote *r, size_t i, const struct cp_media *m)
+/* RFC 8851 §6.2.2: the rids we take, with the restrictions they came with; RFC 8853 §5.3.2: in the
+ * order offered. */
+static void put_rids(struct cp_sdp_out *o, const struct cp_remote *r, size_t i,
+                     const struct cp_media *m)
 {
 	const struct cp_sdp_attr *a = NULL;
 	const char *sep = "a=simulcast:recv ";
@@ -217,7 +229,8 @@ static void put_rids(struct cp_sdp_out *o, const struct cp_remote *r, size_t i, 
 		if (strcmp(dir, "send") == 0 && layer_of(m, rid) && !strstr(rest, "pt="))
 			cp_sdp_put(o, "a=rid:%s recv%s\r\n", rid, rest);
 		else if (strcmp(dir, "send") == 0 && layer_of(m, rid))
-			cp_sdp_put(o, "a=rid:%s recv\r\n", rid); // its payload types may not have survived
+			cp_sdp_put(o, "a=rid:%s recv\r\n",
+			           rid); // its payload types may not have survived
 	}
 	a = cp_sdp_attr(r->sdp, &r->sdp->media[i], CP_SDP_SIMULCAST, NULL);
 	if (!a || m->layers < 2 || !m->layer[0].rid_len)
@@ -245,7 +258,8 @@ static void put_rids(struct cp_sdp_out *o, const struct cp_remote *r, size_t i, 
 		cp_sdp_put(o, "\r\n");
 }
 
-static void put_extmaps(struct cp_sdp_out *o, const struct cp_remote *r, size_t i, const struct cp_media *m)
+static void put_extmaps(struct cp_sdp_out *o, const struct cp_remote *r, size_t i,
+                        const struct cp_media *m)
 {
 	for (unsigned e = 0; e < SH_EXT_COUNT; e++) {
 		unsigned said = r->m[i].ext_dir[e]; // in the peer's words, plus 1
@@ -261,11 +275,13 @@ static void put_extmaps(struct cp_sdp_out *o, const struct cp_remote *r, size_t 
 	}
 }
 
-static void put_answer_media(struct cp_sdp_out *o, const struct cp_nego *n, const struct cp_remote *r, size_t i, bool tagged)
+static void put_answer_media(struct cp_sdp_out *o, const struct cp_nego *n,
+                             const struct cp_remote *r, size_t i, bool tagged)
 {
 	const struct cp_sdp_media *theirs = &r->sdp->media[i];
 	const struct cp_media *m = &n->media[i];
-	unsigned offered = (r->m[i].peer & CP_DIR_SEND ? CP_DIR_RECV : 0) | (r->m[i].peer & CP_DIR_RECV ? CP_DIR_SEND : 0);
+	unsigned offered = (r->m[i].peer & CP_DIR_SEND ? CP_DIR_RECV : 0) |
+	                   (r->m[i].peer & CP_DIR_RECV ? CP_DIR_SEND : 0);
 	unsigned dir = m->dir & offered;
 
 	put_media(o, n, theirs->media, theirs->proto, !m->rejected);
@@ -298,7 +314,7 @@ static void put_answer_media(struct cp_sdp_out *o, const struct cp_nego *n, cons
 
 int cp_nego_answer_out(struct cp_nego *n, char **sdp)
 {
-	struct cp_sdp_out o = { 0 };
+	struct cp_sdp_out o = {0};
 	char err[CP_NEGO_ERROR_MAX];
 	struct cp_remote r;
 	size_t tag;
@@ -312,14 +328,16 @@ int cp_nego_answer_out(struct cp_nego *n, char **sdp)
 		return rc;
 	put_session(&o, n, r.mixed);
 	tag = r.n;
-	for (unsigned position = 0; position <= r.n; position++) // the offer's order (RFC 8843 §7.3.1)
+	for (unsigned position = 0; position <= r.n;
+	     position++) // the offer's order (RFC 8843 §7.3.1)
 		for (size_t i = 0; i < r.n; i++) {
 			if (n->media[i].rejected || r.m[i].bundled != position)
 				continue;
 			if (tag == r.n)
 				tag = i;
 			if (r.has_bundle)
-				cp_sdp_put(&o, "%s %s", group ? "" : "a=group:BUNDLE", n->media[i].mid);
+				cp_sdp_put(&o, "%s %s", group ? "" : "a=group:BUNDLE",
+				           n->media[i].mid);
 			group = r.has_bundle;
 		}
 	if (group)
@@ -332,7 +350,7 @@ int cp_nego_answer_out(struct cp_nego *n, char **sdp)
 
 int cp_nego_fragment_in(const char *frag, size_t len, char ufrag[257], char pwd[257], char *err)
 {
-	struct cp_transport t = { 0 }, m;
+	struct cp_transport t = {0}, m;
 	struct cp_sdp *s;
 	int rc = cp_sdp_parse(&s, frag, len, CP_SDP_FRAGMENT, err);
 
@@ -359,7 +377,7 @@ int cp_nego_fragment_in(const char *frag, size_t len, char ufrag[257], char pwd[
 
 int cp_nego_fragment_out(const struct cp_nego *n, char **frag)
 {
-	struct cp_sdp_out o = { 0 };
+	struct cp_sdp_out o = {0};
 
 	cp_sdp_put(&o, "a=ice-lite\r\na=ice-options:trickle\r\n");
 	put_credentials(&o, n);
@@ -368,7 +386,8 @@ int cp_nego_fragment_out(const struct cp_nego *n, char **frag)
 
 		if (m->rejected)
 			continue;
-		cp_sdp_put(&o, "m=%s 9 UDP/TLS/RTP/SAVPF 0\r\n", m->kind == SH_KIND_AUDIO ? "audio" : "video");
+		cp_sdp_put(&o, "m=%s 9 UDP/TLS/RTP/SAVPF 0\r\n",
+		           m->kind == SH_KIND_AUDIO ? "audio" : "video");
 		if (m->mid[0])
 			cp_sdp_put(&o, "a=mid:%s\r\n", m->mid);
 		put_credentials(&o, n);

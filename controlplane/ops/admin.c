@@ -60,7 +60,8 @@ static json_t *answer(struct cp_admin *a, const char *line, size_t len)
 	if (!name) {
 		json_decref(req);
 		return json_pack("{s:b, s:s}", "ok", 0, "error",
-		                 req ? "no \"command\" in the request" : "the request is not a JSON object");
+		                 req ? "no \"command\" in the request"
+		                     : "the request is not a JSON object");
 	}
 	for (unsigned i = 0; i < a->commands && err == -ENOENT; i++)
 		if (!strcmp(a->command[i].name, name)) {
@@ -73,7 +74,8 @@ static json_t *answer(struct cp_admin *a, const char *line, size_t len)
 	else if (data)
 		reply = json_pack("{s:b, s:o}", "ok", 0, "error", data);
 	else
-		reply = json_pack("{s:b, s:s}", "ok", 0, "error", err == -ENOENT ? "no such command" : strerror(-err));
+		reply = json_pack("{s:b, s:s}", "ok", 0, "error",
+		                  err == -ENOENT ? "no such command" : strerror(-err));
 	json_decref(req);
 	return reply;
 }
@@ -90,7 +92,8 @@ char *cp_admin_answer(struct cp_admin *a, const char *line, size_t len)
 static int flush(struct conn *c)
 {
 	while (c->out && c->out_sent < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent,
+		                 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
@@ -151,7 +154,8 @@ static bool may(int fd)
 	struct ucred cred;
 	socklen_t n = sizeof(cred);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 && (cred.uid == 0 || cred.uid == geteuid());
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 &&
+	       (cred.uid == 0 || cred.uid == geteuid());
 }
 
 static void on_accept(int fd, unsigned events, void *arg)
@@ -208,7 +212,7 @@ static int bind_socket(struct cp_admin *a, const char *rundir)
 	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (a->fd < 0)
 		return -errno;
-	old = umask(077);
+	old = umask(0177);
 	if (bind(a->fd, sa, sizeof(sun)) < 0 || listen(a->fd, CP_ADMIN_CONNS_MAX) < 0)
 		err = -errno;
 	umask(old);
@@ -254,7 +258,8 @@ void cp_admin_free(struct cp_admin *a)
 	free(a);
 }
 
-int cp_admin_register(struct cp_admin *a, const char *command, const char *help, cp_admin_h *h, void *arg)
+int cp_admin_register(struct cp_admin *a, const char *command, const char *help, cp_admin_h *h,
+                      void *arg)
 {
 	if (a->commands == CP_ADMIN_COMMANDS_MAX)
 		return -ENOSPC;

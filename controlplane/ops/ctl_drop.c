@@ -27,14 +27,15 @@ int ctl_drop_reasons(struct ctl *c)
 		if (!strcmp(c->argv[i], "--all")) {
 			all = true;
 			c->argc--;
-			memmove(c->argv + i, c->argv + i + 1, (size_t)(c->argc - i + 1) * sizeof(*c->argv));
+			memmove(c->argv + i, c->argv + i + 1,
+			        (size_t)(c->argc - i + 1) * sizeof(*c->argv));
 			break;
 		}
 	if (!ctl_words(c, 0, 0)) {
 		json_decref(reasons);
 		return CTL_USAGE;
 	}
-	snprintf(path, sizeof(path), "%s/%s", c->rundir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), c->rundir);
 	err = sh_slabs_open(&slabs, path);
 	if (err) {
 		json_decref(reasons);
@@ -50,8 +51,9 @@ int ctl_drop_reasons(struct ctl *c)
 		if (info->kind != SH_STAT_KIND_DROP)
 			continue;
 		if (c->json)
-			json_array_append_new(reasons, json_pack("{s:s, s:I, s:s}", "reason", info->name, "packets",
-			                                         (json_int_t)n, "meaning", info->help));
+			json_array_append_new(
+			    reasons, json_pack("{s:s, s:I, s:s}", "reason", info->name, "packets",
+			                       (json_int_t)n, "meaning", info->help));
 		else if (n || all)
 			printf("%-20s %12llu  %s\n", info->name, (unsigned long long)n, info->help);
 	}

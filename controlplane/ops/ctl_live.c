@@ -47,7 +47,8 @@ static char *exchange(int fd, const char *line)
 		ssize_t got;
 
 		if (len + 1 >= cap) {
-			char *p = cap < ANSWER_MAX ? realloc(text, cap = cap ? cap * 2 : 65536) : NULL;
+			char *p =
+			    cap < ANSWER_MAX ? realloc(text, cap = cap ? cap * 2 : 65536) : NULL;
 
 			if (!p)
 				goto fail;
@@ -76,8 +77,8 @@ int ctl_ask(const struct ctl *c, json_t *request, json_t **data)
 	json_decref(request);
 	if (fd < 0) {
 		free(line);
-		return ctl_fail(c, CTL_NO_DAEMON, "%s/%s: %s: callstackd does not run there", c->rundir, CP_ADMIN_SOCKET,
-		                strerror(-fd));
+		return ctl_fail(c, CTL_NO_DAEMON, "%s/%s: %s: callstackd does not run there",
+		                c->rundir, CP_ADMIN_SOCKET, strerror(-fd));
 	}
 	text = line ? exchange(fd, line) : NULL;
 	if (text)
@@ -85,7 +86,8 @@ int ctl_ask(const struct ctl *c, json_t *request, json_t **data)
 	if (!answer)
 		code = ctl_fail(c, CTL_FAILED, "callstackd did not answer: %s", strerror(errno));
 	else if (!json_is_true(json_object_get(answer, "ok")))
-		code = ctl_fail(c, CTL_FAILED, "callstackd: %s", json_string_value(json_object_get(answer, "error")));
+		code = ctl_fail(c, CTL_FAILED, "callstackd: %s",
+		                json_string_value(json_object_get(answer, "error")));
 	else
 		*data = json_incref(json_object_get(answer, "data"));
 	json_decref(answer);
@@ -124,22 +126,26 @@ int ctl_status(struct ctl *c)
 		return well ? CTL_OK : CTL_FAILED;
 	}
 	dp = json_object_get(d, "dataplane");
-	printf("callstackd %s, pid %lld, up %.0f s: %s%s%s\n", string(d, "version"), integer(d, "pid"),
-	       json_number_value(json_object_get(d, "uptime")), string(d, "status"), well ? "" : ": ",
-	       string(d, "reason"));
+	printf("callstackd %s, pid %lld, up %.0f s: %s%s%s\n", string(d, "version"),
+	       integer(d, "pid"), json_number_value(json_object_get(d, "uptime")),
+	       string(d, "status"), well ? "" : ": ", string(d, "reason"));
 	if (json_is_true(json_object_get(dp, "state")))
-		printf("dataplane: %lld workers, media from UDP port %lld, heard from %.1f s ago\n", integer(dp, "workers"),
-		       integer(dp, "base_port"), json_number_value(json_object_get(dp, "heartbeat_age")));
+		printf("dataplane: %lld workers, media from UDP port %lld, heard from %.1f s ago\n",
+		       integer(dp, "workers"), integer(dp, "base_port"),
+		       json_number_value(json_object_get(dp, "heartbeat_age")));
 	else
 		printf("dataplane: %s\n", string(dp, "reason"));
-	printf("%lld sessions, %lld rooms, %lld participants, %lld calls, %lld WHIP, %lld WHEP, %lld WebSockets\n",
-	       integer(d, "sessions"), integer(d, "rooms"), integer(d, "participants"), integer(d, "calls"),
-	       integer(d, "whip"), integer(d, "whep"), integer(d, "websockets"));
+	printf("%lld sessions, %lld rooms, %lld participants, %lld calls, %lld WHIP, %lld WHEP, "
+	       "%lld WebSockets\n",
+	       integer(d, "sessions"), integer(d, "rooms"), integer(d, "participants"),
+	       integer(d, "calls"), integer(d, "whip"), integer(d, "whep"),
+	       integer(d, "websockets"));
 	json_decref(d);
 	return well ? CTL_OK : CTL_FAILED;
 }
 
-/* {"rooms": [{"room", "participants": [{"participant", "user", "display", "tracks": [{"track", "kind", …}]}]}]} */
+/* {"rooms": [{"room", "participants": [{"participant", "user", "display", "tracks": [{"track",
+ * "kind", …}]}]}]} */
 int ctl_rooms(struct ctl *c)
 {
 	json_t *d, *room, *who, *track;
@@ -151,18 +157,21 @@ int ctl_rooms(struct ctl *c)
 	code = ctl_ask(c, json_pack("{s:s}", "command", "rooms"), &d);
 	if (code)
 		return code;
+	if (json_is_array(d))
+		d = json_pack("{s:o}", "rooms", d);
 	if (c->json) {
 		ctl_print_json(d);
 		return CTL_OK;
 	}
-	json_array_foreach(json_object_get(d, "rooms"), i, room) {
+	json_array_foreach (json_object_get(d, "rooms"), i, room) {
 		const json_t *all = json_object_get(room, "participants");
 
 		printf("%s: %zu participants\n", string(room, "room"), json_array_size(all));
-		json_array_foreach(all, k, who) {
+		json_array_foreach (all, k, who) {
 			printf("  %-24s %s ", string(who, "participant"), string(who, "user"));
-			json_array_foreach(json_object_get(who, "tracks"), t, track)
-				printf(" %s", string(track, "source")[0] ? string(track, "source") : string(track, "kind"));
+			json_array_foreach (json_object_get(who, "tracks"), t, track)
+				printf(" %s", string(track, "source")[0] ? string(track, "source")
+				                                         : string(track, "kind"));
 			puts("");
 		}
 	}

@@ -4,10 +4,14 @@
  *   ctl_user.c   accounts: works on the store itself, whether the daemon runs or not
  *   ctl_token.c  makes a token with the daemon's key
  *   ctl_live.c   asks the daemon over its admin socket
- *   ctl_drop.c   reads the dataplane's counters from its mapping, so it works when the daemon is dead
+ *   ctl_drop.c   reads the dataplane's counters from its mapping, so it works when the daemon is
+ * dead
+ *   ctl_doctor.c looks at the host, by the checks of doctor.h; needs no daemon
  *
- * The run directory is --rundir, CALLSTACK_RUNDIR or /run/callstack. The data folder and the store are --data-dir,
- * CALLSTACK_DATADIR, or what the daemon of that run directory last wrote into callstackd.json, or the defaults. */
+ * The run directory is --rundir, CALLSTACK_RUNDIR or /run/callstack. The data folder and the store
+ * are --data-dir, CALLSTACK_DATADIR, or what the daemon of that run directory last wrote into
+ * callstackd.json, or where conf/callstack will let it: /var/lib/callstack, and with another run
+ * directory the folder data in that. */
 #include "controlplane/ops/ctl.h"
 
 #include <errno.h>
@@ -19,6 +23,8 @@
 #include <unistd.h>
 #include <grp.h>
 
+#define DEFAULT_RUNDIR "/run/callstack"
+
 static const char help[] =
     "usage: callstackctl [--json] [--rundir DIR] [--data-dir DIR] COMMAND …\n"
     "\n"
@@ -27,14 +33,19 @@ static const char help[] =
     "  user delete NAME                                           remove it\n"
     "  user list                                                  all accounts\n"
     "      --password -   reads the password from standard input (first line)\n"
-    "  token --user U [--room R] [--display D] [--ttl S]          print a token (JWT), S seconds long (default 3600)\n"
+    "  token --user U [--room R] [--display D] [--ttl S]          print a token (JWT), S seconds "
+    "long (default 3600)\n"
     "  status                                                     is the daemon well\n"
     "  rooms                                                      rooms, participants, tracks\n"
-    "  drop-reasons [--all]                                       packets that the dataplane discarded, by reason\n"
+    "  drop-reasons [--all]                                       packets that the dataplane "
+    "discarded, by reason\n"
+    "  doctor [--config FILE] [--set KEY=VALUE]…                  does this host fit the "
+    "dataplane's options: what to change, and how\n"
     "\n"
     "  --json       JSON on standard output\n"
     "  --rundir     run directory (CALLSTACK_RUNDIR; /run/callstack)\n"
-    "  --data-dir   data folder (CALLSTACK_DATADIR; the daemon's; /var/lib/callstack)\n"
+    "  --data-dir   data folder (CALLSTACK_DATADIR; the daemon's; /var/lib/callstack, or "
+    "RUNDIR/data)\n"
     "  --help, --version\n"
     "\n"
     "exit status: 0 done, 1 failed, 2 usage, 3 no daemon, 4 not found, 5 exists already\n";
@@ -43,9 +54,12 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *c);
 } commands[] = {
-    {"user", ctl_user},   {"token", ctl_token},
-    {"status", ctl_status}, {"rooms", ctl_rooms},
+    {"user", ctl_user},
+    {"token", ctl_token},
+    {"status", ctl_status},
+    {"rooms", ctl_rooms},
     {"drop-reasons", ctl_drop_reasons},
+    {"doctor", ctl_doctor},
 };
 
 int ctl_fail(const struct ctl *c, int code, const char *fmt, ...)
@@ -121,12 +135,14 @@ bool ctl_words(const struct ctl *c, int least, int most)
 {
 	for (int i = 0; i < c->argc; i++)
 		if (!strncmp(c->argv[i], "--", 2) && c->argv[i][2]) {
-			ctl_fail(c, CTL_USAGE, "unknown option %s (callstackctl --help)", c->argv[i]);
+			ctl_fail(c, CTL_USAGE, "unknown option %s (callstackctl --help)",
+			         c->argv[i]);
 			return false;
 		}
 	if (c->argc < least || c->argc > most) {
-		ctl_fail(c, CTL_USAGE, c->argc < least ? "something is missing (callstackctl --help)"
-		                                       : "too many words (callstackctl --help)");
+		ctl_fail(c, CTL_USAGE,
+		         c->argc < least ? "something is missing (callstackctl --help)"
+		                         : "too many words (callstackctl --help)");
 		return false;
 	}
 	return true;
@@ -162,11 +178,14 @@ static int find_folders(struct ctl *c)
 		run = getenv("CALLSTACK_RUNDIR");
 	if (!dir || !dir[0])
 		dir = getenv("CALLSTACK_DATADIR");
-	snprintf(c->rundir, sizeof(c->rundir), "%s", run && run[0] ? run : "/run/callstack");
+	snprintf(c->rundir, sizeof(c->rundir), "%s", run && run[0] ? run : DEFAULT_RUNDIR);
 	snprintf(c->data_dir, sizeof(c->data_dir), "%s", dir && dir[0] ? dir : "");
 	read_daemon_file(c);
-	if (!c->data_dir[0])
+	if (!c->data_dir[0] && !strcmp(c->rundir, DEFAULT_RUNDIR))
 		snprintf(c->data_dir, sizeof(c->data_dir), "/var/lib/callstack");
+	if (!c->data_dir[0] && snprintf(c->data_dir, sizeof(c->data_dir), "%s/data", c->rundir) >=
+	                           (int)sizeof(c->data_dir))
+		return ctl_fail(c, CTL_USAGE, "%s: too long", c->rundir);
 	if (!c->store[0])
 		snprintf(c->store, sizeof(c->store), "sqlite:%s/callstack.db", c->data_dir);
 	return 0;
@@ -195,14 +214,16 @@ int ctl_enter_data_dir(const struct ctl *c)
 
 	umask(077);
 	if (c->data_dir[0] != '/')
-		return ctl_fail(c, CTL_USAGE, "%s: the data folder must be an absolute path", c->data_dir);
+		return ctl_fail(c, CTL_USAGE, "%s: the data folder must be an absolute path",
+		                c->data_dir);
 	err = make_folders(c->data_dir);
 	if (err || stat(c->data_dir, &st) < 0)
 		return ctl_fail(c, CTL_FAILED, "%s: %s", c->data_dir, strerror(err ? -err : errno));
 	if (geteuid() != 0 || st.st_uid == 0)
 		return 0;
 	if (setgroups(0, NULL) < 0 || setegid(st.st_gid) < 0 || seteuid(st.st_uid) < 0)
-		return ctl_fail(c, CTL_FAILED, "cannot become the owner of %s: %s", c->data_dir, strerror(errno));
+		return ctl_fail(c, CTL_FAILED, "cannot become the owner of %s: %s", c->data_dir,
+		                strerror(errno));
 	return 0;
 }
 

@@ -19,7 +19,8 @@ static int explain(const struct ctl *c, int err, const char *name)
 		return ctl_fail(c, CTL_NOT_FOUND, "%s: no such user", name);
 	case -EINVAL:
 		return ctl_fail(c, CTL_USAGE,
-		                "%s: a name has 1 to 64 characters of A-Z a-z 0-9 . _ - @ +, an extension 1 to 32 digits, "
+		                "%s: a name has 1 to 64 characters of A-Z a-z 0-9 . _ - @ +, an "
+		                "extension 1 to 32 digits, "
 		                "a display name at most 64 bytes, a password 1 to 512",
 		                name);
 	default:
@@ -31,7 +32,8 @@ static int explain(const struct ctl *c, int err, const char *name)
 static int read_password(const struct ctl *c, const char *given, char *buf, size_t size)
 {
 	if (!given)
-		return ctl_fail(c, CTL_USAGE, "--password P is needed (- reads it from standard input)");
+		return ctl_fail(c, CTL_USAGE,
+		                "--password P is needed (- reads it from standard input)");
 	if (strcmp(given, "-") != 0) {
 		snprintf(buf, size, "%s", given);
 		return 0;
@@ -42,7 +44,8 @@ static int read_password(const struct ctl *c, const char *given, char *buf, size
 	return 0;
 }
 
-static int copy_option(const struct ctl *c, char *dst, size_t size, const char *value, const char *what)
+static int copy_option(const struct ctl *c, char *dst, size_t size, const char *value,
+                       const char *what)
 {
 	if (value && strlen(value) >= size)
 		return ctl_fail(c, CTL_USAGE, "%s is too long: at most %zu bytes", what, size - 1);
@@ -67,7 +70,8 @@ static int user_add(struct ctl *c, struct cp_store *s, const char *password, con
 		return err;
 	err = explain(c, cp_store_user_add(s, &u, password), u.name);
 	if (!err && c->json)
-		ctl_print_json(json_pack("{s:s, s:s, s:s}", "name", u.name, "extension", u.extension, "display", u.display));
+		ctl_print_json(json_pack("{s:s, s:s, s:s}", "name", u.name, "extension",
+		                         u.extension, "display", u.display));
 	return err;
 }
 
@@ -89,10 +93,13 @@ static int user_list(struct ctl *c, struct cp_store *s)
 
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
 		if (c->json)
-			json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "name", list[i].name, "extension",
-			                                     list[i].extension, "display", list[i].display, "created", when));
+			json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "name",
+			                                     list[i].name, "extension",
+			                                     list[i].extension, "display",
+			                                     list[i].display, "created", when));
 		else
-			printf("%-24s %-10s %s  %s\n", list[i].name, list[i].extension[0] ? list[i].extension : "-", when,
+			printf("%-24s %-10s %s  %s\n", list[i].name,
+			       list[i].extension[0] ? list[i].extension : "-", when,
 			       list[i].display);
 	}
 	if (c->json)
@@ -102,7 +109,8 @@ static int user_list(struct ctl *c, struct cp_store *s)
 	return CTL_OK;
 }
 
-static int run(struct ctl *c, const char *verb, const char *password, const char *extension, const char *display)
+static int run(struct ctl *c, const char *verb, const char *password, const char *extension,
+               const char *display)
 {
 	char err_text[512], secret[CP_PASSWORD_MAX + 3] = "";
 	struct cp_store *s;
@@ -121,7 +129,8 @@ static int run(struct ctl *c, const char *verb, const char *password, const char
 		if (!err && !strcmp(verb, "add"))
 			err = user_add(c, s, secret, extension, display);
 		else if (!err)
-			err = explain(c, cp_store_user_set_password(s, c->argv[0], secret), c->argv[0]);
+			err = explain(c, cp_store_user_set_password(s, c->argv[0], secret),
+			              c->argv[0]);
 	}
 	if (!err && c->json && (!strcmp(verb, "delete") || !strcmp(verb, "passwd")))
 		ctl_print_json(json_pack("{s:s}", "name", c->argv[0]));
@@ -133,14 +142,16 @@ static int run(struct ctl *c, const char *verb, const char *password, const char
 int ctl_user(struct ctl *c)
 {
 	static const char *const verbs[] = {"add", "passwd", "delete", "list"};
-	const char *verb = c->argc ? c->argv[0] : "", *password = NULL, *extension = NULL, *display = NULL;
+	const char *verb = c->argc ? c->argv[0] : "", *password = NULL, *extension = NULL,
+	           *display = NULL;
 	bool bad = false, known = false;
 	int words;
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		known |= !strcmp(verb, verbs[i]);
 	if (!known)
-		return ctl_fail(c, CTL_USAGE, "user add, passwd, delete or list? (callstackctl --help)");
+		return ctl_fail(c, CTL_USAGE,
+		                "user add, passwd, delete or list? (callstackctl --help)");
 	c->argc--;
 	c->argv++;
 	if (!strcmp(verb, "add") || !strcmp(verb, "passwd"))

@@ -50,8 +50,9 @@ static void put_value(FILE *f, const char *name, const char *extra, unsigned w, 
 	fprintf(f, "%s{worker=\"%s\"%s} %llu\n", name, worker, extra, (unsigned long long)v);
 }
 
-#define FOR_WORKERS(w, s) for (unsigned w = 0; w <= SH_MAX_WORKERS; w++) \
-	if (w < (s)->workers || w == SH_MAX_WORKERS)
+#define FOR_WORKERS(w, s)                                                                          \
+	for (unsigned w = 0; w <= SH_MAX_WORKERS; w++)                                             \
+		if (w < (s)->workers || w == SH_MAX_WORKERS)
 
 static void put_counters(FILE *f, const struct sh_state *s)
 {
@@ -63,7 +64,7 @@ static void put_counters(FILE *f, const struct sh_state *s)
 		snprintf(name, sizeof(name), "callstack_%s_total", sh_stat_info[i].name);
 		help_line(f, name, "counter", sh_stat_info[i].help);
 		FOR_WORKERS(w, s)
-			put_value(f, name, "", w, s->stats[w].v[i]);
+		put_value(f, name, "", w, s->stats[w].v[i]);
 	}
 	help_line(f, "callstack_drop_total", "counter", "packets discarded, by reason");
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++) {
@@ -71,7 +72,7 @@ static void put_counters(FILE *f, const struct sh_state *s)
 			continue;
 		snprintf(extra, sizeof(extra), ",reason=\"%s\"", sh_stat_info[i].name);
 		FOR_WORKERS(w, s)
-			put_value(f, "callstack_drop_total", extra, w, s->stats[w].v[i]);
+		put_value(f, "callstack_drop_total", extra, w, s->stats[w].v[i]);
 	}
 }
 
@@ -85,7 +86,8 @@ static void put_cycles(FILE *f, const struct sh_state *s)
 	     offsetof(struct sh_stats, busy_cycles)},
 	    {"callstack_worker_idle_cycles_total", "TSC cycles in which it had none",
 	     offsetof(struct sh_stats, idle_cycles)},
-	    {"callstack_worker_bursts_total", "bursts taken from the ports", offsetof(struct sh_stats, bursts)},
+	    {"callstack_worker_bursts_total", "bursts taken from the ports",
+	     offsetof(struct sh_stats, bursts)},
 	};
 
 	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++) {
@@ -107,10 +109,14 @@ static void put_gauge(FILE *f, const char *name, const char *help, double v)
 	fprintf(f, "%s %.9g\n", name, v);
 }
 
-#define COUNT_LIVE(array, n) ({ unsigned live = 0; \
-	for (uint32_t i = 0; i < (n); i++) \
-		live += atomic_load_explicit(&(array)[i].state, memory_order_relaxed) == SH_LIVE; \
-	live; })
+#define COUNT_LIVE(array, n)                                                                       \
+	({                                                                                         \
+		unsigned live = 0;                                                                 \
+		for (uint32_t i = 0; i < (n); i++)                                                 \
+			live += atomic_load_explicit(&(array)[i].state, memory_order_relaxed) ==   \
+			        SH_LIVE;                                                           \
+		live;                                                                              \
+	})
 
 static void put_slabs(FILE *f, const struct sh_slabs *s, uint64_t now_ns)
 {
@@ -118,17 +124,23 @@ static void put_slabs(FILE *f, const struct sh_slabs *s, uint64_t now_ns)
 	unsigned connected = 0;
 
 	for (uint32_t i = 0; i < s->endpoints; i++)
-		connected += atomic_load_explicit(&s->endpoint[i].state, memory_order_relaxed) == SH_LIVE &&
-		             s->endpoint[i].ice == SH_ICE_CONNECTED;
-	put_gauge(f, "callstack_endpoints", "transports known to the dataplane", COUNT_LIVE(s->endpoint, s->endpoints));
-	put_gauge(f, "callstack_endpoints_connected", "transports whose ICE is connected", connected);
-	put_gauge(f, "callstack_tracks", "published tracks known to the dataplane", COUNT_LIVE(s->track, s->tracks));
-	put_gauge(f, "callstack_subscriptions", "subscriptions known to the dataplane", COUNT_LIVE(s->sub, s->subs));
+		connected +=
+		    atomic_load_explicit(&s->endpoint[i].state, memory_order_relaxed) == SH_LIVE &&
+		    s->endpoint[i].ice == SH_ICE_CONNECTED;
+	put_gauge(f, "callstack_endpoints", "transports known to the dataplane",
+	          COUNT_LIVE(s->endpoint, s->endpoints));
+	put_gauge(f, "callstack_endpoints_connected", "transports whose ICE is connected",
+	          connected);
+	put_gauge(f, "callstack_tracks", "published tracks known to the dataplane",
+	          COUNT_LIVE(s->track, s->tracks));
+	put_gauge(f, "callstack_subscriptions", "subscriptions known to the dataplane",
+	          COUNT_LIVE(s->sub, s->subs));
 	put_gauge(f, "callstack_endpoints_max", "slab size, endpoints", s->endpoints);
 	put_gauge(f, "callstack_tracks_max", "slab size, tracks", s->tracks);
 	put_gauge(f, "callstack_subscriptions_max", "slab size, subscriptions", s->subs);
 	put_gauge(f, "callstack_workers", "worker cores", s->head->workers);
-	put_gauge(f, "callstack_heartbeat_age_seconds", "since the dataplane's control thread last said it lives",
+	put_gauge(f, "callstack_heartbeat_age_seconds",
+	          "since the dataplane's control thread last said it lives",
 	          now_ns > beat ? (double)(now_ns - beat) / 1e9 : 0);
 	put_counters(f, s->head);
 	put_cycles(f, s->head);
@@ -145,7 +157,8 @@ char *cp_metrics_text(const char *state_path, uint64_t now_ns, size_t *len)
 		return NULL;
 	put_daemon(f);
 	err = sh_slabs_open(&slabs, state_path);
-	help_line(f, "callstack_state_readable", "gauge", "1 when the dataplane's state could be read");
+	help_line(f, "callstack_state_readable", "gauge",
+	          "1 when the dataplane's state could be read");
 	fprintf(f, "callstack_state_readable %d\n", !err);
 	if (!err) {
 		put_slabs(f, &slabs, now_ns);

@@ -68,6 +68,30 @@ static void on_metrics(struct cp_http *h, const struct cp_http_req *req, void *a
 	free(text);
 }
 
+#define COUNT_LIVE(entry, n)                                                                       \
+	({                                                                                         \
+		json_int_t live = 0;                                                               \
+		for (uint32_t i = 0; i < (n); i++)                                                 \
+			live += (entry)[i].state == SH_LIVE;                                       \
+		live;                                                                              \
+	})
+
+static json_t *counters(const struct sh_state *head)
+{
+	json_t *j = json_object();
+
+	for (unsigned k = 0; k < SH_STAT_COUNT; k++) {
+		json_int_t sum = 0;
+
+		if (sh_stat_info[k].kind != SH_STAT_KIND_COUNT)
+			continue;
+		for (unsigned w = 0; w <= SH_MAX_WORKERS; w++)
+			sum += (json_int_t)head->stats[w].v[k];
+		json_object_set_new(j, sh_stat_info[k].name, json_integer(sum));
+	}
+	return j;
+}
+
 static json_t *dataplane_status(const struct cp_service *s)
 {
 	struct sh_slabs slabs;
@@ -78,8 +102,11 @@ static json_t *dataplane_status(const struct cp_service *s)
 	if (err)
 		return json_pack("{s:b, s:s}", "state", 0, "reason", strerror(-err));
 	beat = slabs.head->heartbeat_ns;
-	j = json_pack("{s:b, s:i, s:i, s:f}", "state", 1, "workers", (int)slabs.head->workers, "base_port",
-	              (int)slabs.head->base_port, "heartbeat_age", now > beat ? (double)(now - beat) / 1e9 : 0.0);
+	j = json_pack("{s:b, s:i, s:i, s:f, s:I, s:I, s:I, s:o}", "state", 1, "workers", (int)slabs.head->workers,
+	              "base_port", (int)slabs.head->base_port, "heartbeat_age",
+	              now > beat ? (double)(now - beat) / 1e9 : 0.0, "endpoints",
+	              COUNT_LIVE(slabs.endpoint, slabs.endpoints), "tracks", COUNT_LIVE(slabs.track, slabs.tracks), "subs",
+	              COUNT_LIVE(slabs.sub, slabs.subs), "counters", counters(slabs.head));
 	sh_slabs_close(&slabs);
 	return j;
 }
@@ -139,7 +166,7 @@ int cp_service_start(struct cp_service *s, const struct cp_conf *conf, struct cp
 
 	s->conf = conf;
 	s->started_ms = cp_wall_ms();
-	snprintf(s->state_path, sizeof(s->state_path), "%s/%s", conf->rundir, SH_STATE_FILE);
+	sh_state_path(s->state_path, sizeof(s->state_path), conf->rundir);
 	err = cp_front_route(front, "/healthz", on_healthz, s);
 	if (!err)
 		err = cp_front_route_metrics(front, "/metrics", on_metrics, s);

@@ -42,7 +42,8 @@ void cp_entry_dirty(struct cp_plane *p, struct cp_entry *e, unsigned bits)
 }
 
 /* It and what hangs on it. A subscription is met by two ways, which does no harm. */
-static void with_children(struct cp_plane *p, struct cp_entry *e, void (*visit)(struct cp_plane *, struct cp_entry *))
+static void with_children(struct cp_plane *p, struct cp_entry *e,
+                          void (*visit)(struct cp_plane *, struct cp_entry *))
 {
 	struct cp_entry *child;
 
@@ -70,7 +71,8 @@ void cp_entry_refuse(struct cp_plane *p, struct cp_entry *e)
 	with_children(p, e, refuse_one);
 }
 
-/* If the dataplane still lacks the other thing that a subscription hangs on, it will refuse it once more. */
+/* If the dataplane still lacks the other thing that a subscription hangs on, it will refuse it once
+ * more. */
 static void revive_one(struct cp_plane *p, struct cp_entry *e)
 {
 	e->refused = false;
@@ -79,7 +81,8 @@ static void revive_one(struct cp_plane *p, struct cp_entry *e)
 }
 
 /* A body that the caller changed: worth another try, unless what it hangs on is refused. */
-static void changed(struct cp_plane *p, struct cp_entry *e, const struct cp_entry *on, const struct cp_entry *on2)
+static void changed(struct cp_plane *p, struct cp_entry *e, const struct cp_entry *on,
+                    const struct cp_entry *on2)
 {
 	e->set = true;
 	if ((on && on->refused) || (on2 && on2->refused)) {

@@ -1,5 +1,6 @@
-/* Records from the dataplane. It is a process of ours, and yet nothing it puts is believed before it was copied and
- * checked: a dataplane gone mad must not take the daemon, which can start another one, with it. */
+/* Records from the dataplane. It is a process of ours, and yet nothing it puts is believed before
+ * it was copied and checked: a dataplane gone mad must not take the daemon, which can start another
+ * one, with it. */
 #include <errno.h>
 #include <string.h>
 #include "controlplane/plane/plane_priv.h"
@@ -58,8 +59,8 @@ void cp_event_receive(struct cp_plane *p, unsigned type, const void *body, uint3
 		/* Logged by the powers of two: a broken peer may send millions. */
 		uint64_t n = ++p->counts.events_bad;
 		if ((n & (n - 1)) == 0)
-			sh_error(SUBSYS, "record of type %u (%s), %u bytes, from the dataplane: %s", type,
-			         sh_msg_name(type), len, strerrordesc_np(-err));
+			sh_error(SUBSYS, "record of type %u (%s), %u bytes, from the dataplane: %s",
+			         type, sh_msg_name(type), len, strerrordesc_np(-err));
 		return;
 	}
 	switch (type) {

@@ -1,5 +1,6 @@
-/* Ids. Free indexes queue up first in, first out, and only when REUSE_MIN of them wait is one reused before a fresh
- * one is taken: so a generation comes back after at least 4,095 * REUSE_MIN allocations, and the table stays small. */
+/* Ids. Free indexes queue up first in, first out, and only when REUSE_MIN of them wait is one
+ * reused before a fresh one is taken: so a generation comes back after at least 4,095 * REUSE_MIN
+ * allocations, and the table stays small. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,8 @@ static int grow(struct cp_ids *ids, uint32_t need)
 	return 0;
 }
 
-/* Where generations start: another place in each run, so that stale ids of the last one are seldom ours. */
+/* Where generations start: another place in each run, so that stale ids of the last one are seldom
+ * ours. */
 static uint16_t first_gen(const struct cp_plane *p)
 {
 	return (uint16_t)(p->conf.epoch % GEN_MAX);
@@ -89,7 +91,8 @@ void cp_ids_init(struct cp_plane *p)
 		};
 }
 
-/* Index i is in use by this id in the slabs that the last run left: the next owner's generation must differ. */
+/* Index i is in use by this id in the slabs that the last run left: the next owner's generation
+ * must differ. */
 static int learn(struct cp_plane *p, unsigned what, uint32_t i, sh_id id)
 {
 	struct cp_ids *ids = &p->ids[what];
@@ -174,7 +177,8 @@ static int pick(struct cp_plane *p, struct cp_ids *ids, uint32_t *out)
 		*out = ids->high;
 		return make_slots(p, ids, ids->high + 1);
 	}
-	/* An index beyond what a smaller, restarted dataplane has is of no use, but may be again. */
+	/* An index beyond what a smaller, restarted dataplane has is of no use, but may be again.
+	 */
 	for (uint32_t i = ids->first; i != CP_NO_SLOT; i = ids->slot[i].next) {
 		if (i < ids->limit) {
 			*out = i;

@@ -2,26 +2,28 @@
  *
  *   plane.c    the link: connect, hello, loss, again            (this)
  *   id.c       ids: which index and generation belongs to whom
- *   desired.c  the last message of each object, who hangs on whom, and what of it is still to be told
- *   txn.c      BEGIN … COMMIT into the ring, and what COMMITTED makes of it
- *   event.c    records that the dataplane put, checked, to the handlers
+ *   desired.c  the last message of each object, who hangs on whom, and what of it is still to be
+ * told txn.c      BEGIN … COMMIT into the ring, and what COMMITTED makes of it event.c    records
+ * that the dataplane put, checked, to the handlers
  *
- * The daemon owns the truth, the dataplane caches it. So there is no call here that asks the dataplane for something and
- * waits: callers set what should be, and each object carries what of it the dataplane has not been told (`dirty`). A
- * flush at the end of a loop turn moves all dirty objects into one transaction; at most one is unanswered. Objects
- * travel by queue, never by copy, so a full ring costs nothing but time, and there is nothing to lose:
+ * The daemon owns the truth, the dataplane caches it. So there is no call here that asks the
+ * dataplane for something and waits: callers set what should be, and each object carries what of it
+ * the dataplane has not been told (`dirty`). A flush at the end of a loop turn moves all dirty
+ * objects into one transaction; at most one is unanswered. Objects travel by queue, never by copy,
+ * so a full ring costs nothing but time, and there is nothing to lose:
  *
  *     set → dirty → txn.todo → (ring) → txn.done → COMMITTED 0 → clean
  *                 ↖────────── COMMITTED error: all but the refused one ──┘
  *     del → dels  → txn.gone → (ring) → COMMITTED 0 → index free again
  *
- * An index is given out again only when the dataplane has confirmed the deletion of its last owner, and behind all
- * others that are free. When the link is lost, whatever was on its way is simply dirty again: the next dataplane, or the same
- * one, gets a full replay, and sweeps what is not in it. Equal entries are not touched there, so a replay is no
- * gap in the media.
+ * An index is given out again only when the dataplane has confirmed the deletion of its last owner,
+ * and behind all others that are free. When the link is lost, whatever was on its way is simply
+ * dirty again: the next dataplane, or the same one, gets a full replay, and sweeps what is not in
+ * it. Equal entries are not touched there, so a replay is no gap in the media.
  *
- * One thread, no locks, no loop of its own: the owner watches descriptors for us, and calls tick and flush. Time
- * is an argument. Key material lives in the endpoint's entry and in the ring slot; both are wiped. */
+ * One thread, no locks, no loop of its own: the owner watches descriptors for us, and calls tick
+ * and flush. Time is an argument. Key material lives in the endpoint's entry and in the ring slot;
+ * both are wiped. */
 #include "controlplane/plane/plane.h"
 #include <errno.h>
 #include <stdio.h>
@@ -48,14 +50,15 @@ int cp_plane_alloc(struct cp_plane **out, const struct cp_plane_conf *conf)
 	p->conf = *conf;
 	p->conf.rundir = NULL; // the caller's
 	p->link = SH_LINK_CLOSED;
-	if (snprintf(p->path, sizeof(p->path), "%s/%s", conf->rundir, SH_LINK_SOCKET) >= (int)sizeof(p->path)) {
+	if (snprintf(p->path, sizeof(p->path), "%s/%s", conf->rundir, SH_LINK_SOCKET) >=
+	    (int)sizeof(p->path)) {
 		free(p);
 		return -ENAMETOOLONG;
 	}
 	cp_ids_init(p);
 	cp_txn_init(p);
 	char state[sizeof(p->path)];
-	snprintf(state, sizeof(state), "%.80s/%s", conf->rundir, SH_STATE_FILE);
+	sh_state_path(state, sizeof(state), conf->rundir);
 	int err = cp_ids_learn(p, state);
 	if (err == -ENOMEM) {
 		cp_plane_free(p);
@@ -77,15 +80,22 @@ static void unwatch(struct cp_plane *p)
 		p->conf.watch(p->link.sock, false, p->conf.watch_arg);
 }
 
+void cp_plane_stop(struct cp_plane *p)
+{
+	if (p->state == CP_LINK_UP)
+		cp_plane_flush(p);
+	unwatch(p);
+	sh_link_close(&p->link);
+	cp_waiting_drop(p);
+	p->state = CP_LINK_DOWN;
+	p->started = false;
+}
+
 void cp_plane_free(struct cp_plane *p)
 {
 	if (!p)
 		return;
-	if (p->state == CP_LINK_UP)
-		cp_plane_flush(p); // what a farewell deleted; best effort
-	unwatch(p);
-	sh_link_close(&p->link);
-	cp_waiting_drop(p);
+	cp_plane_stop(p);
 	cp_ids_close(p);
 	free(p);
 }
@@ -151,7 +161,8 @@ static void try_connect(struct cp_plane *p)
 
 static void send_hello(struct cp_plane *p)
 {
-	struct sh_msg_c_hello m = {.version = SH_MSG_VERSION, .pid = (uint32_t)getpid(), .epoch = p->conf.epoch};
+	struct sh_msg_c_hello m = {
+	    .version = SH_MSG_VERSION, .pid = (uint32_t)getpid(), .epoch = p->conf.epoch};
 
 	sh_msg_sizes(m.size);
 	cp_txn_put(p, SH_MSG_C_HELLO, &m, sizeof(m)); // the ring is new: there is room
@@ -188,9 +199,10 @@ void cp_link_up(struct cp_plane *p)
 	p->ids[SH_DEL_ENDPOINT].limit = h->max_endpoints;
 	p->ids[SH_DEL_TRACK].limit = h->max_tracks;
 	p->ids[SH_DEL_SUB].limit = h->max_subs;
-	sh_info(SUBSYS, "dataplane pid %u: %u workers, UDP %u to %u, %u addresses, room for %u endpoints%s", h->pid,
-	        h->workers, h->base_port, h->base_port + h->workers - 1u, h->addrs, h->max_endpoints,
-	        slabs_new ? "; its state was lost" : "");
+	sh_info(SUBSYS,
+	        "dataplane pid %u: %u workers, UDP %u to %u, %u addresses, room for %u endpoints%s",
+	        h->pid, h->workers, h->base_port, h->base_port + h->workers - 1u, h->addrs,
+	        h->max_endpoints, slabs_new ? "; its state was lost" : "");
 	p->state = CP_LINK_UP;
 	p->counts.replays++;
 	cp_desired_replay(p);

@@ -23,14 +23,14 @@ enum { CP_NO_RECORD = 0xffffffffu };
 struct cp_entry {
 	sh_id id;
 	uint8_t what;
-	uint8_t queue;  // enum cp_entry_queue
-	uint8_t dirty;  // what is to be sent
-	uint8_t sent;   // what this transaction carries of it
-	bool set;       // there is a body
-	bool keyed;     // endpoint: there are keys
-	bool known;     // the dataplane acknowledged it
-	bool unsure;    // dying: it was in an unanswered transaction
-	bool silent;    // dying: goes without a record of its own (with its parent, or by the sweep)
+	uint8_t queue; // enum cp_entry_queue
+	uint8_t dirty; // what is to be sent
+	uint8_t sent;  // what this transaction carries of it
+	bool set;      // there is a body
+	bool keyed;    // endpoint: there are keys
+	bool known;    // the dataplane acknowledged it
+	bool unsure;   // dying: it was in an unanswered transaction
+	bool silent;   // dying: goes without a record of its own (with its parent, or by the sweep)
 	bool dying;
 	bool refused;
 	uint8_t retries;
@@ -60,9 +60,9 @@ enum { CP_NO_SLOT = 0xffffffffu };
 
 struct cp_ids {
 	struct cp_slot *slot;
-	uint32_t cap;   // slots allocated
-	uint32_t high;  // slots ever used
-	uint32_t limit; // the dataplane's size
+	uint32_t cap;                // slots allocated
+	uint32_t high;               // slots ever used
+	uint32_t limit;              // the dataplane's size
 	uint32_t first, last, frees; // free list
 	uint32_t live;
 };
@@ -117,7 +117,8 @@ struct cp_plane {
 /* id.c */
 void cp_ids_init(struct cp_plane *p);
 void cp_ids_close(struct cp_plane *p);
-/* Generations go on from those of the state file at path. Without one they start at random. 0 or -errno. */
+/* Generations go on from those of the state file at path. Without one they start at random. 0 or
+ * -errno. */
 int cp_ids_learn(struct cp_plane *p, const char *path);
 /* The live (not dying) object of that name, or NULL. */
 struct cp_entry *cp_ids_find(const struct cp_plane *p, unsigned what, sh_id id);

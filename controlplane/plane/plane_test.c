@@ -85,11 +85,13 @@ static void on_refused(unsigned what, sh_id id, int error, void *arg)
 	w.refused_error = error;
 }
 
-static const struct cp_plane_handlers handlers = {on_up, on_down, on_state, on_dtls, on_track, on_refused};
+static const struct cp_plane_handlers handlers = {on_up,   on_down,  on_state,
+                                                  on_dtls, on_track, on_refused};
 
 static struct cp_plane *plane_new(uint64_t epoch)
 {
-	const struct cp_plane_conf conf = {.rundir = w.dir, .peer = (uid_t)-1, .epoch = epoch, .watch = watch};
+	const struct cp_plane_conf conf = {
+	    .rundir = w.dir, .peer = (uid_t)-1, .epoch = epoch, .watch = watch};
 	struct cp_plane *p;
 
 	assert_int_equal(cp_plane_alloc(&p, &conf), 0);
@@ -136,7 +138,8 @@ static int setup_capacity(uint32_t capacity)
 	memset(&w, 0, sizeof(w));
 	memset(w.fd, 0xff, sizeof(w.fd));
 	w.now = 1000 * MS;
-	snprintf(w.dir, sizeof(w.dir), "/tmp/shared-plane-XXXXXX");
+	const char *tmp = getenv("TMPDIR");
+	snprintf(w.dir, sizeof(w.dir), "%.40s/shared-plane-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(w.dir) || fake_dp_open(&w.dp, w.dir, capacity))
 		return -1;
 	w.p = plane_new(0x77);
@@ -162,7 +165,7 @@ static int teardown(void **state)
 			return -1; // a descriptor is still watched
 	fake_dp_kill(&w.dp);
 	char path[128];
-	snprintf(path, sizeof(path), "%s/%s", w.dir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), w.dir);
 	unlink(path);
 	return rmdir(w.dir) || w.dp.bad;
 }
@@ -230,9 +233,11 @@ static void assert_same(void)
 				assert_memory_equal(&w.dp.now.keys[i], &e->body.endpoint.keys,
 				                    sizeof(e->body.endpoint.keys));
 			if (what == SH_DEL_TRACK)
-				assert_memory_equal(&w.dp.now.track[i], &e->body.track, sizeof(e->body.track));
+				assert_memory_equal(&w.dp.now.track[i], &e->body.track,
+				                    sizeof(e->body.track));
 			if (what == SH_DEL_SUB)
-				assert_memory_equal(&w.dp.now.sub[i], &e->body.sub, sizeof(e->body.sub));
+				assert_memory_equal(&w.dp.now.sub[i], &e->body.sub,
+				                    sizeof(e->body.sub));
 		}
 	}
 	assert_int_equal(entries(), n);
@@ -247,7 +252,7 @@ static void connects_and_says_so(void **state)
 	assert_false(w.slabs_new);
 	assert_int_equal(cp_plane_hello(w.p)->workers, 2);
 	assert_int_equal(cp_plane_hello(w.p)->base_port, 10000);
-	assert_int_equal(w.dp.full_commits, 1); // of nothing: sweeps
+	assert_int_equal(w.dp.full_commits, 1);             // of nothing: sweeps
 	assert_true(cp_plane_wait(w.p, w.now) >= 500 * MS); // nothing to do
 	fake_dp_kill(&w.dp);
 	turn();
@@ -380,7 +385,8 @@ static void one_commit_a_turn(void **state)
 static void setters_refuse(void **state)
 {
 	connect_all();
-	sh_id a = add_endpoint(false), t = add_track(a), s = add_sub(t, a), unset = new_id(SH_DEL_ENDPOINT);
+	sh_id a = add_endpoint(false), t = add_track(a), s = add_sub(t, a),
+	      unset = new_id(SH_DEL_ENDPOINT);
 	struct sh_msg_endpoint_set e = sample_endpoint(a);
 	struct sh_msg_track_set k = sample_track(t, a);
 	struct sh_msg_sub_set u = sample_sub(s, t, a);
@@ -460,7 +466,8 @@ static void an_index_is_not_reused_too_early(void **state)
 	w.dp.deaf = true;
 	assert_int_equal(cp_plane_del(w.p, SH_DEL_ENDPOINT, id[2]), 0);
 	settle();
-	assert_int_equal(cp_plane_id_new(w.p, SH_DEL_ENDPOINT, &other), -ENOSPC); // not confirmed yet
+	assert_int_equal(cp_plane_id_new(w.p, SH_DEL_ENDPOINT, &other),
+	                 -ENOSPC); // not confirmed yet
 	w.dp.deaf = false;
 	settle();
 	assert_int_equal(cp_plane_id_new(w.p, SH_DEL_ENDPOINT, &other), 0);
@@ -527,7 +534,7 @@ static void dataplane_restart(void **state)
 	settle();
 	fake_dp_kill(&w.dp);
 	memset(&w.dp.now, 0, sizeof(w.dp.now)); // its slabs too
-	add_endpoint(true); // life goes on meanwhile
+	add_endpoint(true);                     // life goes on meanwhile
 	assert_int_equal(cp_plane_del(w.p, SH_DEL_ENDPOINT, b), 0);
 	settle();
 	assert_int_equal(fake_dp_open(&w.dp, w.dir, 65536), 0);
@@ -563,15 +570,18 @@ static void daemon_restart(void **state)
 	connect_all();
 	assert_same();
 	assert_int_equal(entries(), 2);
-	assert_int_equal(w.dp.changes, changes + 3); // endpoint b with its keys, and the subscription, swept
-	assert_int_equal(w.dp.now.keys[SH_ID_INDEX(a)].profile, SH_SRTP_AEAD_AES_128_GCM); // kept: not ours to know
+	assert_int_equal(w.dp.changes,
+	                 changes + 3); // endpoint b with its keys, and the subscription, swept
+	assert_int_equal(w.dp.now.keys[SH_ID_INDEX(a)].profile,
+	                 SH_SRTP_AEAD_AES_128_GCM); // kept: not ours to know
 	assert_int_equal(cp_plane_del(w.p, SH_DEL_ENDPOINT, a), 0);
 	settle();
 	assert_int_equal(entries(), 0);
 	assert_int_equal(w.dp.refusals, 0);
 }
 
-/* Ids that the last run left in the slabs and this one does not claim: a new object never looks like them. */
+/* Ids that the last run left in the slabs and this one does not claim: a new object never looks
+ * like them. */
 static void generations_go_on_from_the_slabs(void **state)
 {
 	struct sh_slabs s;
@@ -579,7 +589,7 @@ static void generations_go_on_from_the_slabs(void **state)
 	bool created;
 	sh_id id;
 
-	snprintf(path, sizeof(path), "%s/%s", w.dir, SH_STATE_FILE);
+	sh_state_path(path, sizeof(path), w.dir);
 	assert_int_equal(sh_slabs_create(&s, path, 8, 8, 8, &created), 0);
 	for (unsigned i = 0; i < 8; i++) {
 		s.endpoint[i].set.id = SH_ID(i, 0x79 + i); // 0x78 is where epoch 0x77 would start
@@ -625,7 +635,8 @@ static int refuse(const struct fake_record *r, void *arg)
 static void one_bad_record_stops_only_itself(void **state)
 {
 	connect_all();
-	sh_id a = add_endpoint(true), bad = add_endpoint(true), ta = add_track(a), tbad = add_track(bad);
+	sh_id a = add_endpoint(true), bad = add_endpoint(true), ta = add_track(a),
+	      tbad = add_track(bad);
 	sh_id s1 = add_sub(ta, bad);
 	add_sub(tbad, a);
 	struct refusal f = {SH_MSG_ENDPOINT_SET, bad, -EINVAL, 1000};
@@ -734,7 +745,8 @@ static void refused_as_a_whole(void **state)
 	add_endpoint(true);
 	settle();
 	m.txn = w.p->txn.number + 1;
-	assert_true(fake_dp_event(&w.dp, SH_MSG_COMMITTED, &m, sizeof(m))); // answers something else: ignored
+	assert_true(fake_dp_event(&w.dp, SH_MSG_COMMITTED, &m,
+	                          sizeof(m))); // answers something else: ignored
 	settle();
 	assert_true(cp_plane_up(w.p));
 	m.txn--;
@@ -786,6 +798,34 @@ static void nothing_is_lost_by_a_full_ring(void **state)
 	assert_int_equal(w.dp.packets, 1);
 }
 
+/* An endpoint whose body is in the ring and whose keys are not, deleted at that moment. */
+static void deleted_between_body_and_keys(void **state)
+{
+	uint8_t data[240] = {0};
+	unsigned met = 0;
+
+	connect_all();
+	sh_id first = add_endpoint(false);
+	settle();
+	for (size_t shift = 1; shift <= sizeof(data); shift += 24) {
+		w.dp.deaf = true;
+		assert_int_equal(cp_plane_tx_packet(w.p, first, data, shift),
+		                 0); // moves where it stops
+		for (int i = 0; i < 40; i++)
+			add_endpoint(true);
+		cp_plane_flush(w.p);
+		struct cp_entry *e = TAILQ_FIRST(&w.p->txn.todo[SH_DEL_ENDPOINT]);
+		assert_non_null(e);
+		met += e->sent == CP_DIRTY_SET;
+		assert_int_equal(cp_plane_del(w.p, SH_DEL_ENDPOINT, e->id), 0);
+		w.dp.deaf = false;
+		settle();
+		assert_same();
+	}
+	assert_true(met > 0);
+	assert_int_equal(w.dp.refusals, 0);
+}
+
 static void packets_keep_their_order(void **state)
 {
 	connect_all();
@@ -826,8 +866,10 @@ static void events_reach_their_handlers(void **state)
 	connect_all();
 	sh_id a = add_endpoint(true), t = add_track(a);
 	settle();
-	struct sh_msg_endpoint_state es = {
-	    .id = a, .ice = SH_ICE_CONNECTED, .local = sample_addr(1, 10000), .remote = sample_addr(9, 4000)};
+	struct sh_msg_endpoint_state es = {.id = a,
+	                                   .ice = SH_ICE_CONNECTED,
+	                                   .local = sample_addr(1, 10000),
+	                                   .remote = sample_addr(9, 4000)};
 	assert_true(fake_dp_event(&w.dp, SH_MSG_ENDPOINT_STATE, &es, sizeof(es)));
 	settle();
 	assert_int_equal(w.states, 1);
@@ -848,7 +890,8 @@ static void events_reach_their_handlers(void **state)
 	/* Commands, a second hello, unknown types, wrong lengths: counted and skipped. */
 	for (unsigned type = 1; type < 70; type++) {
 		uint32_t len = sample(type, body);
-		if (type == SH_MSG_ENDPOINT_STATE || type == SH_MSG_RX_DTLS || type == SH_MSG_TRACK_STATE)
+		if (type == SH_MSG_ENDPOINT_STATE || type == SH_MSG_RX_DTLS ||
+		    type == SH_MSG_TRACK_STATE)
 			len--;
 		assert_true(fake_dp_event(&w.dp, type, body, len));
 	}
@@ -1060,6 +1103,7 @@ int main(void)
 	    T(busy_is_tried_again),
 	    T(refused_as_a_whole),
 	    SMALL(nothing_is_lost_by_a_full_ring),
+	    SMALL(deleted_between_body_and_keys),
 	    SMALL(packets_keep_their_order),
 	    T(events_reach_their_handlers),
 	    T(a_corrupt_ring_ends_the_link),

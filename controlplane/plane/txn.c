@@ -1,7 +1,8 @@
-/* Transactions. Writing one can stop at any record when the ring is full and goes on at the next flush; the ring is
- * read meanwhile, as the dataplane stages what comes until COMMIT. What changes while it is being written belongs to
- * the next one, so nothing in a transaction ever refers to what is not. Deletions come first, then endpoints, tracks,
- * subscriptions: each refers to earlier ones only. */
+/* Transactions. Writing one can stop at any record when the ring is full and goes on at the next
+ * flush; the ring is read meanwhile, as the dataplane stages what comes until COMMIT. What changes
+ * while it is being written belongs to the next one, so nothing in a transaction ever refers to
+ * what is not. Deletions come first, then endpoints, tracks, subscriptions: each refers to earlier
+ * ones only. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,8 @@ static bool write_set(struct cp_plane *p, struct cp_entry *e)
 	if (e->dirty & CP_DIRTY_SET) {
 		switch (e->what) {
 		case SH_DEL_ENDPOINT:
-			ok = cp_txn_put(p, SH_MSG_ENDPOINT_SET, &e->body.endpoint.set, sizeof(e->body.endpoint.set));
+			ok = cp_txn_put(p, SH_MSG_ENDPOINT_SET, &e->body.endpoint.set,
+			                sizeof(e->body.endpoint.set));
 			break;
 		case SH_DEL_TRACK:
 			ok = cp_txn_put(p, SH_MSG_TRACK_SET, &e->body.track, sizeof(e->body.track));
@@ -108,7 +110,8 @@ static bool write_set(struct cp_plane *p, struct cp_entry *e)
 		e->at = p->txn.records++;
 	}
 	if (e->dirty & CP_DIRTY_KEYS) {
-		if (!cp_txn_put(p, SH_MSG_ENDPOINT_KEYS, &e->body.endpoint.keys, sizeof(e->body.endpoint.keys)))
+		if (!cp_txn_put(p, SH_MSG_ENDPOINT_KEYS, &e->body.endpoint.keys,
+		                sizeof(e->body.endpoint.keys)))
 			return false;
 		e->dirty &= (uint8_t)~CP_DIRTY_KEYS;
 		e->sent |= CP_DIRTY_KEYS;
@@ -195,8 +198,8 @@ void cp_plane_flush(struct cp_plane *p)
 
 bool cp_txn_pending(const struct cp_plane *p)
 {
-	return p->txn.state == CP_TXN_BEGIN || p->txn.state == CP_TXN_WRITING || !STAILQ_EMPTY(&p->waiting) ||
-	       (p->txn.state == CP_TXN_IDLE && anything(p));
+	return p->txn.state == CP_TXN_BEGIN || p->txn.state == CP_TXN_WRITING ||
+	       !STAILQ_EMPTY(&p->waiting) || (p->txn.state == CP_TXN_IDLE && anything(p));
 }
 
 /* ---- what came of it ---- */
@@ -226,7 +229,8 @@ static bool transient(int error)
 	return error == -EAGAIN || error == -EBUSY || error == -ENOMEM || error == -ENOBUFS;
 }
 
-/* The object whose record was refused is set aside; a deletion that is refused has nothing left to delete. */
+/* The object whose record was refused is set aside; a deletion that is refused has nothing left to
+ * delete. */
 static void set_aside(struct cp_plane *p, uint32_t record, int error, unsigned *what, sh_id *id)
 {
 	struct cp_entry *e;
@@ -269,8 +273,8 @@ static void refused(struct cp_plane *p, const struct sh_msg_committed *m)
 
 	p->counts.commits_refused++;
 	if (m->record >= t->records)
-		sh_error(SUBSYS, "dataplane refused transaction %llu as a whole: %s", (unsigned long long)m->txn,
-		         strerrordesc_np(-m->error));
+		sh_error(SUBSYS, "dataplane refused transaction %llu as a whole: %s",
+		         (unsigned long long)m->txn, strerrordesc_np(-m->error));
 	set_aside(p, m->record, m->error, &what, &id);
 	p->need_full |= t->full;
 	/* What was deleted while this was under way had never arrived. */
@@ -293,7 +297,8 @@ static void refused(struct cp_plane *p, const struct sh_msg_committed *m)
 void cp_txn_committed(struct cp_plane *p, const struct sh_msg_committed *m)
 {
 	if (p->txn.state != CP_TXN_WAITING || m->txn != p->txn.number) {
-		sh_warn(SUBSYS, "dataplane answered transaction %llu, which is not open", (unsigned long long)m->txn);
+		sh_warn(SUBSYS, "dataplane answered transaction %llu, which is not open",
+		        (unsigned long long)m->txn);
 		p->counts.events_bad++;
 		return;
 	}

@@ -1,28 +1,31 @@
 /* The HTTPS and WebSocket front.
  *
- * One libwebsockets context on the daemon's libuv loop, with two listeners (vhosts): HTTPS and WSS on one port, and
- * plain HTTP on 127.0.0.1 for metrics. libwebsockets does TLS, HTTP parsing and WebSocket framing; what is on top is
- * ours, because a hostile peer is our problem and not the library's:
+ * One libwebsockets context on the daemon's libuv loop, with two listeners (vhosts): HTTPS and WSS
+ * on one port, and plain HTTP on 127.0.0.1 for metrics. libwebsockets does TLS, HTTP parsing and
+ * WebSocket framing; what is on top is ours, because a hostile peer is our problem and not the
+ * library's:
  *
  *   front.c          context, listeners, the one callback that everything comes in by
- *   front_conn.c     a record for each TCP connection: limits by address and in all, one deadline each, one sweep
- *                    a second that enforces it. libwebsockets' own timeouts restart with each byte, so a peer
- *                    that drips bytes would never hit them; ours do not move.
- *   front_http.c     a request: header, body up to the limit, dispatch to the longest registered prefix
- *   front_reply.c    a reply: security headers, CORS, written piece by piece as the peer reads
- *   front_static.c   the web client's files, opened beneath the web root by the kernel (RESOLVE_BENEATH)
- *   front_origin.c   who may call from another origin
- *   front_ws.c       /ws: subprotocol, reassembly, UTF-8, bounded queue, pings
+ *   front_conn.c     a record for each TCP connection: limits by address and in all, one deadline
+ * each, one sweep a second that enforces it. libwebsockets' own timeouts restart with each byte, so
+ * a peer that drips bytes would never hit them; ours do not move. front_http.c     a request:
+ * header, body up to the limit, dispatch to the longest registered prefix front_reply.c    a reply:
+ * security headers, CORS, written piece by piece as the peer reads front_static.c   the web
+ * client's files, opened beneath the web root by the kernel (RESOLVE_BENEATH) front_origin.c   who
+ * may call from another origin front_ws.c       /ws: subprotocol, reassembly, UTF-8, bounded queue,
+ * pings
  *
- * Life of a connection: FILTER_NETWORK_CONNECTION (counted, or refused before TLS costs anything) → WSI_CREATE →
- * NEW_CLIENT_INSTANTIATED (the record is the wsi's opaque data from here) → requests or a WebSocket → WSI_DESTROY.
- * The record goes last; a cp_http or cp_conn never outlives it, but for a cp_http whose handler did not ask to be
- * told (front_http_gone()).
+ * Life of a connection: FILTER_NETWORK_CONNECTION (counted, or refused before TLS costs anything) →
+ * WSI_CREATE → NEW_CLIENT_INSTANTIATED (the record is the wsi's opaque data from here) → requests
+ * or a WebSocket → WSI_DESTROY. The record goes last; a cp_http or cp_conn never outlives it, but
+ * for a cp_http whose handler did not ask to be told (front_http_gone()).
  *
- * HTTP/1.1 only (ALPN says so): one request at a time a connection keeps limits and deadlines simple, and browsers
- * need HTTP/1.1 for the WebSocket anyway. No extensions: no permessage-deflate, so no compression bombs.
+ * HTTP/1.1 only (ALPN says so): one request at a time a connection keeps limits and deadlines
+ * simple, and browsers need HTTP/1.1 for the WebSocket anyway. No extensions: no
+ * permessage-deflate, so no compression bombs.
  *
- * One thread: the loop's. Handlers run in the callback and may reply, send, close at once or later. */
+ * One thread: the loop's. Handlers run in the callback and may reply, send, close at once or later.
+ */
 #include "controlplane/signaling/front.h"
 
 #include <errno.h>
@@ -43,7 +46,9 @@ enum {
 
 static void log_line(int level, const char *line)
 {
-	enum sh_log_level l = level & LLL_ERR ? SH_LOG_WARN : level & LLL_WARN ? SH_LOG_INFO : SH_LOG_DEBUG;
+	enum sh_log_level l = level & LLL_ERR    ? SH_LOG_WARN
+	                      : level & LLL_WARN ? SH_LOG_INFO
+	                                         : SH_LOG_DEBUG;
 	size_t n = strlen(line);
 
 	while (n && line[n - 1] == '\n')
@@ -55,8 +60,8 @@ static void log_line(int level, const char *line)
 static void harden(SSL_CTX *tls)
 {
 	SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
-	SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-	                             SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+	                             SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set1_groups_list(tls, "X25519:P-256:P-384");
 }
 
@@ -94,6 +99,8 @@ static int on_ws(struct front_conn *c, enum lws_callback_reasons reason, void *i
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
 		return front_ws_writeable(c);
+	case LWS_CALLBACK_TIMER:
+		return front_ws_timer(c);
 	case LWS_CALLBACK_CLOSED:
 		front_ws_closed(c);
 		return 0;
@@ -107,7 +114,8 @@ static bool is_metrics(struct lws *wsi)
 	return !strcmp(lws_get_vhost_name(lws_get_vhost(wsi)), "metrics");
 }
 
-static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len)
 {
 	struct cp_front *f = lws_context_user(lws_get_context(wsi));
 	struct front_conn *c;
@@ -200,16 +208,19 @@ static int make_context(struct cp_front *f)
 	lws_set_log_level(LLL_ERR | LLL_WARN, log_line);
 	f->ctx = lws_create_context(&info);
 	if (!f->ctx) {
-		sh_error(FRONT_SUBSYS, "libwebsockets did not start: is libwebsockets-evlib-uv installed?");
+		sh_error(FRONT_SUBSYS,
+		         "libwebsockets did not start: is libwebsockets-evlib-uv installed?");
 		return -EIO;
 	}
 	return 0;
 }
 
-/* A listener's socket must be free before libwebsockets is asked, as it does not tell why it failed. */
+/* A listener's socket must be free before libwebsockets is asked, as it does not tell why it
+ * failed. */
 static int probe(const char *address, uint16_t port)
 {
-	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
+	struct sockaddr_in6 a6 = {
+	    .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_any};
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(port)};
 	bool v4 = inet_pton(AF_INET, address, &a4.sin_addr) == 1;
 	const struct sockaddr *sa = v4 ? (const void *)&a4 : (const void *)&a6;
@@ -262,12 +273,14 @@ static int listen_on(struct cp_front *f, const char *address, uint16_t port, boo
 	if (!err && !lws_create_vhost(f->ctx, &info))
 		err = -EIO;
 	if (err)
-		sh_error(FRONT_SUBSYS, "cannot listen on %s port %u: %s", address[0] ? address : "*", port,
+		sh_error(FRONT_SUBSYS, "cannot listen on %s port %u: %s",
+		         address[0] ? address : "*", port,
 		         err == -EIO ? "see the line of libwebsockets above" : strerror(-err));
 	return err;
 }
 
-int cp_front_alloc(struct cp_front **out, const struct cp_front_conf *conf, const struct cp_front_ws *ws)
+int cp_front_alloc(struct cp_front **out, const struct cp_front_conf *conf,
+                   const struct cp_front_ws *ws)
 {
 	struct cp_front *f = calloc(1, sizeof(*f));
 	int err;
@@ -310,11 +323,12 @@ static void say_goodbye(struct cp_front *f)
 
 	while (open && cp_now_ns() < end) {
 		open = false;
-		TAILQ_FOREACH(c, &f->conns, link) {
+		TAILQ_FOREACH (c, &f->conns, link) {
 			if (!c->ws)
 				continue;
 			if (!c->ws->close_code)
-				cp_conn_close(c->ws, LWS_CLOSE_STATUS_GOINGAWAY, "the server is stopping");
+				cp_conn_close(c->ws, LWS_CLOSE_STATUS_GOINGAWAY,
+				              "the server is stopping");
 			open = true;
 		}
 		uv_run(cp_loop_uv(), UV_RUN_NOWAIT);
@@ -332,7 +346,8 @@ void cp_front_free(struct cp_front *f)
 	if (f->ctx) {
 		say_goodbye(f);
 		lws_context_destroy(f->ctx);
-		/* libuv closes handles in its own time; pcontext turns NULL when the context is gone. */
+		/* libuv closes handles in its own time; pcontext turns NULL when the context is
+		 * gone. */
 		for (unsigned i = 0; f->ctx && i < 1000; i++) {
 			uv_run(cp_loop_uv(), UV_RUN_NOWAIT);
 			if (i == 10 && f->ctx)

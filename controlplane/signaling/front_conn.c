@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include "shared/log.h"
 
-/* Text of the address, and what it is counted by: all of an IPv4 address, the /64 of an IPv6 one, since a single
- * host has as many addresses as it likes there. */
+/* Text of the address, and what it is counted by: all of an IPv4 address, the /64 of an IPv6 one,
+ * since a single host has as many addresses as it likes there. */
 static int name_peer(struct front_conn *c, int fd, uint8_t key[16])
 {
 	struct sockaddr_storage ss = {0};
@@ -47,7 +48,7 @@ static struct front_peer *find_peer(struct cp_front *f, const uint8_t key[16])
 	for (unsigned i = 0; i < 16; i++)
 		h = (h ^ key[i]) * 16777619u;
 	list = &f->peers[h % FRONT_PEERS_HASH];
-	LIST_FOREACH(p, list, link) {
+	LIST_FOREACH (p, list, link) {
 		if (!memcmp(p->key, key, 16))
 			return p;
 	}
@@ -101,7 +102,8 @@ int front_conn_accept(struct cp_front *f, int fd, bool metrics)
 		goto refuse;
 	f->count++;
 	if (++c->peer->count > f->conf.max_per_address) {
-		sh_debug(FRONT_SUBSYS, "%s: more than %u connections", c->address, f->conf.max_per_address);
+		sh_debug(FRONT_SUBSYS, "%s: more than %u connections", c->address,
+		         f->conf.max_per_address);
 		goto refuse;
 	}
 	cp_metric_set(CP_METRIC_connections, f->count);
@@ -153,32 +155,42 @@ void front_conn_destroyed(struct cp_front *f, struct lws *wsi)
 	release(c);
 }
 
-/* From anywhere: its callbacks come later, from the loop. Outside its own callbacks libwebsockets looks at its timers
- * only when it is woken. */
+/* From anywhere: its callbacks come later, from the loop. Outside its own callbacks libwebsockets
+ * looks at its timers only when it is woken, and some of its states cancel the timer: so the sweep
+ * asks again until it is gone. */
 void front_conn_kill(struct front_conn *c)
 {
 	c->phase = c->phase == FRONT_WS ? FRONT_WS : FRONT_DYING;
-	c->deadline_ns = 0;
+	c->deadline_ns = cp_now_ns();
 	lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 	lws_cancel_service(c->front->ctx);
 }
 
-/* While a handler works we read nothing from its client (libwebsockets would spin on what waits there), so whether
- * it hung up is asked for here. */
+/* While a handler works we read nothing from its client (libwebsockets would spin on what waits
+ * there), so whether it hung up is asked for here: the FIN, or a TLS alert, which some send and
+ * then wait for ours. TLS 1.3 hides an alert's type, but nothing else that a client says makes a
+ * record of 19 bytes (RFC 8446 §5.2: two, the type, a tag). */
 static bool hung_up(const struct front_conn *c)
 {
-	struct pollfd p = {.fd = lws_get_socket_fd(c->wsi), .events = POLLRDHUP};
+	int fd = lws_get_socket_fd(c->wsi);
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	uint8_t record[5];
 
-	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+	if (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+		return true;
+	return !c->metrics &&
+	       recv(fd, record, sizeof(record), MSG_PEEK | MSG_DONTWAIT) == sizeof(record) &&
+	       (record[0] == 21 || (record[0] == 23 && record[3] == 0 && record[4] == 19));
 }
 
-/* A peer that takes its reply slowly and sends meanwhile makes libwebsockets spin: it neither reads that nor stops
- * asking for it. Nobody who means well does so. */
+/* A peer that takes its reply slowly and sends meanwhile makes libwebsockets spin: it neither reads
+ * that nor stops asking for it. Nobody who means well does so. */
 static bool spins(const struct front_conn *c)
 {
 	int waiting = 0;
 
-	return !c->http->linger && ioctl(lws_get_socket_fd(c->wsi), FIONREAD, &waiting) == 0 && waiting > 0;
+	return !c->http->linger && ioctl(lws_get_socket_fd(c->wsi), FIONREAD, &waiting) == 0 &&
+	       waiting > 0;
 }
 
 static void sweep_one(struct front_conn *c, uint64_t now_ns)
@@ -191,8 +203,10 @@ static void sweep_one(struct front_conn *c, uint64_t now_ns)
 	}
 	if (!c->deadline_ns || now_ns < c->deadline_ns)
 		return;
-	sh_debug(FRONT_SUBSYS, "%s: timed out in phase %d", c->address, c->phase);
-	cp_metric_add(CP_METRIC_timeouts, 1);
+	if (c->phase != FRONT_DYING) {
+		sh_debug(FRONT_SUBSYS, "%s: timed out in phase %d", c->address, c->phase);
+		cp_metric_add(CP_METRIC_timeouts, 1);
+	}
 	if ((c->phase == FRONT_BODY || c->phase == FRONT_HANDLER) && !front_http_timeout(c))
 		return;
 	front_conn_kill(c);

@@ -43,7 +43,8 @@ static int method_of(struct lws *wsi)
 	return -1;
 }
 
-/* libwebsockets hands the query out decoded, a piece for each parameter; we put it back as it was meant. */
+/* libwebsockets hands the query out decoded, a piece for each parameter; we put it back as it was
+ * meant. */
 static bool read_query(struct lws *wsi, char *buf, size_t size)
 {
 	char piece[FRONT_QUERY_MAX];
@@ -51,7 +52,9 @@ static bool read_query(struct lws *wsi, char *buf, size_t size)
 	int n;
 
 	buf[0] = '\0';
-	for (int i = 0; (n = lws_hdr_copy_fragment(wsi, piece, sizeof(piece), WSI_TOKEN_HTTP_URI_ARGS, i)) >= 0; i++) {
+	for (int i = 0; (n = lws_hdr_copy_fragment(wsi, piece, sizeof(piece),
+	                                           WSI_TOKEN_HTTP_URI_ARGS, i)) >= 0;
+	     i++) {
 		const char *eq = memchr(piece, '=', (size_t)n);
 		size_t name = eq ? (size_t)(eq - piece) : (size_t)n;
 
@@ -74,7 +77,8 @@ static void read_bearer(struct cp_http *h, struct lws *wsi)
 	char *p = text;
 
 	h->req.bearer = NULL;
-	if (front_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, text, sizeof(text)) && !strncasecmp(p, "Bearer ", 7)) {
+	if (front_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, text, sizeof(text)) &&
+	    !strncasecmp(p, "Bearer ", 7)) {
 		p += 7;
 		p += strspn(p, " ");
 		strcpy(h->bearer, p);
@@ -85,7 +89,8 @@ static void read_bearer(struct cp_http *h, struct lws *wsi)
 
 static void read_content_type(struct cp_http *h, struct lws *wsi)
 {
-	if (!front_header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, h->content_type, sizeof(h->content_type)))
+	if (!front_header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, h->content_type,
+	                  sizeof(h->content_type)))
 		return;
 	h->content_type[strcspn(h->content_type, "; \t")] = '\0';
 	for (char *p = h->content_type; *p; p++)
@@ -99,13 +104,15 @@ static bool wants_close(struct lws *wsi)
 
 	if (front_header(wsi, WSI_TOKEN_CONNECTION, text, sizeof(text)))
 		return strcasestr(text, "close") || !strcasestr(text, "keep-alive");
-	return !front_header(wsi, WSI_TOKEN_HTTP, text, sizeof(text)) || strcmp(text, "HTTP/1.1") != 0;
+	return !front_header(wsi, WSI_TOKEN_HTTP, text, sizeof(text)) ||
+	       strcmp(text, "HTTP/1.1") != 0;
 }
 
 /* The body's length. 0, or the status that refuses the request. */
 static int read_length(struct cp_http *h, struct lws *wsi)
 {
-	bool body = h->req.method == CP_POST || h->req.method == CP_PUT || h->req.method == CP_PATCH;
+	bool body =
+	    h->req.method == CP_POST || h->req.method == CP_PUT || h->req.method == CP_PATCH;
 	char text[24];
 	char *end;
 
@@ -113,7 +120,8 @@ static int read_length(struct cp_http *h, struct lws *wsi)
 		return 411;
 	if (!have(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH))
 		return body ? 411 : 0;
-	if (!front_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof(text)) || !isdigit((unsigned char)text[0]))
+	if (!front_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof(text)) ||
+	    !isdigit((unsigned char)text[0]))
 		return 400;
 	h->expected = strtoull(text, &end, 10);
 	if (*end || h->expected > INT64_MAX)
@@ -179,7 +187,8 @@ static struct cp_http *http_new(struct front_conn *c, int method)
 	return h;
 }
 
-/* A request refused before anybody looks at it; what follows on that connection makes no sense to us. */
+/* A request refused before anybody looks at it; what follows on that connection makes no sense to
+ * us. */
 static int refuse(struct cp_http *h, int status, const char *code, const char *text)
 {
 	h->close_after = true;
@@ -259,12 +268,14 @@ int front_http_request(struct front_conn *c, const char *path, size_t len)
 	memcpy(h->path, path, len);
 	if (!read_query(c->wsi, h->query, sizeof(h->query)))
 		return refuse(h, 414, "bad_request", "the query is too long");
-	if (!h->req.bearer && lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) >= FRONT_HEADER_MAX)
+	if (!h->req.bearer &&
+	    lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) >= FRONT_HEADER_MAX)
 		return refuse(h, 431, "bad_request", "the Authorization header is too long");
 	status = read_length(h, c->wsi);
 	if (status)
 		return refuse(h, status, "bad_request",
-		              status == 411 ? "a body needs a Content-Length" : "malformed Content-Length");
+		              status == 411 ? "a body needs a Content-Length"
+		                            : "malformed Content-Length");
 	h->route = find_route(c, h->path);
 	if (h->expected)
 		return expect_body(h);
@@ -276,7 +287,8 @@ int front_http_body(struct front_conn *c, const char *data, size_t len)
 {
 	struct cp_http *h = c->http;
 
-	if (c->phase == FRONT_REPLY || c->phase == FRONT_DYING) // refused: what still comes is read and dropped
+	if (c->phase == FRONT_REPLY ||
+	    c->phase == FRONT_DYING) // refused: what still comes is read and dropped
 		return 0;
 	if (!h || c->phase != FRONT_BODY)
 		return data ? -1 : 0;
@@ -292,8 +304,15 @@ int front_http_body_done(struct front_conn *c)
 {
 	struct cp_http *h = c->http;
 
-	if (!h || c->phase != FRONT_BODY) // an empty body, dispatched with its header; or more after a whole one
-		return h && h->dispatched && h->expected ? -1 : 0;
+	if (c->phase == FRONT_DYING) // lingered until all was read
+		return -1;
+	if (!h)
+		return 0;
+	if (c->phase != FRONT_BODY) { // refused, or empty and dispatched with its header, or more
+		                      // after a whole one
+		h->linger = false;
+		return h->dispatched && h->expected ? -1 : 0;
+	}
 	if (h->got != h->expected)
 		return -1;
 	if (h->too_large)

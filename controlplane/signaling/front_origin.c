@@ -1,4 +1,5 @@
-/* Cross-origin rules: CORS (the Fetch standard, §3.2) for the HTTP interfaces, and who may open /ws. */
+/* Cross-origin rules: CORS (the Fetch standard, §3.2) for the HTTP interfaces, and who may open
+ * /ws. */
 #include "controlplane/signaling/front_priv.h"
 
 #include <stdio.h>
@@ -27,14 +28,16 @@ bool front_origin_listed(const char *list, const char *origin, bool star)
 
 		list += strspn(list, ", \t");
 		n = strcspn(list, ", \t");
-		if ((star && n == 1 && *list == '*') || (n && n == want && !strncasecmp(list, origin, n)))
+		if ((star && n == 1 && *list == '*') ||
+		    (n && n == want && !strncasecmp(list, origin, n)))
 			return true;
 		list += n;
 	}
 	return false;
 }
 
-/* "https://HOST[:443]" and the Host header name the same place (RFC 6454 §4; our scheme is https). */
+/* "https://HOST[:443]" and the Host header name the same place (RFC 6454 §4; our scheme is https).
+ */
 bool front_origin_same(const char *origin, const char *host)
 {
 	size_t o, h;
@@ -68,17 +71,20 @@ size_t front_cors_headers(char *buf, size_t size, const struct cp_http *h)
 	buf[0] = '\0';
 	if (!front_is_api(h->path) || !list[0])
 		return 0;
-	if (!star && (!h->origin[0] || !harmless(h->origin) || !front_origin_listed(list, h->origin, false)))
+	if (!star &&
+	    (!h->origin[0] || !harmless(h->origin) || !front_origin_listed(list, h->origin, false)))
 		return (size_t)snprintf(buf, size, "vary: Origin\r\n");
-	at = (size_t)snprintf(buf, size,
-	                      "access-control-allow-origin: %s\r\n%s"
-	                      "access-control-expose-headers: Location, ETag, Link, Accept-Patch, Accept-Post, "
-	                      "Retry-After, Allow\r\n",
-	                      star ? "*" : h->origin, star ? "" : "vary: Origin\r\n");
+	at = (size_t)snprintf(
+	    buf, size,
+	    "access-control-allow-origin: %s\r\n%s"
+	    "access-control-expose-headers: Location, ETag, Link, Accept-Patch, Accept-Post, "
+	    "Retry-After, Allow\r\n",
+	    star ? "*" : h->origin, star ? "" : "vary: Origin\r\n");
 	if (h->req.method == CP_OPTIONS)
-		at += (size_t)snprintf(buf + at, size - at,
-		                       "access-control-allow-methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-		                       "access-control-allow-headers: Authorization, Content-Type, If-Match\r\n"
-		                       "access-control-max-age: 7200\r\n");
+		at += (size_t)snprintf(
+		    buf + at, size - at,
+		    "access-control-allow-methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+		    "access-control-allow-headers: Authorization, Content-Type, If-Match\r\n"
+		    "access-control-max-age: 7200\r\n");
 	return at;
 }

@@ -11,19 +11,21 @@
 #define FRONT_SUBPROTOCOL "callstack.v1"
 
 enum {
-	FRONT_SETUP_S = 10,      // accept → TLS → first whole request header
-	FRONT_IDLE_S = 60,       // between requests of one connection, next header included
-	FRONT_BODY_S = 15,       // header → whole body
-	FRONT_HANDLER_S = 60,    // handler → its reply
-	FRONT_REPLY_S = 30,      // for the peer to take the next bytes of a reply
-	FRONT_CLOSE_S = 5,       // WebSocket: closing handshake
-	FRONT_LINGER_S = 3,      // after an early refusal, for the peer to read it before we hang up
+	FRONT_SETUP_S = 10,   // accept → TLS → first whole request header
+	FRONT_IDLE_S = 60,    // between requests of one connection, next header included
+	FRONT_BODY_S = 15,    // header → whole body
+	FRONT_HANDLER_S = 60, // handler → its reply
+	FRONT_REPLY_S = 30,   // for the peer to take the next bytes of a reply
+	FRONT_CLOSE_S = 5,    // WebSocket: closing handshake
+	FRONT_LINGER_S = 3,   // after an early refusal, for the peer to read it before we hang up
 	FRONT_PING_S = 15,
 	FRONT_ROUTES_MAX = 32,
 	FRONT_PATH_MAX = 1024,
 	FRONT_QUERY_MAX = 4096,
 	FRONT_HEADER_MAX = 4352, // a bearer token of CP_TOKEN_MAX and "Bearer "
-	FRONT_DISCARD_MAX = 16 << 20, // of a body too large we read that much, so that its sender gets to see the 413
+	FRONT_DISCARD_MAX =
+	    16
+	    << 20, // of a body too large we read that much, so that its sender gets to see the 413
 	FRONT_PEERS_HASH = 1024,
 	FRONT_WRITE_MAX = 32768, // bytes of one lws_write
 };
@@ -100,8 +102,8 @@ struct cp_conn {
 	STAILQ_HEAD(, front_frame) queue;
 	size_t queued; // bytes, with FRAME_OVERHEAD for each
 	uint64_t heard_ns, pinged_ns;
-	uint16_t close_code; // 0: open
-	char close_reason[124];
+	uint16_t close_code;        // 0: open
+	char close_reason[123 + 1]; // RFC 6455 §5.5: a control frame carries 125 bytes
 	bool ping_due, refused;
 };
 
@@ -148,7 +150,7 @@ void front_http_free(struct cp_http *h);
 
 /* front_reply.c */
 int front_reply_writeable(struct front_conn *c);
-size_t front_security_headers(char *buf, size_t size, const char *host, bool html);
+size_t front_security_headers(char *buf, size_t size, const char *host, bool client);
 
 /* front_static.c */
 int front_static_open(struct cp_front *f);
@@ -165,5 +167,6 @@ int front_ws_upgrade(struct front_conn *c, const char *protocol);
 int front_ws_open(struct front_conn *c);
 int front_ws_receive(struct front_conn *c, const char *data, size_t len);
 int front_ws_writeable(struct front_conn *c);
+int front_ws_timer(struct front_conn *c);
 void front_ws_closed(struct front_conn *c);
 void front_ws_sweep(struct front_conn *c, uint64_t now_ns);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
-#include <sys/socket.h>
 #include "shared/log.h"
 
 enum { HEAD_MAX = 8192 };
@@ -16,16 +15,40 @@ static const char *status_text(int status)
 		int status;
 		const char *text;
 	} map[] = {
-	    {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-	    {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-	    {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"},
-	    {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-	    {406, "Not Acceptable"}, {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"},
-	    {411, "Length Required"}, {412, "Precondition Failed"}, {413, "Content Too Large"},
-	    {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
-	    {426, "Upgrade Required"}, {428, "Precondition Required"}, {429, "Too Many Requests"},
-	    {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-	    {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+	    {200, "OK"},
+	    {201, "Created"},
+	    {202, "Accepted"},
+	    {204, "No Content"},
+	    {206, "Partial Content"},
+	    {301, "Moved Permanently"},
+	    {302, "Found"},
+	    {303, "See Other"},
+	    {304, "Not Modified"},
+	    {307, "Temporary Redirect"},
+	    {308, "Permanent Redirect"},
+	    {400, "Bad Request"},
+	    {401, "Unauthorized"},
+	    {403, "Forbidden"},
+	    {404, "Not Found"},
+	    {405, "Method Not Allowed"},
+	    {406, "Not Acceptable"},
+	    {408, "Request Timeout"},
+	    {409, "Conflict"},
+	    {410, "Gone"},
+	    {411, "Length Required"},
+	    {412, "Precondition Failed"},
+	    {413, "Content Too Large"},
+	    {414, "URI Too Long"},
+	    {415, "Unsupported Media Type"},
+	    {422, "Unprocessable Content"},
+	    {426, "Upgrade Required"},
+	    {428, "Precondition Required"},
+	    {429, "Too Many Requests"},
+	    {431, "Request Header Fields Too Large"},
+	    {500, "Internal Server Error"},
+	    {501, "Not Implemented"},
+	    {503, "Service Unavailable"},
+	    {504, "Gateway Timeout"},
 	};
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
@@ -42,26 +65,31 @@ static bool plain_host(const char *s)
 	return n && !s[n];
 }
 
-/* 'self' covers wss: of the same host in current browsers (CSP3 §6.7.2.8); naming it serves the others. */
-size_t front_security_headers(char *buf, size_t size, const char *host, bool html)
+/* 'self' covers wss: of the same host in current browsers (CSP3 §6.7.2.8); naming it serves the
+ * others. */
+size_t front_security_headers(char *buf, size_t size, const char *host, bool client)
 {
-	size_t at = (size_t)snprintf(buf, size,
-	                             "x-content-type-options: nosniff\r\n"
-	                             "referrer-policy: no-referrer\r\n"
-	                             "cross-origin-opener-policy: same-origin\r\n"
-	                             "permissions-policy: camera=(self), microphone=(self), display-capture=(self), "
-	                             "speaker-selection=(self), geolocation=(), payment=(), usb=()\r\n");
+	size_t at = (size_t)snprintf(
+	    buf, size,
+	    "x-content-type-options: nosniff\r\n"
+	    "referrer-policy: no-referrer\r\n"
+	    "cross-origin-opener-policy: same-origin\r\n"
+	    "permissions-policy: camera=(self), microphone=(self), display-capture=(self), "
+	    "speaker-selection=(self), geolocation=(), payment=(), usb=()\r\n");
 
-	if (!html)
+	if (!client)
 		return at + (size_t)snprintf(buf + at, size - at,
-		                             "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n");
-	return at + (size_t)snprintf(buf + at, size - at,
-	                             "content-security-policy: default-src 'self'; connect-src 'self'%s%s; "
-	                             "img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
-	                             "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-	                             "frame-ancestors 'none'\r\n"
-	                             "x-frame-options: DENY\r\n",
-	                             plain_host(host) ? " wss://" : "", plain_host(host) ? host : "");
+		                             "content-security-policy: default-src 'none'; "
+		                             "frame-ancestors 'none'\r\n");
+	return at + (size_t)snprintf(
+	                buf + at, size - at,
+	                "content-security-policy: default-src 'self'; connect-src 'self'%s%s; "
+	                "img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
+	                "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action "
+	                "'self'; "
+	                "frame-ancestors 'none'\r\n"
+	                "x-frame-options: DENY\r\n",
+	                plain_host(host) ? " wss://" : "", plain_host(host) ? host : "");
 }
 
 static bool header_valid(const struct cp_http_header *hd)
@@ -82,17 +110,22 @@ static bool sets(const struct cp_http_resp *r, const char *name)
 	return false;
 }
 
-/* The header into buf; its length, or 0: does not fit, or the handler gave a header that would break it. */
-static size_t make_head(char *buf, size_t size, const struct cp_http *h, const struct cp_http_resp *r, int status)
+/* The header into buf; its length, or 0: does not fit, or the handler gave a header that would
+ * break it. */
+static size_t make_head(char *buf, size_t size, const struct cp_http *h,
+                        const struct cp_http_resp *r, int status)
 {
-	bool html = r->content_type && !strncmp(r->content_type, "text/html", 9);
+	/* Of the web client all, scripts too: a worker's policy is its script's, and that of a 304
+	 * replaces the cached. */
+	bool client = !h->route && status < 400;
 	bool has_body = status != 204 && status != 304 && status >= 200;
 	size_t at = (size_t)snprintf(buf, size, "HTTP/1.1 %d %s\r\n", status, status_text(status));
 
-	at += front_security_headers(buf + at, size - at, h->host, html);
+	at += front_security_headers(buf + at, size - at, h->host, client);
 	at += front_cors_headers(buf + at, size - at, h);
 	if (r->content_type)
-		at += (size_t)snprintf(buf + at, size - at, "content-type: %s\r\n", r->content_type);
+		at +=
+		    (size_t)snprintf(buf + at, size - at, "content-type: %s\r\n", r->content_type);
 	if (has_body)
 		at += (size_t)snprintf(buf + at, size - at, "content-length: %zu\r\n", r->len);
 	if (!sets(r, "cache-control"))
@@ -102,7 +135,8 @@ static size_t make_head(char *buf, size_t size, const struct cp_http *h, const s
 	for (size_t i = 0; i < r->n_headers && at < size; i++) {
 		if (!header_valid(&r->headers[i]))
 			return 0;
-		at += (size_t)snprintf(buf + at, size - at, "%s: %s\r\n", r->headers[i].name, r->headers[i].value);
+		at += (size_t)snprintf(buf + at, size - at, "%s: %s\r\n", r->headers[i].name,
+		                       r->headers[i].value);
 	}
 	if (at < size)
 		at += (size_t)snprintf(buf + at, size - at, "\r\n");
@@ -129,7 +163,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *resp)
 		status = 204;
 	n = make_head(head, sizeof(head), h, resp, status);
 	if (!n) {
-		sh_error(FRONT_SUBSYS, "%s: the handler's reply headers are malformed or too long", h->path);
+		sh_error(FRONT_SUBSYS, "%s: the handler's reply headers are malformed or too long",
+		         h->path);
 		resp = &broken;
 		status = 500;
 		n = make_head(head, sizeof(head), h, resp, status);
@@ -149,7 +184,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *resp)
 	h->out_len = n + body;
 	c->phase = FRONT_REPLY;
 	c->deadline_ns = front_after_s(FRONT_REPLY_S);
-	lws_rx_flow_control(c->wsi, 1); // libwebsockets tells nobody that he may write while it is off
+	lws_rx_flow_control(c->wsi,
+	                    1); // libwebsockets tells nobody that he may write while it is off
 	lws_callback_on_writable(c->wsi);
 	cp_loop_touch();
 }
@@ -179,8 +215,8 @@ static int done(struct front_conn *c)
 	c->http = NULL;
 	front_http_free(h);
 	if (linger) {
-		/* Closing with bytes unread would reset the connection and take our reply with it (RFC 9112 §9.6). */
-		shutdown(lws_get_socket_fd(c->wsi), SHUT_WR);
+		/* Closing with bytes unread would reset the connection and take our reply with it
+		 * (RFC 9112 §9.6). The peer knows from our header that it has to hang up. */
 		c->phase = FRONT_DYING;
 		c->deadline_ns = front_after_s(FRONT_LINGER_S);
 		return 0;
@@ -204,7 +240,8 @@ int front_reply_writeable(struct front_conn *c)
 	n = h->out_len - h->out_sent;
 	if (n > FRONT_WRITE_MAX)
 		n = FRONT_WRITE_MAX;
-	/* lws_write() keeps what the socket does not take and calls us when that is gone, so the piece is the buffer. */
+	/* lws_write() keeps what the socket does not take and calls us when that is gone, so the
+	 * piece is the buffer. */
 	if (n && lws_write(c->wsi, h->out + LWS_PRE + h->out_sent, n,
 	                   h->out_sent ? LWS_WRITE_HTTP : LWS_WRITE_HTTP_HEADERS) < (int)n)
 		return -1;

@@ -1,5 +1,6 @@
-/* The web client's files. A path is opened beneath the web root by openat2(RESOLVE_BENEATH): neither "..", however it
- * was encoded, nor a symbolic link can lead out of it, because the kernel refuses. */
+/* The web client's files. A path is opened beneath the web root by openat2(RESOLVE_BENEATH):
+ * neither "..", however it was encoded, nor a symbolic link can lead out of it, because the kernel
+ * refuses. */
 #include "controlplane/signaling/front_priv.h"
 
 #include <errno.h>
@@ -78,7 +79,8 @@ int front_static_open(struct cp_front *f)
 		return -errno;
 	}
 	if (f->web_fd < 0)
-		sh_warn(FRONT_SUBSYS, "web root %s: not there, so there is no web client", f->conf.web_root);
+		sh_warn(FRONT_SUBSYS, "web root %s: not there, so there is no web client",
+		        f->conf.web_root);
 	return 0;
 }
 
@@ -121,12 +123,13 @@ static void send_file(struct cp_http *h, int fd, const struct stat *st, const ch
 	    {"cache-control", immutable(path) ? "public, max-age=31536000, immutable" : "no-cache"},
 	    {"etag", etag},
 	};
-	struct cp_http_resp r = {.status = 200, .content_type = type_of(path), .headers = hd, .n_headers = 2};
+	struct cp_http_resp r = {
+	    .status = 200, .content_type = type_of(path), .headers = hd, .n_headers = 2};
 	size_t size = (size_t)st->st_size, got = 0;
 	char *buf = NULL;
 
-	snprintf(etag, sizeof(etag), "\"%llx-%llx.%lx\"", (long long)size, (long long)st->st_mtim.tv_sec,
-	         st->st_mtim.tv_nsec);
+	snprintf(etag, sizeof(etag), "\"%llx-%llx.%lx\"", (long long)size,
+	         (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	if (h->if_none_match[0] && strstr(h->if_none_match, etag)) {
 		r.status = 304;
 		r.content_type = NULL;

@@ -120,6 +120,9 @@ async def static_files(s):
         etag = r.headers["etag"]
     async with s.get(BASE + "/", headers={"if-none-match": etag}) as r:
         assert r.status == 304 and not await r.read()
+        assert r.headers["content-security-policy"] == csp  # a browser's cache takes it over
+    async with s.get(BASE + "/api/v1/echo") as r:
+        assert "default-src 'none'" in r.headers["content-security-policy"]
     for path, kind in (("/assets/index-4f3a2b1c.js", "text/javascript"), ("/icon.svg", "image/svg+xml"),
                        ("/assets/style-deadbeef.css", "text/css"), ("/sound.wav", "audio/wav"),
                        ("/site.webmanifest", "application/manifest+json")):
@@ -210,7 +213,7 @@ async def malformed(s):
                  "GET / HTTP/1.1\nHost: x\nUpgrade: h2c\nConnection: Upgrade\n\n",
                  "GET /" + "a" * 20000 + " HTTP/1.1\nHost: x\n\n", "GET /%zz HTTP/1.1\nHost: x\n\n",
                  "GET /" + "a" * 2000 + " HTTP/1.1\nHost: x\nConnection: close\n\n",
-                 "GET / HTTP/1.1\nHost: x\nX: " + "b" * 100000 + "\n\n", "GET /a%0d%0ab HTTP/1.1\nHost: x\n\n",
+                 "GET / HTTP/1.1\nHost: x\nX: " + "b" * 100000 + "\n\n",
                  "GET /%ff%fe HTTP/1.1\nHost: x\nConnection: close\n\n"):
         got = await ask(text, wait=2)
         assert status(got) == 0 or status(got) >= 400, (text[:40], got)
@@ -378,7 +381,7 @@ async def websocket_silent_peer_is_dropped(s):
                 break
             got += piece
         took = time.monotonic() - t
-        assert got.startswith(b"\x89\x00") and 3 < took < 9, (got, took)
+        assert got[:1] == b"\x89" and 3 < took < 9, (got, took)
         w.close()
         await good.send("still here")
         assert await good.recv() == "still here"

@@ -14,6 +14,7 @@
 enum { FLOOD_FRAME = 16384 };
 
 static struct {
+	struct cp_front *front;
 	struct cp_conn *flooded; // gets frames until the queue is full
 	struct cp_timer *flood, *later;
 	struct cp_http *held;
@@ -68,8 +69,10 @@ static void on_message(struct cp_conn *c, void *user, const char *text, size_t l
 static void reply_json(struct cp_http *h, int status, json_t *j)
 {
 	char *text = json_dumps(j, 0);
-	struct cp_http_resp r = {
-	    .status = status, .content_type = "application/json", .body = text, .len = strlen(text)};
+	struct cp_http_resp r = {.status = status,
+	                         .content_type = "application/json",
+	                         .body = text,
+	                         .len = strlen(text)};
 
 	cp_http_reply(h, &r);
 	free(text);
@@ -82,10 +85,11 @@ static void on_echo(struct cp_http *h, const struct cp_http_req *req, void *arg)
 	bool have = cp_http_query(req, "q", q, sizeof(q));
 
 	reply_json(h, 200,
-	           json_pack("{s:i, s:s, s:s, s:s?, s:s?, s:s, s:s, s:I, s:s}", "method", req->method, "path", req->path,
-	                     "query", req->query, "q", have ? q : NULL, "bearer", req->bearer, "content_type",
-	                     req->content_type, "if_match", req->if_match, "len", (json_int_t)req->len, "peer",
-	                     req->peer));
+	           json_pack("{s:i, s:s, s:s, s:s?, s:s?, s:s, s:s, s:I, s:s}", "method",
+	                     req->method, "path", req->path, "query", req->query, "q",
+	                     have ? q : NULL, "bearer", req->bearer, "content_type",
+	                     req->content_type, "if_match", req->if_match, "len",
+	                     (json_int_t)req->len, "peer", req->peer));
 }
 
 static void on_later_timer(void *arg)
@@ -120,15 +124,16 @@ static void on_never(struct cp_http *h, const struct cp_http_req *req, void *arg
 static void on_counts(struct cp_http *h, const struct cp_http_req *req, void *arg)
 {
 	reply_json(h, 200,
-	           json_pack("{s:i, s:i, s:i, s:i, s:I}", "opened", T.opened, "closed", T.closed, "gone", T.gone,
-	                     "overflowed", T.overflowed, "connections",
+	           json_pack("{s:i, s:i, s:i, s:i, s:I}", "opened", T.opened, "closed", T.closed,
+	                     "gone", T.gone, "overflowed", T.overflowed, "connections",
 	                     (json_int_t)cp_metric_value[CP_METRIC_connections]));
 }
 
 static void on_big(struct cp_http *h, const struct cp_http_req *req, void *arg)
 {
 	static char body[8 << 20];
-	struct cp_http_resp r = {.status = 200, .content_type = "text/plain", .body = body, .len = sizeof(body)};
+	struct cp_http_resp r = {
+	    .status = 200, .content_type = "text/plain", .body = body, .len = sizeof(body)};
 
 	memset(body, 'b', sizeof(body));
 	cp_http_reply(h, &r);
@@ -151,8 +156,12 @@ static void on_whip(struct cp_http *h, const struct cp_http_req *req, void *arg)
 	if (req->method == CP_OPTIONS)
 		r = (struct cp_http_resp){.status = 204, .headers = &accept, .n_headers = 1};
 	else if (req->method == CP_POST)
-		r = (struct cp_http_resp){.status = 201, .content_type = "application/sdp", .headers = &location,
-		                          .n_headers = 1, .body = req->body, .len = req->len};
+		r = (struct cp_http_resp){.status = 201,
+		                          .content_type = "application/sdp",
+		                          .headers = &location,
+		                          .n_headers = 1,
+		                          .body = req->body,
+		                          .len = req->len};
 	else if (req->method == CP_PATCH || req->method == CP_DELETE)
 		r.status = req->method == CP_PATCH ? 204 : 200;
 	cp_http_reply(h, &r);
@@ -164,8 +173,9 @@ static int routes(struct cp_front *f)
 		const char *prefix;
 		cp_http_h *h;
 	} all[] = {
-	    {"/api/v1/echo", on_echo}, {"/api/v1/later", on_later}, {"/api/v1/never", on_never},
-	    {"/api/v1/counts", on_counts}, {"/api/v1/big", on_big}, {"/api/v1/bad-header", on_bad_header},
+	    {"/api/v1/echo", on_echo},   {"/api/v1/later", on_later},
+	    {"/api/v1/never", on_never}, {"/api/v1/counts", on_counts},
+	    {"/api/v1/big", on_big},     {"/api/v1/bad-header", on_bad_header},
 	    {"/whip/", on_whip},
 	};
 
@@ -178,10 +188,9 @@ static int routes(struct cp_front *f)
 int main(int argc, char **argv)
 {
 	const struct cp_front_ws ws = {on_open, on_message, on_close, NULL};
-	struct cp_front *front;
 	char cert[4096], key[4096], why[512];
 
-	if (argc != 6)
+	if (argc < 6)
 		return 2;
 	sh_log_levels("debug");
 	snprintf(cert, sizeof(cert), "%s/cert.pem", argv[1]);
@@ -200,16 +209,16 @@ int main(int argc, char **argv)
 	    .max_body = 262144,
 	    .max_queue = 1 << 20,
 	    .cors_origin = argv[5],
-	    .ping_s = 2,
-	    .max_per_address = 200,
+	    .ping_s = argc > 6 ? 60 : 2,
+	    .max_per_address = argc > 6 ? 10000 : 200,
 	};
-	if (cp_front_alloc(&front, &conf, &ws) || routes(front) || cp_timer_alloc(&T.flood, flood, NULL) ||
-	    cp_timer_alloc(&T.later, on_later_timer, NULL))
+	if (cp_front_alloc(&T.front, &conf, &ws) || routes(T.front) ||
+	    cp_timer_alloc(&T.flood, flood, NULL) || cp_timer_alloc(&T.later, on_later_timer, NULL))
 		return 1;
 	puts("ready");
 	fflush(stdout);
 	int err = cp_loop_run();
-	cp_front_free(front);
+	cp_front_free(T.front);
 	if (T.held)
 		cp_http_error(T.held, 503, "stopping", "");
 	cp_timer_free(T.flood);

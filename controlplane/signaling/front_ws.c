@@ -34,7 +34,8 @@ static bool offers_subprotocol(struct lws *wsi)
 }
 
 /* RFC 6455 §4.2.2: a refused handshake is an HTTP reply. libwebsockets closes after it. */
-static int refuse(struct front_conn *c, int status, const char *reason, const char *extra, const char *text)
+static int refuse(struct front_conn *c, int status, const char *reason, const char *extra,
+                  const char *text)
 {
 	unsigned char buf[LWS_PRE + 1024];
 	char *p = (char *)buf + LWS_PRE;
@@ -63,16 +64,21 @@ int front_ws_upgrade(struct front_conn *c, const char *protocol)
 
 	if (c->phase == FRONT_DYING || c->http || strcasecmp(protocol, "websocket") != 0)
 		return -1;
-	if (c->metrics || lws_http_get_uri_and_method(c->wsi, &path, &len) < 0 || len != 3 || memcmp(path, "/ws", 3) != 0)
+	if (c->metrics || lws_http_get_uri_and_method(c->wsi, &path, &len) < 0 || len != 3 ||
+	    memcmp(path, "/ws", 3) != 0)
 		return refuse(c, 404, "Not Found", "", "the WebSocket is at /ws");
 	if (lws_hdr_total_length(c->wsi, WSI_TOKEN_GET_URI) <= 0)
-		return refuse(c, 405, "Method Not Allowed", "allow: GET\r\n", "a WebSocket handshake is a GET");
-	if (!front_header(c->wsi, WSI_TOKEN_VERSION, version, sizeof(version)) || strcmp(version, "13") != 0)
-		return refuse(c, 426, "Upgrade Required", "sec-websocket-version: 13\r\n", "WebSocket version 13 is needed");
+		return refuse(c, 405, "Method Not Allowed", "allow: GET\r\n",
+		              "a WebSocket handshake is a GET");
+	if (!front_header(c->wsi, WSI_TOKEN_VERSION, version, sizeof(version)) ||
+	    strcmp(version, "13") != 0)
+		return refuse(c, 426, "Upgrade Required", "sec-websocket-version: 13\r\n",
+		              "WebSocket version 13 is needed");
 	if (lws_hdr_total_length(c->wsi, WSI_TOKEN_KEY) != 24)
 		return refuse(c, 400, "Bad Request", "", "malformed Sec-WebSocket-Key");
 	if (!offers_subprotocol(c->wsi))
-		return refuse(c, 400, "Bad Request", "", "the subprotocol " FRONT_SUBPROTOCOL " is needed");
+		return refuse(c, 400, "Bad Request", "",
+		              "the subprotocol " FRONT_SUBPROTOCOL " is needed");
 	front_header(c->wsi, WSI_TOKEN_HOST, host, sizeof(host));
 	if (lws_hdr_total_length(c->wsi, WSI_TOKEN_ORIGIN) > 0 &&
 	    (!front_header(c->wsi, WSI_TOKEN_ORIGIN, origin, sizeof(origin)) ||
@@ -122,7 +128,8 @@ void front_ws_closed(struct front_conn *c)
 	if (!w)
 		return;
 	if (!w->close_code)
-		w->close_code = LWS_CLOSE_STATUS_ABNORMAL_CLOSE; // the handler must not send any more
+		w->close_code =
+		    LWS_CLOSE_STATUS_ABNORMAL_CLOSE; // the handler must not send any more
 	if (c->front->ws.close && !w->refused)
 		c->front->ws.close(w, w->user);
 	c->ws = NULL;
@@ -194,7 +201,7 @@ int front_ws_receive(struct front_conn *c, const char *data, size_t len)
 
 int front_ws_writeable(struct front_conn *c)
 {
-	unsigned char ping[LWS_PRE];
+	unsigned char ping[LWS_PRE + 1] = {0}; // a pong without payload would not be reported to us
 	struct cp_conn *w = c->ws;
 	struct front_frame *fr;
 	int n;
@@ -203,30 +210,43 @@ int front_ws_writeable(struct front_conn *c)
 		return -1;
 	if (w->ping_due) {
 		w->ping_due = false;
-		if (lws_write(c->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+		if (lws_write(c->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
 			return -1;
 		lws_callback_on_writable(c->wsi);
 		return 0;
 	}
 	fr = STAILQ_FIRST(&w->queue);
-	if (fr) {
-		STAILQ_REMOVE_HEAD(&w->queue, link);
-		w->queued -= fr->len + FRAME_OVERHEAD;
-		n = lws_write(c->wsi, fr->data + LWS_PRE, fr->len, LWS_WRITE_TEXT);
-		free(fr);
-		if (n < 0)
-			return -1;
-		lws_callback_on_writable(c->wsi);
+	if (!fr) {
+		if (w->close_code)
+			lws_set_timer_usecs(c->wsi, 1);
 		return 0;
 	}
-	if (w->close_code) {
-		lws_close_reason(c->wsi, w->close_code, (unsigned char *)w->close_reason, strlen(w->close_reason));
+	STAILQ_REMOVE_HEAD(&w->queue, link);
+	w->queued -= fr->len + FRAME_OVERHEAD;
+	n = lws_write(c->wsi, fr->data + LWS_PRE, fr->len, LWS_WRITE_TEXT);
+	free(fr);
+	if (n < 0)
 		return -1;
-	}
+	lws_callback_on_writable(c->wsi);
 	return 0;
 }
 
-/* Pings a silent peer, and gives up on a dead one. A peer that reads nothing answers no ping either. */
+/* All is sent: close with our code (RFC 6455 §7.1.2). libwebsockets takes a close from a writeable
+ * callback for a broken socket, and would tell the peer nothing; from a timer it does the
+ * handshake. */
+int front_ws_timer(struct front_conn *c)
+{
+	struct cp_conn *w = c->ws;
+
+	if (!w || !w->close_code)
+		return 0;
+	lws_close_reason(c->wsi, w->close_code, (unsigned char *)w->close_reason,
+	                 strlen(w->close_reason));
+	return -1;
+}
+
+/* Pings a silent peer, and gives up on a dead one. A peer that reads nothing answers no ping
+ * either. */
 void front_ws_sweep(struct front_conn *c, uint64_t now_ns)
 {
 	struct cp_conn *w = c->ws;
@@ -234,7 +254,8 @@ void front_ws_sweep(struct front_conn *c, uint64_t now_ns)
 	uint64_t ping_ns = c->front->conf.ping_s * 1000000000ull;
 
 	if (now_ns - w->heard_ns > 2 * ping_ns) {
-		sh_debug(FRONT_SUBSYS, "%s: WebSocket silent for %u s", c->address, 2 * c->front->conf.ping_s);
+		sh_debug(FRONT_SUBSYS, "%s: WebSocket silent for %u s", c->address,
+		         2 * c->front->conf.ping_s);
 		cp_metric_add(CP_METRIC_ws_dead, 1);
 		w->heard_ns = now_ns;
 		front_conn_kill(c);
@@ -253,7 +274,8 @@ int cp_conn_send(struct cp_conn *w, const char *text, size_t len)
 	if (w->close_code)
 		return -ENOBUFS;
 	if (w->queued + len + FRAME_OVERHEAD > c->front->conf.max_queue) {
-		sh_info(FRONT_SUBSYS, "%s: reads too slowly, %zu bytes wait: disconnected", c->address, w->queued);
+		sh_info(FRONT_SUBSYS, "%s: reads too slowly, %zu bytes wait: disconnected",
+		        c->address, w->queued);
 		cp_metric_add(CP_METRIC_ws_slow, 1);
 		w->close_code = LWS_CLOSE_STATUS_POLICY_VIOLATION;
 		drop_queue(w);

@@ -50,8 +50,12 @@ int cp_journal_open(struct cp_journal **out, const char *path)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0 || !j) {
+		int err = fd < 0 ? -errno : -ENOMEM;
+
+		if (fd >= 0)
+			close(fd);
 		free(j);
-		return fd < 0 ? -errno : -ENOMEM;
+		return err;
 	}
 	close(fd);
 	if (open_db(j, path)) {

@@ -77,8 +77,9 @@ static struct bucket *find(struct cp_limit *l, const char *name, uint64_t now_ns
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (!strcmp(set[i].name, key))
 			return &set[i];
-		if (!victim || (victim->name[0] && (!set[i].name[0] ||
-		                                    level(l, &set[i], now_ns) > level(l, victim, now_ns))))
+		if (!victim ||
+		    (victim->name[0] &&
+		     (!set[i].name[0] || level(l, &set[i], now_ns) > level(l, victim, now_ns))))
 			victim = &set[i];
 	}
 	if (!make)

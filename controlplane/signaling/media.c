@@ -46,7 +46,7 @@ int cp_req_leave(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
 	struct cp_session *s = c->session;
 	struct cp_participant *p = s->party;
-	struct cp_call *call = cp_call_in_room(s->agent, p->room->name);
+	struct cp_call *call = s->agent ? cp_call_in_room(s->agent, p->room->name) : NULL;
 
 	if (call) {
 		(void)cp_call_hangup(s->agent, call->id, "left"); /* which leaves the room for both */
@@ -80,6 +80,13 @@ static json_t *own_tracks_json(const struct cp_participant *p)
 	return list;
 }
 
+static int flag_of(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	return v ? json_is_true(v) : -1;
+}
+
 static int publish(struct cp_session *s, const json_t *req, struct cp_reply *r)
 {
 	struct cp_publish_track src[CP_NEGO_MEDIA_MAX];
@@ -93,7 +100,7 @@ static int publish(struct cp_session *s, const json_t *req, struct cp_reply *r)
 
 	json_array_foreach (tracks, i, o)
 		src[i] = (struct cp_publish_track){text_of(o, "mid"), cp_source_parse(text_of(o, "source")),
-		                                   json_is_true(json_object_get(o, "muted"))};
+		                                   flag_of(o, "muted")};
 	err = cp_publish(s->party, json_string_value(sdp), json_string_length(sdp), src, json_array_size(tracks), &answer,
 	                 err_text);
 	if (err)
@@ -119,24 +126,38 @@ int cp_req_mute(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	return 0;
 }
 
-/* ---- lists of tracks: all of them are looked up before anything is done ---- */
+/* ---- lists of tracks: all of them are looked at before anything is done ---- */
 
+enum whose { OWN, SUBSCRIBED, UNSUBSCRIBED };
 typedef int(track_h)(struct cp_participant *p, struct cp_track *t, bool flag);
 
-static int each_track(struct cp_client *c, const json_t *req, struct cp_reply *r, bool own, track_h *h, bool flag)
+static int check_whose(const struct cp_participant *p, const struct cp_track *t, enum whose whose, struct cp_reply *r)
+{
+	if (whose != OWN && t->owner == p)
+		return cp_refuse(r, "unsupported", "track '%.64s' is your own", t->id);
+	if (whose == UNSUBSCRIBED && cp_subscribed(p, t))
+		return cp_refuse(r, "conflict", "track '%.64s' is subscribed already", t->id);
+	if (whose == SUBSCRIBED && !cp_subscribed(p, t))
+		return cp_refuse(r, "conflict", "track '%.64s' is not subscribed", t->id);
+	return 0;
+}
+
+static int each_track(struct cp_client *c, const json_t *req, struct cp_reply *r, enum whose whose, track_h *h, bool flag)
 {
 	struct cp_participant *p = c->session->party;
 	const json_t *ids = json_object_get(req, "tracks");
-	struct cp_track *t[1024];
+	struct cp_track *t[CP_NEGO_MEDIA_MAX];
 	json_t *id;
 	size_t i;
 
 	json_array_foreach (ids, i, id) {
 		const char *name = json_string_value(id);
 
-		t[i] = own ? cp_track_find(p, name) : cp_room_track(p->room, name);
+		t[i] = whose == OWN ? cp_track_find(p, name) : cp_room_track(p->room, name);
 		if (!t[i])
 			return cp_refuse(r, "not_found", "no track '%.64s'", name);
+		if (check_whose(p, t[i], whose, r))
+			return -1;
 		for (size_t k = 0; k < i; k++)
 			if (t[k] == t[i])
 				return cp_refuse(r, "bad_request", "track '%.64s' twice", name);
@@ -163,22 +184,22 @@ static int do_subscribe(struct cp_participant *p, struct cp_track *t, bool on)
 
 int cp_req_unpublish(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	return each_track(c, req, r, true, do_unpublish, false);
+	return each_track(c, req, r, OWN, do_unpublish, false);
 }
 
 int cp_req_subscribe(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	return each_track(c, req, r, false, do_subscribe, true);
+	return each_track(c, req, r, UNSUBSCRIBED, do_subscribe, true);
 }
 
 int cp_req_unsubscribe(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	return each_track(c, req, r, false, do_subscribe, false);
+	return each_track(c, req, r, SUBSCRIBED, do_subscribe, false);
 }
 
 int cp_req_pause(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	return each_track(c, req, r, false, cp_pause, json_is_true(json_object_get(req, "paused")));
+	return each_track(c, req, r, SUBSCRIBED, cp_pause, json_is_true(json_object_get(req, "paused")));
 }
 
 /* ---- SDP answers, candidates, restarts ---- */
@@ -229,8 +250,8 @@ int cp_req_restart(struct cp_client *c, const json_t *req, struct cp_reply *r)
 
 	if (target_of(req, &target, r))
 		return -1;
-	if (has_sdp != (target == CP_PUBLISH))
-		return cp_refuse(r, "bad_request", "key 'sdp' goes with target 'publish', and only there");
+	if (has_sdp != (target == CP_PUBLISH) || (!has_sdp && json_object_get(req, "tracks")))
+		return cp_refuse(r, "bad_request", "keys 'sdp' and 'tracks' go with target 'publish', and only there");
 	if (target == CP_PUBLISH)
 		return publish(c->session, req, r);
 	err = cp_subscribe_restart(c->session->party);

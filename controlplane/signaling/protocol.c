@@ -17,7 +17,7 @@
 #include "controlplane/loop.h"
 #include "controlplane/signaling/token.h"
 
-enum { CLOSE_POLICY = 1008, CLOSE_BAD_DATA = 1007, MAX_DEPTH = 8 };
+enum { CLOSE_BAD_DATA = 1007, CLOSE_POLICY = 1008, CLOSE_INTERNAL = 1011, MAX_DEPTH = 8 };
 enum state { ANY, OUT, IN, ROOM };
 
 struct request {
@@ -34,12 +34,20 @@ static const struct request requests[] = {
 
 /* ---- words ---- */
 
+/* C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2 9F). */
+static bool control(const char *at)
+{
+	const unsigned char *s = (const unsigned char *)at;
+
+	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f);
+}
+
 bool cp_display_ok(const char *s, size_t max)
 {
 	size_t n = strlen(s);
 
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+		if (control(s + i))
 			return false;
 	return n >= 1 && n <= max;
 }
@@ -49,7 +57,7 @@ static bool chat_ok(const char *s)
 	size_t n = strlen(s);
 
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] < 0x20 && s[i] != '\n' && s[i] != '\t')
+		if (control(s + i) && s[i] != '\n' && s[i] != '\t')
 			return false;
 	return n <= CP_CHAT_MAX;
 }
@@ -75,7 +83,7 @@ int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
 	} words[] = {
 		{-ENOENT, "not_found", "no such thing"},
 		{-EEXIST, "conflict", "not possible in this state"},
-		{-EBUSY, "busy", "already in a call or negotiation"},
+		{-EBUSY, "busy", "already in a call"},
 		{-EINVAL, "bad_request", "not possible"},
 		{-EPERM, "forbidden", "not allowed"},
 		{-ENOSPC, "limit", "a configured maximum is reached"},
@@ -93,28 +101,62 @@ int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
 	return cp_refuse(r, "internal", "error %d", -err);
 }
 
-void cp_client_send(struct cp_client *c, json_t *frame)
+void cp_client_close(struct cp_client *c, uint16_t code, const char *reason)
 {
-	char *text = json_dumps(frame, JSON_COMPACT);
+	if (c->closing)
+		return;
+	c->closing = true;
+	cp_conn_close(c->conn, code, reason);
+}
 
+/* Of what the peer sent, a message may hold half a character, which is no JSON. */
+static void make_ascii(char *s)
+{
+	for (; *s; s++)
+		if (*s < 0x20 || *s == 0x7f)
+			*s = '?';
+}
+
+static void send_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
+{
+	json_t *frame;
+	char *text;
+
+	if (!r->code && !r->ok)
+		cp_refuse(r, "internal", "out of memory");
+	make_ascii(r->message);
+	frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code, "message", r->message)
+	                : json_pack("{sI ss}", "re", re, "type", "ok");
+	if (!r->code)
+		json_object_update(frame, r->ok);
+	c->of->counts.refused += r->code != NULL;
+	text = json_dumps(frame, JSON_COMPACT);
 	json_decref(frame);
-	if (text && c->conn)
+	json_decref(r->ok);
+	r->ok = NULL;
+	if (text)
 		(void)cp_conn_send(c->conn, text, strlen(text));
+	else
+		cp_client_close(c, CLOSE_INTERNAL, "out of memory");
 	free(text);
 }
 
-void cp_client_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
+void cp_client_begin(struct cp_client *c)
 {
-	json_t *frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code, "message",
-	                                    r->message)
-	                        : json_pack("{sI ss}", "re", re, "type", "ok");
+	c->replying = true;
+	c->held_from = 0;
+}
 
-	if (!r->code)
-		json_object_update(frame, r->ok);
+void cp_client_finish(struct cp_client *c, json_int_t re, struct cp_reply *r)
+{
+	if (r->later)
+		json_decref(r->ok);
 	else
-		c->of->counts.refused++;
-	json_decref(r->ok);
-	cp_client_send(c, frame);
+		send_reply(c, re, r);
+	c->replying = false;
+	if (c->held_from && c->session)
+		cp_session_replay(c->session, c->held_from - 1);
+	c->held_from = 0;
 }
 
 /* ---- fields ---- */
@@ -134,6 +176,9 @@ static bool track_objects_ok(const json_t *v)
 		    cp_source_parse(json_string_value(source)) < 0 || (muted && !json_is_boolean(muted)) ||
 		    json_object_size(o) != (muted ? 3u : 2u))
 			return false;
+		for (size_t k = 0; k < i; k++)
+			if (json_equal(mid, json_object_get(json_array_get(v, k), "mid")))
+				return false;
 	}
 	return true;
 }
@@ -143,7 +188,7 @@ static bool ids_ok(const json_t *v)
 	json_t *o;
 	size_t i;
 
-	if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > 1024)
+	if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > CP_NEGO_MEDIA_MAX)
 		return false;
 	json_array_foreach (v, i, o)
 		if (!json_is_string(o) || json_string_length(o) > CP_NAME_MAX)
@@ -183,34 +228,59 @@ static bool kind_ok(const char *kind, size_t n, const json_t *v)
 #undef IS
 }
 
-/* The fields of `spec` that are there and of their kind; 0 or -1 with the reply made. */
+/* "name:kind[?]" at *spec, which moves behind it. false: no more. */
+struct field {
+	const char *name, *kind;
+	size_t name_len, kind_len;
+	bool optional;
+};
+static bool next_field(const char **spec, struct field *f)
+{
+	size_t word = strcspn(*spec, " ");
+
+	if (!word)
+		return false;
+	f->name = *spec;
+	f->name_len = strcspn(*spec, ":");
+	f->kind = *spec + f->name_len + 1;
+	f->kind_len = word - f->name_len - 1;
+	f->optional = (*spec)[word - 1] == '?';
+	f->kind_len -= f->optional;
+	*spec += word + ((*spec)[word] == ' ');
+	return true;
+}
+
+static bool known(const char *spec, const char *key)
+{
+	struct field f;
+
+	if (strcmp(key, "id") == 0 || strcmp(key, "type") == 0)
+		return true;
+	while (next_field(&spec, &f))
+		if (strlen(key) == f.name_len && memcmp(key, f.name, f.name_len) == 0)
+			return true;
+	return false;
+}
+
+/* The fields of `spec` that are there and of their kind, and no others; 0 or -1 with the reply made. */
 static int check_fields(const char *spec, const json_t *req, struct cp_reply *r)
 {
-	size_t expected = 2; /* id and type */
-	const char *key;
-	json_t *value;
+	const char *key, *at = spec;
+	struct field f;
+	json_t *v;
 
-	while (*spec) {
-		size_t name = strcspn(spec, ":"), word = strcspn(spec, " "), kind = word - name - 1;
-		bool optional = spec[word - 1] == '?';
-		json_t *v = json_object_getn(req, spec, name);
-
-		kind -= optional;
-		if (!v && !optional)
-			return cp_refuse(r, "bad_request", "missing key '%.*s'", (int)name, spec);
-		if (v && !kind_ok(spec + name + 1, kind, v))
-			return cp_refuse(r, "bad_request", "key '%.*s' is not a valid %.*s", (int)name, spec, (int)kind,
-			                 spec + name + 1);
-		expected += v != NULL;
-		spec += word;
-		spec += strspn(spec, " ");
+	while (next_field(&at, &f)) {
+		v = json_object_getn(req, f.name, f.name_len);
+		if (!v && !f.optional)
+			return cp_refuse(r, "bad_request", "missing key '%.*s'", (int)f.name_len, f.name);
+		if (v && !kind_ok(f.kind, f.kind_len, v))
+			return cp_refuse(r, "bad_request", "key '%.*s' is not a valid %.*s", (int)f.name_len, f.name,
+			                 (int)f.kind_len, f.kind);
 	}
-	if (json_object_size(req) == expected)
-		return 0;
-	json_object_foreach ((json_t *)req, key, value)
-		if (strcmp(key, "id") != 0 && strcmp(key, "type") != 0)
-			return cp_refuse(r, "bad_request", "unknown key among these, such as '%.40s'", key);
-	return cp_refuse(r, "bad_request", "unknown key");
+	json_object_foreach ((json_t *)req, key, v)
+		if (!known(spec, key))
+			return cp_refuse(r, "bad_request", "unknown key '%.40s'", key);
+	return 0;
 }
 
 /* ---- requests ---- */
@@ -225,16 +295,16 @@ static int dispatch(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]) && !q; i++)
 		if (strcmp(requests[i].type, type) == 0)
 			q = &requests[i];
+	if (q && q->state >= IN && !c->session)
+		return cp_refuse(r, "unauthorized", "log in first");
 	if (!q)
 		return cp_refuse(r, "bad_request", "unknown type '%.40s'", type);
 	if (check_fields(q->fields, req, r))
 		return -1;
-	if (c->job)
-		return cp_refuse(r, "conflict", "a login is under way");
+	if (c->session)
+		c->session->resume_older = false;
 	if (q->state == OUT && c->session)
 		return cp_refuse(r, "conflict", "already logged in");
-	if (q->state >= IN && !c->session)
-		return cp_refuse(r, "unauthorized", "log in first");
 	if (q->state == ROOM && !c->session->party)
 		return cp_refuse(r, "conflict", "not in a room");
 	return q->handler(c, req, r);
@@ -254,25 +324,19 @@ static bool rate_ok(struct cp_client *c)
 	return true;
 }
 
-static void handle(struct cp_client *c, json_t *req)
+static void handle(struct cp_client *c, const json_t *req, const char *duplicate)
 {
-	json_int_t re = json_integer_value(json_object_get(req, "id"));
 	struct cp_reply r = {.ok = json_object()};
 
 	c->of->counts.requests++;
-	c->replying = true;
-	c->held_from = 0;
+	cp_client_begin(c);
 	if (!rate_ok(c))
 		cp_refuse(&r, "rate_limited", "more than %u requests a second", c->of->conf.rate);
+	else if (duplicate)
+		cp_refuse(&r, "bad_request", "%s", duplicate);
 	else
 		(void)dispatch(c, req, &r);
-	if (r.later)
-		json_decref(r.ok);
-	else
-		cp_client_reply(c, re, &r);
-	c->replying = false;
-	if (c->held_from && c->session)
-		(void)cp_session_replay(c->session, c->held_from - 1);
+	cp_client_finish(c, json_integer_value(json_object_get(req, "id")), &r);
 }
 
 /* Depth without building anything: jansson's own limit is far above ours. */
@@ -299,26 +363,71 @@ static bool too_deep(const char *text, size_t len)
 	return false;
 }
 
-static void on_message(struct cp_conn *conn, void *user, const char *text, size_t len)
+/* NULL: no JSON object, or a bomb. A key that is there twice is named in `duplicate`, for the reply. */
+static json_t *parse(const char *text, size_t len, json_error_t *why)
 {
-	struct cp_client *c = user;
-	json_t *req = too_deep(text, len) ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	json_t *id = json_object_get(req, "id");
+	json_t *o = too_deep(text, len) ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, why);
 
-	if (c->closing) {
-		json_decref(req);
+	if (!o && json_error_code(why) == json_error_duplicate_key)
+		o = json_loadb(text, len, 0, NULL);
+	if (json_is_object(o))
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+static void on_message(struct cp_client *c, const char *text, size_t len)
+{
+	json_error_t why = {0};
+	json_t *req = parse(text, len, &why), *id = json_object_get(req, "id");
+
+	if (!req)
+		cp_client_close(c, CLOSE_BAD_DATA, "not a JSON object, or nested too deep");
+	else if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > INT32_MAX)
+		cp_client_close(c, CLOSE_POLICY, "a request needs an id from 1 to 2147483647");
+	else
+		handle(c, req, json_error_code(&why) == json_error_duplicate_key ? why.text : NULL);
+	json_decref(req);
+}
+
+/* Replies go out in the order of requests, and a password takes its time: what comes meanwhile waits. */
+static void wait_for_job(struct cp_client *c, const char *text, size_t len)
+{
+	struct cp_early *e = NULL;
+
+	if (c->n_early < CP_EARLY_FRAMES && c->early_bytes + len <= CP_EARLY_BYTES)
+		e = malloc(sizeof(*e) + len);
+	if (!e) {
+		cp_client_close(c, CLOSE_POLICY, "too much at once before the login was answered");
 		return;
 	}
-	if (!json_is_object(req)) {
-		cp_conn_close(conn, CLOSE_BAD_DATA, "not a JSON object, or nested too deep");
-		c->closing = true;
-	} else if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > INT32_MAX) {
-		cp_conn_close(conn, CLOSE_POLICY, "a request needs an id from 1 to 2147483647");
-		c->closing = true;
-	} else {
-		handle(c, req);
+	e->len = len;
+	memcpy(e->text, text, len);
+	STAILQ_INSERT_TAIL(&c->early, e, entry);
+	c->n_early++;
+	c->early_bytes += len;
+}
+
+static struct cp_early *early_take(struct cp_client *c)
+{
+	struct cp_early *e = STAILQ_FIRST(&c->early);
+
+	if (e) {
+		STAILQ_REMOVE_HEAD(&c->early, entry);
+		c->n_early--;
+		c->early_bytes -= e->len;
 	}
-	json_decref(req);
+	return e;
+}
+
+void cp_client_early(struct cp_client *c)
+{
+	struct cp_early *e;
+
+	while (!c->job && !c->closing && (e = early_take(c))) {
+		on_message(c, e->text, e->len);
+		free(e);
+	}
 }
 
 /* ---- connections ---- */
@@ -328,7 +437,7 @@ static void login_overdue(void *arg)
 	struct cp_client *c = arg;
 
 	if (!c->session && !c->job)
-		cp_conn_close(c->conn, CLOSE_POLICY, "no login in time");
+		cp_client_close(c, CLOSE_POLICY, "no login in time");
 }
 
 static void on_open(struct cp_conn *conn, void *arg, void **user)
@@ -345,6 +454,7 @@ static void on_open(struct cp_conn *conn, void *arg, void **user)
 	}
 	c->of = s;
 	c->conn = conn;
+	STAILQ_INIT(&c->early);
 	c->tokens = s->conf.burst;
 	c->tokens_at_ns = cp_now_ns();
 	cp_timer_start(c->login_by, s->conf.login_timeout_s * 1000ull);
@@ -355,11 +465,14 @@ static void on_open(struct cp_conn *conn, void *arg, void **user)
 static void on_close(struct cp_conn *conn, void *user)
 {
 	struct cp_client *c = user;
+	struct cp_early *e;
 
 	(void)conn;
 	if (!c)
 		return;
 	c->conn = NULL;
+	while ((e = early_take(c)))
+		free(e);
 	if (c->job)
 		cp_auth_forget(c->job);
 	if (c->session)
@@ -372,8 +485,15 @@ static void on_close(struct cp_conn *conn, void *user)
 
 static void on_text(struct cp_conn *conn, void *user, const char *text, size_t len)
 {
-	if (user)
-		on_message(conn, user, text, len);
+	struct cp_client *c = user;
+
+	(void)conn;
+	if (!c || c->closing)
+		return;
+	if (c->job)
+		wait_for_job(c, text, len);
+	else
+		on_message(c, text, len);
 }
 
 void cp_signaling_ws(struct cp_signaling *s, struct cp_front_ws *out)

@@ -60,13 +60,15 @@ bool cp_query_get(const char *query, const char *name, char *buf, size_t size)
 	return false;
 }
 
-size_t cp_percent_encode(char *dst, size_t at, size_t size, const char *text, size_t len, const char *keep)
+size_t cp_percent_encode(char *dst, size_t at, size_t size, const char *text, size_t len,
+                         const char *keep)
 {
 	static const char digits[] = "0123456789ABCDEF";
 
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = (uint8_t)text[i];
-		bool plain = (c < 128 && isalnum(c)) || (c && strchr("-._~", c)) || (c && strchr(keep, c));
+		bool plain =
+		    (c < 128 && isalnum(c)) || (c && strchr("-._~", c)) || (c && strchr(keep, c));
 
 		if (at + (plain ? 1 : 3) >= size)
 			return (size_t)-1;

@@ -40,9 +40,15 @@ static int log_in(struct cp_client *c, const struct cp_identity *who, const char
 	err = cp_session_new(&s, c->of, &id);
 	if (err)
 		return cp_refuse_errno(r, err, "");
+	if (session_reply(s, r)) {
+		cp_session_end(s, "left");
+		return -1;
+	}
 	cp_session_bind(s, c);
 	c->of->counts.logins++;
-	return session_reply(s, r);
+	if (s->agent)
+		cp_agent_ring(s->agent);
+	return 0;
 }
 
 static void password_done(int err, const struct cp_identity *who, void *arg)
@@ -51,6 +57,7 @@ static void password_done(int err, const struct cp_identity *who, void *arg)
 	struct cp_reply r = {.ok = json_object()};
 
 	c->job = NULL;
+	cp_client_begin(c);
 	if (err == -EAGAIN)
 		cp_refuse(&r, "rate_limited", "too many attempts; try again in a minute");
 	else if (err == -EACCES)
@@ -60,9 +67,10 @@ static void password_done(int err, const struct cp_identity *who, void *arg)
 	else
 		(void)log_in(c, who, c->job_display, &r);
 	c->of->counts.logins_refused += err != 0;
-	cp_client_reply(c, c->job_re, &r);
+	cp_client_finish(c, c->job_re, &r);
 	if (!c->session)
 		cp_timer_start(c->login_by, c->of->conf.login_timeout_s * 1000ull);
+	cp_client_early(c);
 }
 
 int cp_req_login(struct cp_client *c, const json_t *req, struct cp_reply *r)
@@ -100,21 +108,27 @@ int cp_req_resume(struct cp_client *c, const json_t *req, struct cp_reply *r)
 
 	if (!s)
 		return cp_refuse(r, "not_found", "that session is over: log in");
-	cp_session_bind(s, c);
 	if (session_reply(s, r))
 		return -1;
-	/* Held until the reply is out, as every event. */
-	whole = (uint64_t)seen <= s->seq && s->seq - (uint64_t)seen <= CP_EVENTS_KEPT;
+	cp_session_bind(s, c);
+	whole = cp_session_has(s, (uint64_t)seen);
 	json_object_set_new(r->ok, "replayed", json_boolean(whole));
-	if (whole && (uint64_t)seen < s->seq)
+	if (whole) {
+		/* What follows begins behind that one; held until the reply is out, as every event. */
+		json_object_set_new(r->ok, "seq", json_integer(seen));
 		c->held_from = (uint64_t)seen + 1;
+	}
 	if (s->party) {
 		json_object_set_new(r->ok, "room", json_string(s->party->room->name));
 		json_object_set_new(r->ok, "participant", json_string(s->party->id));
 		json_object_set_new(r->ok, "participants", cp_room_json(s->party->room, s->party));
 		if (!whole)
+			cp_session_reset_again(s, (uint64_t)seen);
+		if (!whole || s->offer_seq <= (uint64_t)seen)
 			cp_offer_again(s->party);
 	}
+	if (!whole && s->agent)
+		cp_agent_ring(s->agent);
 	return 0;
 }
 
@@ -130,6 +144,15 @@ int cp_req_ping(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	return 0;
 }
 
+/* A guest, whose token is for one room, sees and calls nobody else. */
+static bool guest(const struct cp_client *c, struct cp_reply *r)
+{
+	if (c->session->agent)
+		return false;
+	cp_refuse(r, "forbidden", "this token is for one room only");
+	return true;
+}
+
 /* ---- presence ---- */
 
 static void add_user(void *arg, const char *user, const char *display, enum cp_presence state)
@@ -140,8 +163,11 @@ static void add_user(void *arg, const char *user, const char *display, enum cp_p
 
 int cp_req_presence(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	json_t *users = json_array();
+	json_t *users;
 
+	if (guest(c, r))
+		return -1;
+	users = json_array();
 	cp_agent_watch(c->session->agent, add_user, users);
 	json_object_set_new(r->ok, "users", users);
 	return 0;
@@ -157,36 +183,39 @@ int cp_req_call(struct cp_client *c, const json_t *req, struct cp_reply *r)
 
 	if (strcmp(media, "audio") != 0 && strcmp(media, "video") != 0)
 		return cp_refuse(r, "bad_request", "key 'media' is 'audio' or 'video'");
-	if (c->session->who.room[0])
-		return cp_refuse(r, "forbidden", "this token is for one room only");
+	if (guest(c, r))
+		return -1;
 	err = cp_call_start(&call, c->session->agent, text_of(req, "to"), media[0] == 'v');
 	if (err == -EINVAL)
 		return cp_refuse(r, "bad_request", "one cannot call oneself");
 	if (err)
 		return cp_refuse_errno(r, err, "");
 	json_object_update_new(r->ok, json_pack("{ss ss}", "call", call->id, "room", call->room));
-	c->of->calls_dirty = true;
 	cp_call_ring(call);
 	return 0;
 }
 
 int cp_req_cancel(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	int err = cp_call_cancel(c->session->agent, text_of(req, "call"));
+	int err;
 
-	c->of->calls_dirty = true;
+	if (guest(c, r))
+		return -1;
+	err = cp_call_cancel(c->session->agent, text_of(req, "call"));
 	return err ? cp_refuse_errno(r, err, "") : 0;
 }
 
 int cp_req_accept(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
 	struct cp_call *call;
-	int err = cp_call_accept(&call, c->session->agent, text_of(req, "call"));
+	int err;
 
+	if (guest(c, r))
+		return -1;
+	err = cp_call_accept(&call, c->session->agent, text_of(req, "call"));
 	if (err)
 		return cp_refuse_errno(r, err, "");
 	json_object_set_new(r->ok, "room", json_string(call->room));
-	c->of->calls_dirty = true;
 	return 0;
 }
 
@@ -197,15 +226,18 @@ int cp_req_decline(struct cp_client *c, const json_t *req, struct cp_reply *r)
 
 	if (reason && strcmp(reason, "busy") != 0 && strcmp(reason, "declined") != 0)
 		return cp_refuse(r, "bad_request", "key 'reason' is 'busy' or 'declined'");
+	if (guest(c, r))
+		return -1;
 	err = cp_call_decline(c->session->agent, text_of(req, "call"), reason && reason[0] == 'b');
-	c->of->calls_dirty = true;
 	return err ? cp_refuse_errno(r, err, "") : 0;
 }
 
 int cp_req_hangup(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	int err = cp_call_hangup(c->session->agent, text_of(req, "call"), "hangup");
+	int err;
 
-	c->of->calls_dirty = true;
+	if (guest(c, r))
+		return -1;
+	err = cp_call_hangup(c->session->agent, text_of(req, "call"), "hangup");
 	return err ? cp_refuse_errno(r, err, "") : 0;
 }

@@ -9,6 +9,9 @@
 #include "controlplane/call/agent.h"
 #include "controlplane/loop.h"
 
+/* Event numbers go on well above what the client has seen, since events themselves are not journaled. */
+enum { SEQ_JUMP = 1000000 };
+
 /* ---- the end ---- */
 
 static void expired(void *arg)
@@ -37,14 +40,16 @@ void cp_session_end(struct cp_session *s, const char *reason)
 	s->party = NULL;
 	if (party)
 		cp_leave(party, reason);
-	cp_agent_remove(s->agent, reason);
-	if (s->client)
+	if (s->agent)
+		cp_agent_remove(s->agent, reason);
+	if (s->client) {
 		s->client->session = NULL;
+		cp_timer_start(s->client->login_by, s->of->conf.login_timeout_s * 1000ull);
+	}
 	if (s->of->journal) {
 		cp_journal_begin(s->of->journal);
 		cp_journal_del(s->of->journal, "session", s->id);
 	}
-	s->of->calls_dirty = true;
 	session_free(s);
 }
 
@@ -62,10 +67,18 @@ static int session_alloc(struct cp_session **out, struct cp_signaling *sig, cons
 		free(s);
 		return -ENOMEM;
 	}
+	s->oldest = 1;
 	TAILQ_INSERT_TAIL(&sig->sessions, s, entry);
 	sig->counts.sessions++;
 	*out = s;
 	return 0;
+}
+
+static int session_agent(struct cp_session *s)
+{
+	if (s->who.room[0])
+		return 0;
+	return cp_agent_add(&s->agent, s->of->calls, s->id, s->who.user, s->who.display, &cp_session_agent_ops, s);
 }
 
 int cp_session_new(struct cp_session **out, struct cp_signaling *sig, const struct cp_identity *who)
@@ -73,13 +86,13 @@ int cp_session_new(struct cp_session **out, struct cp_signaling *sig, const stru
 	struct cp_session *s;
 	int err;
 
-	if (sig->counts.sessions >= sig->conf.max_sessions)
+	if (sig->counts.sessions + sig->counts.whip + sig->counts.whep >= sig->conf.max_sessions)
 		return -ENOSPC;
 	err = session_alloc(&s, sig, who);
 	if (err)
 		return err;
 	cp_make_id(s->id, 's');
-	err = cp_agent_add(&s->agent, sig->calls, s->id, who->user, who->display, &cp_session_agent_ops, s);
+	err = session_agent(s);
 	if (err) {
 		session_free(s);
 		return err;
@@ -95,8 +108,7 @@ void cp_session_bind(struct cp_session *s, struct cp_client *c)
 		struct cp_client *old = s->client;
 
 		old->session = NULL;
-		old->closing = true;
-		cp_conn_close(old->conn, 1000, "resumed elsewhere");
+		cp_client_close(old, 1000, "resumed elsewhere");
 	}
 	s->client = c;
 	c->session = s;
@@ -134,7 +146,7 @@ int cp_session_make_resume(struct cp_session *s, char text[2 * CP_RESUME_BYTES +
 		return -EIO;
 	hex(text, raw, sizeof(raw));
 	sh_secret_wipe(raw, sizeof(raw));
-	hash(s->resume_hash, text);
+	hash(s->resume_hash[0], text);
 	cp_session_dirty(s);
 	return 0;
 }
@@ -145,50 +157,81 @@ struct cp_session *cp_session_by_resume(struct cp_signaling *sig, const char *te
 	struct cp_session *s;
 
 	hash(h, text);
-	TAILQ_FOREACH (s, &sig->sessions, entry)
-		if (sh_secret_equal(h, s->resume_hash, sizeof(h)))
-			return s;
+	TAILQ_FOREACH (s, &sig->sessions, entry) {
+		bool newest = sh_secret_equal(h, s->resume_hash[0], sizeof(h));
+
+		if (!newest && !(s->resume_older && sh_secret_equal(h, s->resume_hash[1], sizeof(h))))
+			continue;
+		memcpy(s->resume_hash[1], h, sizeof(h));
+		s->resume_older = true;
+		return s;
+	}
 	return NULL;
 }
 
 /* ---- events ---- */
 
+static char **slot_of(struct cp_session *s, uint64_t seq)
+{
+	return &s->event[seq % CP_EVENTS_KEPT];
+}
+
 static void deliver(struct cp_session *s, uint64_t seq)
 {
-	const char *text = s->event[seq % CP_EVENTS_KEPT];
+	const char *text = *slot_of(s, seq);
 
-	if (s->client && s->client->conn && text)
+	if (s->client && text)
 		(void)cp_conn_send(s->client->conn, text, strlen(text));
+}
+
+static void forget_oldest(struct cp_session *s)
+{
+	char **slot = slot_of(s, s->oldest++);
+
+	s->kept -= strlen(*slot);
+	free(*slot);
+	*slot = NULL;
 }
 
 void cp_session_event(struct cp_session *s, json_t *event)
 {
-	uint64_t seq = ++s->seq;
-	char **slot = &s->event[seq % CP_EVENTS_KEPT];
+	uint64_t seq = s->seq + 1;
+	char *text;
 
 	json_object_set_new(event, "seq", json_integer((json_int_t)seq));
-	free(*slot);
-	*slot = json_dumps(event, JSON_COMPACT);
+	text = json_dumps(event, JSON_COMPACT);
 	json_decref(event);
-	if (s->client && s->client->replying) {
-		if (!s->client->held_from)
-			s->client->held_from = seq;
+	while (s->oldest < seq && (!text || seq - s->oldest == CP_EVENTS_KEPT))
+		forget_oldest(s);
+	s->seq = seq;
+	if (seq % (SEQ_JUMP / 2) == 0)
+		cp_session_dirty(s);
+	if (!text) {
+		/* Out of memory: with a gap, and with nothing kept, the client learns of it when it resumes. */
+		s->oldest = seq + 1;
+		if (s->client)
+			cp_client_close(s->client, 1011, "out of memory");
 		return;
 	}
-	deliver(s, seq);
+	*slot_of(s, seq) = text;
+	s->kept += strlen(text);
+	while (s->oldest < seq && s->kept > CP_EVENTS_BYTES)
+		forget_oldest(s);
+	if (!s->client || !s->client->replying)
+		deliver(s, seq);
+	else if (!s->client->held_from)
+		s->client->held_from = seq;
 }
 
-bool cp_session_replay(struct cp_session *s, uint64_t after)
+bool cp_session_has(const struct cp_session *s, uint64_t after)
 {
-	bool whole = true;
+	return after <= s->seq && after + 1 >= s->oldest;
+}
 
-	if (after > s->seq || s->seq - after > CP_EVENTS_KEPT)
-		return false;
-	for (uint64_t seq = after + 1; seq <= s->seq; seq++) {
-		whole = whole && s->event[seq % CP_EVENTS_KEPT];
+void cp_session_replay(struct cp_session *s, uint64_t after)
+{
+	for (uint64_t seq = after + 1 > s->oldest ? after + 1 : s->oldest; seq <= s->seq; seq++)
 		deliver(s, seq);
-	}
-	return whole;
 }
 
 /* ---- what the domain says, as events ---- */
@@ -262,6 +305,7 @@ static void on_offer(void *arg, uint32_t rev, const char *sdp)
 			                          "track", sub->track->id, "participant", sub->track->owner->id));
 	cp_session_event(s, json_pack("{ss sI ss so}", "type", "offer", "rev", (json_int_t)rev, "sdp", sdp, "tracks",
 	                              tracks));
+	s->offer_seq = s->seq;
 }
 
 static void on_media(void *arg, enum cp_target target, enum cp_media_state state)
@@ -274,8 +318,18 @@ static void on_media(void *arg, enum cp_target target, enum cp_media_state state
 
 static void on_media_reset(void *arg, enum cp_target target)
 {
-	cp_session_event(arg, json_pack("{ss ss}", "type", "media_reset", "target",
-	                                target == CP_PUBLISH ? "publish" : "subscribe"));
+	struct cp_session *s = arg;
+
+	cp_session_event(s, json_pack("{ss ss}", "type", "media_reset", "target",
+	                              target == CP_PUBLISH ? "publish" : "subscribe"));
+	s->reset_seq[target] = s->seq;
+}
+
+void cp_session_reset_again(struct cp_session *s, uint64_t seen)
+{
+	for (int target = 0; target < 2; target++)
+		if (s->reset_seq[target] > seen)
+			on_media_reset(s, target);
 }
 
 static void on_chat(void *arg, const struct cp_participant *from, const char *text, uint64_t wall_ms)
@@ -328,7 +382,6 @@ static void on_call(void *arg, const struct cp_call *call, enum cp_call_event ev
 		json_object_set_new(o, "room", json_string(call->room));
 	if (reason)
 		json_object_set_new(o, "reason", json_string(reason));
-	s->of->calls_dirty = true;
 	cp_session_event(s, o);
 	if (event == CP_CALL_ENDED)
 		leave_call_room(s, call, reason);
@@ -366,34 +419,40 @@ static bool unhex(uint8_t *out, size_t n, const char *in)
 	return in[2 * n] == 0;
 }
 
-/* Event numbers go on well above what the client has seen, since events themselves are not journaled. */
-enum { SEQ_JUMP = 1000000 };
-
 json_t *cp_session_save(const struct cp_session *s)
 {
-	char h[2 * sizeof(s->resume_hash) + 1];
+	char h[2][2 * SHA256_DIGEST_LENGTH + 1] = {"", ""};
 	json_t *o;
 
-	hex(h, s->resume_hash, sizeof(s->resume_hash));
-	o = json_pack("{ss ss ss ss ss sI}", "id", s->id, "user", s->who.user, "display", s->who.display, "room",
-	              s->who.room, "resume", h, "seq", (json_int_t)s->seq);
+	hex(h[0], s->resume_hash[0], SHA256_DIGEST_LENGTH);
+	if (s->resume_older)
+		hex(h[1], s->resume_hash[1], SHA256_DIGEST_LENGTH);
+	o = json_pack("{ss ss ss ss ss ss sI}", "id", s->id, "user", s->who.user, "display", s->who.display, "room",
+	              s->who.room, "resume", h[0], "older", h[1], "seq", (json_int_t)s->seq);
 	if (o && s->party)
 		json_object_set_new(o, "party", cp_participant_save(s->party));
 	return o;
 }
 
+static bool load_hashes(struct cp_session *s, const char *resume, const char *older)
+{
+	s->resume_older = *older;
+	return unhex(s->resume_hash[0], SHA256_DIGEST_LENGTH, resume) &&
+	       (!*older || unhex(s->resume_hash[1], SHA256_DIGEST_LENGTH, older));
+}
+
 int cp_session_load(struct cp_signaling *sig, const json_t *saved)
 {
-	const char *id, *user, *display, *room, *resume;
+	const char *id, *user, *display, *room, *resume, *older;
 	struct cp_identity who = {0};
 	json_t *party = NULL;
 	struct cp_session *s;
 	json_int_t seq;
 	int err;
 
-	if (json_unpack((json_t *)saved, "{ss ss ss ss ss sI s?o}", "id", &id, "user", &user, "display", &display, "room",
-	                &room, "resume", &resume, "seq", &seq, "party", &party) ||
-	    !cp_text_copy(who.user, sizeof(who.user), user) ||
+	if (json_unpack((json_t *)saved, "{ss ss ss ss ss ss sI s?o}", "id", &id, "user", &user, "display", &display,
+	                "room", &room, "resume", &resume, "older", &older, "seq", &seq, "party", &party) ||
+	    seq < 0 || !cp_text_copy(who.user, sizeof(who.user), user) ||
 	    !cp_text_copy(who.display, sizeof(who.display), display) ||
 	    !cp_text_copy(who.room, sizeof(who.room), room))
 		return -EBADMSG;
@@ -401,12 +460,12 @@ int cp_session_load(struct cp_signaling *sig, const json_t *saved)
 	if (err)
 		return err;
 	err = -EBADMSG;
-	if (!cp_text_copy(s->id, sizeof(s->id), id) || !unhex(s->resume_hash, sizeof(s->resume_hash), resume) ||
-	    (err = cp_agent_add(&s->agent, sig->calls, id, user, display, &cp_session_agent_ops, s))) {
+	if (!cp_text_copy(s->id, sizeof(s->id), id) || !load_hashes(s, resume, older) || (err = session_agent(s))) {
 		session_free(s);
 		return err;
 	}
 	s->seq = (uint64_t)seq + SEQ_JUMP;
+	s->oldest = s->seq + 1;
 	if (party && cp_participant_load(&s->party, sig->calls, party, &cp_session_party_ops, s))
 		s->party = NULL; /* the session survives without its room; the client joins again */
 	cp_session_unbind(s);

@@ -33,7 +33,7 @@ unsigned cp_signaling_kick(struct cp_signaling *s, const char *user)
 		if (strcmp(e->who.user, user) != 0)
 			continue;
 		if (e->client)
-			cp_conn_close(e->client->conn, 1008, "logged out by an operator");
+			cp_client_close(e->client, 1008, "logged out by an operator");
 		cp_session_end(e, "kicked");
 		n++;
 	}
@@ -54,6 +54,7 @@ void cp_signaling_turn(struct cp_signaling *s)
 	struct cp_session *e;
 
 	cp_players_turn(s);
+	cp_calls_turn(s->calls);
 	if (!s->journal)
 		return;
 	while ((e = TAILQ_FIRST(&s->dirty))) {
@@ -62,20 +63,24 @@ void cp_signaling_turn(struct cp_signaling *s)
 		cp_journal_begin(s->journal);
 		cp_journal_put(s->journal, "session", e->id, cp_session_save(e));
 	}
-	if (s->calls_dirty) {
+	cp_players_journal(s);
+	if (cp_calls_changed(s->calls)) {
 		cp_journal_begin(s->journal);
-		cp_journal_put(s->journal, "calls", "all", json_pack("{so}", "calls", cp_call_save_all(s->calls)));
-		s->calls_dirty = false;
+		cp_journal_put(s->journal, "calls", "all", cp_calls_save(s->calls));
 	}
 	cp_journal_commit(s->journal);
 }
 
 static void load_session(const char *id, json_t *doc, void *arg)
 {
-	int err = cp_session_load(arg, doc);
+	struct cp_signaling *s = arg;
+	int err = cp_session_load(s, doc);
 
-	if (err)
-		sh_warn("journal", "session %s: not restored: %s", id, strerror(-err));
+	if (!err)
+		return;
+	sh_warn("journal", "session %s: not restored: %s", id, strerror(-err));
+	cp_journal_begin(s->journal);
+	cp_journal_del(s->journal, "session", id);
 }
 
 static struct cp_participant *restored_party(struct cp_signaling *s, const char *id)
@@ -91,16 +96,17 @@ static struct cp_participant *restored_party(struct cp_signaling *s, const char 
 static void link_session(const char *id, json_t *doc, void *arg)
 {
 	struct cp_participant *p = restored_party(arg, id);
+	unsigned lost = p ? cp_participant_link(p, json_object_get(doc, "party")) : 0;
 
-	if (p && cp_participant_link(p, json_object_get(doc, "party")))
-		sh_warn("journal", "session %s: not all subscriptions restored", id);
+	if (lost)
+		sh_warn("journal", "session %s: %u subscriptions not restored", id, lost);
 }
 
 static void load_calls(const char *id, json_t *doc, void *arg)
 {
 	struct cp_signaling *s = arg;
 
-	cp_call_load_all(s->calls, json_object_get(doc, "calls"));
+	cp_calls_load(s->calls, doc);
 }
 
 static void restore(struct cp_signaling *s)

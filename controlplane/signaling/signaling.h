@@ -16,7 +16,7 @@ struct cp_signaling;
 struct cp_signaling_conf {
 	unsigned login_timeout_s; // for the first request
 	unsigned resume_ttl_s;   // a session waits this long for its client: 5..3600, default 60
-	unsigned max_sessions;
+	unsigned max_sessions;   // and players, together
 	unsigned rate, burst;    // requests a second of one connection: 50, 200
 	const char *journal;     // path of the journal, NULL: keep none
 };
@@ -25,13 +25,15 @@ int cp_signaling_alloc(struct cp_signaling **out);
  * before. 0 or -errno. */
 int cp_signaling_start(struct cp_signaling *s, const struct cp_signaling_conf *conf, struct cp_calls *calls,
                        struct cp_auth *auth);
-/* Tells clients `shutdown` and ends all; what the journal holds stays for the next daemon. */
+/* Tells clients `shutdown` and ends all; what the journal holds stays for the next daemon. The plane was stopped before,
+ * or the dataplane would be told that all ended. */
 void cp_signaling_stop(struct cp_signaling *s);
 void cp_signaling_free(struct cp_signaling *s);
 /* The handlers for the front. */
 void cp_signaling_ws(struct cp_signaling *s, struct cp_front_ws *out);
 int cp_signaling_routes(struct cp_signaling *s, struct cp_front *front); // /whip/ and /whep/
-/* Once a loop turn, after cp_calls_turn(): writes what changed to the journal. */
+/* At the end of each loop turn, before the plane is flushed: ends and refills players, has offers made (cp_calls_turn),
+ * and writes what changed to the journal. */
 void cp_signaling_turn(struct cp_signaling *s);
 /* End every session and player of a user (deleted, or an operator's wish); number ended. */
 unsigned cp_signaling_kick(struct cp_signaling *s, const char *user);

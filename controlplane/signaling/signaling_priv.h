@@ -4,7 +4,10 @@
 #include "controlplane/signaling/signaling.h"
 
 enum {
-	CP_EVENTS_KEPT = 512,    // events of a session that a resumed client can still get
+	CP_EVENTS_KEPT = 512,    // events of a session that a resumed client can still get…
+	CP_EVENTS_BYTES = 512 * 1024, // …as long as they are not more than that
+	CP_EARLY_FRAMES = 32,    // sent before the answer to a login with a password, which takes its time
+	CP_EARLY_BYTES = 65536,
 	CP_RESUME_BYTES = 32,
 };
 
@@ -14,12 +17,19 @@ struct cp_session {
 	struct cp_signaling *of;
 	char id[CP_ID_MAX];
 	struct cp_identity who;
-	uint8_t resume_hash[SHA256_DIGEST_LENGTH]; // of the resume secret; the secret itself is the client's
+	/* Of the resume secret; the secret itself is the client's. The one before it is good until a request shows that the
+	 * reply with the new one arrived. */
+	uint8_t resume_hash[2][SHA256_DIGEST_LENGTH];
+	bool resume_older;
 	struct cp_client *client;      // NULL: away, `expiry` is running
 	struct cp_timer *expiry;
-	struct cp_agent *agent;
+	struct cp_agent *agent;        // NULL: a guest, whose token is for one room; nobody's device
 	struct cp_participant *party;  // NULL: in no room
 	uint64_t seq;                  // of the last event
+	uint64_t oldest;               // event still kept; seq + 1: none is
+	uint64_t offer_seq;            // of the last offer
+	uint64_t reset_seq[2];         // of the last media_reset of each target; 0: none
+	size_t kept;                   // bytes in event[]
 	char *event[CP_EVENTS_KEPT];   // ring, by seq mod CP_EVENTS_KEPT
 	bool dirty;
 	TAILQ_ENTRY(cp_session) dirty_entry;
@@ -37,9 +47,17 @@ struct cp_client {
 	char job_display[CP_DISPLAY_MAX + 1];
 	double tokens;                 // rate limit
 	uint64_t tokens_at_ns;
+	STAILQ_HEAD(, cp_early) early; // frames that came while job runs
+	unsigned n_early;
+	size_t early_bytes;
 	bool replying;                 // a request is being handled: events wait until its reply is out
 	uint64_t held_from;            // first event held back, 0: none
 	bool closing;
+};
+struct cp_early {
+	STAILQ_ENTRY(cp_early) entry;
+	size_t len;
+	char text[];
 };
 
 /* A WHIP or WHEP resource. */
@@ -52,7 +70,9 @@ struct cp_player {
 	struct cp_participant *party;
 	unsigned etag;
 	uint64_t born_ns;
+	uint64_t alone_ns;             // WHEP of a NAME: since when nobody has that name; 0: somebody has
 	bool refill;                   // a track came or went: fill m-lines at the end of the turn
+	bool lost;                     // its transport is gone, which HTTP cannot tell it: ended at the end of the turn
 	bool dirty;
 };
 
@@ -67,7 +87,6 @@ struct cp_signaling {
 	TAILQ_HEAD(, cp_player) players;
 	struct cp_timer *sweep;        // players whose media is gone
 	struct cp_signaling_counts counts;
-	bool calls_dirty;
 };
 
 /* A reply under construction: handlers add to `ok`, or say what is wrong. */
@@ -88,8 +107,11 @@ typedef int(cp_request_h)(struct cp_client *c, const json_t *req, struct cp_repl
 #include "controlplane/signaling/protocol.def"
 #undef X
 
-void cp_client_send(struct cp_client *c, json_t *frame); // steals frame
-void cp_client_reply(struct cp_client *c, json_int_t re, struct cp_reply *reply); // steals reply->ok
+/* Between the two, events of the client's session wait. finish sends the reply (steals reply->ok), then them. */
+void cp_client_begin(struct cp_client *c);
+void cp_client_finish(struct cp_client *c, json_int_t re, struct cp_reply *reply);
+void cp_client_early(struct cp_client *c); // job is done: what came meanwhile
+void cp_client_close(struct cp_client *c, uint16_t code, const char *reason); // hears nothing of it any more
 
 /* session.c */
 int cp_session_new(struct cp_session **out, struct cp_signaling *s, const struct cp_identity *who);
@@ -98,7 +120,10 @@ void cp_session_end(struct cp_session *s, const char *reason);
 void cp_session_bind(struct cp_session *s, struct cp_client *c);
 void cp_session_unbind(struct cp_session *s); // the connection is gone; expiry starts
 void cp_session_event(struct cp_session *s, json_t *event); // steals event; gives it its seq
-bool cp_session_replay(struct cp_session *s, uint64_t after); // false: some are no longer kept
+bool cp_session_has(const struct cp_session *s, uint64_t after); // all events after that one?
+void cp_session_replay(struct cp_session *s, uint64_t after); // sends those that are there
+/* Tells again of transports that were lost behind event `seen`, where those events themselves are gone. */
+void cp_session_reset_again(struct cp_session *s, uint64_t seen);
 void cp_session_dirty(struct cp_session *s);
 int cp_session_make_resume(struct cp_session *s, char text[2 * CP_RESUME_BYTES + 1]);
 struct cp_session *cp_session_by_resume(struct cp_signaling *s, const char *text);
@@ -112,7 +137,8 @@ int cp_session_load(struct cp_signaling *sig, const json_t *saved);
 
 /* whip.c */
 void cp_player_end(struct cp_player *p, const char *reason);
-void cp_players_turn(struct cp_signaling *s);
+void cp_players_turn(struct cp_signaling *s); // ends and refills
+void cp_players_journal(struct cp_signaling *s);
 void cp_players_sweep(struct cp_signaling *s);
 void cp_player_load(const char *id, json_t *doc, void *arg);
 void cp_player_link(const char *id, json_t *doc, void *arg);

@@ -83,8 +83,8 @@ static bool covers(X509 *x, const char *const *names, size_t n)
 enum verdict { GOOD, BAD, RENEW };
 
 /* What to do with the pair that is there; why[size] says what is wrong with it. */
-static enum verdict judge(const char *cert, const char *key, const char *const *names, size_t n, char *why,
-                          size_t size)
+static enum verdict judge(const char *cert, const char *key, const char *const *names, size_t n,
+                          char *why, size_t size)
 {
 	X509 *x = read_cert(cert);
 	EVP_PKEY *k = read_key(key);
@@ -94,7 +94,8 @@ static enum verdict judge(const char *cert, const char *key, const char *const *
 	if (!x)
 		snprintf(why, size, "%s: no PEM certificate that can be read", cert);
 	else if (!k)
-		snprintf(why, size, "%s: no PEM private key that can be read (or it has a pass phrase)", key);
+		snprintf(why, size,
+		         "%s: no PEM private key that can be read (or it has a pass phrase)", key);
 	else if (!X509_check_private_key(x, k))
 		snprintf(why, size, "%s is not the key of %s", key, cert);
 	else if (is_ours(x) && X509_cmp_time(X509_get0_notAfter(x), &soon) <= 0)
@@ -147,13 +148,16 @@ static X509 *make_cert(EVP_PKEY *key, const char *const *names, size_t n)
 	    !ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1 | 1) ||
 	    !X509_gmtime_adj(X509_getm_notBefore(x), -3600) ||
 	    !X509_time_adj_ex(X509_getm_notAfter(x), VALID_DAYS, 0, NULL) ||
-	    !X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const uint8_t *)OUR_ORG, -1, -1, 0) ||
-	    !X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)OUR_NAME, -1, -1, 0) ||
+	    !X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const uint8_t *)OUR_ORG, -1,
+	                                -1, 0) ||
+	    !X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const uint8_t *)OUR_NAME, -1,
+	                                -1, 0) ||
 	    !X509_set_issuer_name(x, subject) || !X509_set_pubkey(x, key) ||
 	    !add_ext(x, NID_basic_constraints, "critical,CA:FALSE") ||
 	    !add_ext(x, NID_key_usage, "critical,digitalSignature") ||
-	    !add_ext(x, NID_ext_key_usage, "serverAuth") || !add_ext(x, NID_subject_key_identifier, "hash") ||
-	    !add_names(x, names, n) || !X509_sign(x, key, EVP_sha256()))
+	    !add_ext(x, NID_ext_key_usage, "serverAuth") ||
+	    !add_ext(x, NID_subject_key_identifier, "hash") || !add_names(x, names, n) ||
+	    !X509_sign(x, key, EVP_sha256()))
 		goto fail;
 	return x;
 fail:
@@ -204,7 +208,8 @@ static int make_folder(const char *file)
 	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int make_pair(const char *cert, const char *key, const char *const *names, size_t n, char *err, size_t size)
+static int make_pair(const char *cert, const char *key, const char *const *names, size_t n,
+                     char *err, size_t size)
 {
 	EVP_PKEY *k = EVP_EC_gen("P-256");
 	X509 *x = k ? make_cert(k, names, n) : NULL;
@@ -247,8 +252,8 @@ static void add_name(const char **all, size_t *n, const char *name)
 		all[(*n)++] = name;
 }
 
-int cp_tls_ensure_certificate(const char *cert, const char *key, const char *const *names, size_t n, char *err,
-                              size_t size)
+int cp_tls_ensure_certificate(const char *cert, const char *key, const char *const *names, size_t n,
+                              char *err, size_t size)
 {
 	bool have_cert = !access(cert, F_OK), have_key = !access(key, F_OK);
 	const char *all[NAMES_MAX];
@@ -258,7 +263,8 @@ int cp_tls_ensure_certificate(const char *cert, const char *key, const char *con
 	int rc = 0;
 
 	if (have_cert != have_key) {
-		snprintf(err, size, "%s is there, but %s is not", have_cert ? cert : key, have_cert ? key : cert);
+		snprintf(err, size, "%s is there, but %s is not", have_cert ? cert : key,
+		         have_cert ? key : cert);
 		return -EINVAL;
 	}
 	gethostname(host, sizeof(host) - 1);

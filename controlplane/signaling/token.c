@@ -11,7 +11,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "controlplane/signaling/query.h"
 #include "shared/secret.h"
 
 enum { KEY_NEW = 32, HEADER_MAX = 512 };
@@ -21,8 +20,8 @@ void cp_token_key_wipe(struct cp_token_key *key)
 	sh_secret_wipe(key, sizeof(*key));
 }
 
-/* Made under another name and linked into place, so that the daemon and callstackctl may race: one of them wins,
- * and the loser reads the winner's. */
+/* Made under another name and linked into place, so that the daemon and callstackctl may race: one
+ * of them wins, and the loser reads the winner's. */
 static int make_key(const char *path)
 {
 	char tmp[4096];
@@ -62,12 +61,13 @@ static int read_key(struct cp_token_key *key, const char *path, char *err, size_
 		snprintf(err, size, "%s: not a regular file", path);
 		rc = -EINVAL;
 	} else if (st.st_mode & 077) {
-		snprintf(err, size, "%s: mode %04o lets others read it; chmod 600 it, or better replace it", path,
-		         (unsigned)(st.st_mode & 07777));
+		snprintf(err, size,
+		         "%s: mode %04o lets others read it; chmod 600 it, or better replace it",
+		         path, (unsigned)(st.st_mode & 07777));
 		rc = -EPERM;
 	} else if (st.st_size < CP_TOKEN_KEY_MIN || st.st_size > CP_TOKEN_KEY_MAX) {
-		snprintf(err, size, "%s: %lld bytes; a key has %d to %d", path, (long long)st.st_size,
-		         CP_TOKEN_KEY_MIN, CP_TOKEN_KEY_MAX);
+		snprintf(err, size, "%s: %lld bytes; a key has %d to %d", path,
+		         (long long)st.st_size, CP_TOKEN_KEY_MIN, CP_TOKEN_KEY_MAX);
 		rc = -EINVAL;
 	} else {
 		n = read(fd, key->bytes, (size_t)st.st_size);
@@ -102,7 +102,8 @@ int cp_token_key_load(struct cp_token_key *key, const char *data_dir, char *err,
 
 _Bool cp_name_valid(const char *name)
 {
-	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@+");
+	size_t n =
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-@+");
 
 	return n >= 1 && n <= 64 && !name[n];
 }
@@ -168,7 +169,8 @@ static int unbase64(uint8_t *out, size_t size, const char *p, size_t len)
 	return bits == 6 ? -EBADMSG : (int)n;
 }
 
-/* libjwt takes the algorithm from the token; so it gets to see only tokens that ask for ours (RFC 8725 §3.1). */
+/* libjwt takes the algorithm from the token; so it gets to see only tokens that ask for ours (RFC
+ * 8725 §3.1). */
 int cp_token_header_check(const char *text, size_t len)
 {
 	char buf[HEADER_MAX];
@@ -188,13 +190,14 @@ int cp_token_header_check(const char *text, size_t len)
 	s = json_string_value(json_object_get(head, "alg"));
 	if (!s || strcmp(s, "HS256") != 0)
 		goto out;
-	json_object_foreach(head, key, v) {
+	json_object_foreach (head, key, v) {
 		if (!strcmp(key, "typ")) {
 			s = json_string_value(v);
 			if (!s || strcasecmp(s, "JWT") != 0)
 				goto out;
 		} else if (strcmp(key, "alg") != 0 && strcmp(key, "kid") != 0) {
-			goto out; // crit, b64, jwk, …: RFC 7515 §4.1.11 and nothing that could name another key
+			goto out; // crit, b64, jwk, …: RFC 7515 §4.1.11 and nothing that could name
+			          // another key
 		}
 	}
 	err = 0;
@@ -203,51 +206,54 @@ out:
 	return err;
 }
 
-static int get_string(jwt_t *jwt, const char *name, char *out, size_t size, bool needed)
+/* Optional ones may be absent, but not of another type. */
+static int get_string(const json_t *claims, const char *name, char *out, size_t size, bool needed)
 {
-	const char *s;
-	char *json = jwt_get_grants_json(jwt, name);
+	const json_t *v = json_object_get(claims, name);
+	const char *s = json_string_value(v);
 
 	out[0] = '\0';
-	if (!json)
+	if (!v)
 		return needed ? -EBADMSG : 0;
-	free(json);
-	s = jwt_get_grant(jwt, name);
-	if (!s || strlen(s) >= size)
+	if (!s || json_string_length(v) >= size)
 		return -EBADMSG;
-	strcpy(out, s);
+	memcpy(out, s, json_string_length(v) + 1);
 	return 0;
 }
 
-static int get_int(jwt_t *jwt, const char *name, int64_t *out)
+static int get_int(const json_t *claims, const char *name, int64_t *out, bool needed)
 {
-	errno = 0;
-	*out = jwt_get_grant_int(jwt, name);
-	return errno ? -EBADMSG : 0;
+	const json_t *v = json_object_get(claims, name);
+
+	*out = json_integer_value(v);
+	return v ? json_is_integer(v) ? 0 : -EBADMSG : needed ? -EBADMSG : 0;
 }
 
 static int read_claims(struct cp_token *t, jwt_t *jwt, int64_t now_s)
 {
+	char *text = jwt_get_grants_json(jwt, NULL);
+	json_t *claims =
+	    text ? json_loads(text, 0, NULL) : NULL; // NULs and bad UTF-8 are refused here
 	int64_t nbf = 0;
-	char *json;
+	int err = 0;
 
-	if (get_string(jwt, "sub", t->sub, sizeof(t->sub), true) ||
-	    get_string(jwt, "room", t->room, sizeof(t->room), false) ||
-	    get_string(jwt, "name", t->name, sizeof(t->name), false) || get_int(jwt, "iat", &t->iat) ||
-	    get_int(jwt, "exp", &t->exp) || !valid(t) || !cp_utf8_valid(t->name, strlen(t->name)))
-		return -EBADMSG;
-	json = jwt_get_grants_json(jwt, "nbf");
-	free(json);
-	if (json && get_int(jwt, "nbf", &nbf))
-		return -EBADMSG;
-	if (now_s >= t->exp && now_s - t->exp >= CP_TOKEN_SKEW_S)
-		return -ETIME;
-	if (t->iat > now_s + CP_TOKEN_SKEW_S || nbf > now_s + CP_TOKEN_SKEW_S)
-		return -ETIME;
-	return 0;
+	if (get_string(claims, "sub", t->sub, sizeof(t->sub), true) ||
+	    get_string(claims, "room", t->room, sizeof(t->room), false) ||
+	    get_string(claims, "name", t->name, sizeof(t->name), false) ||
+	    get_int(claims, "iat", &t->iat, true) || get_int(claims, "exp", &t->exp, true) ||
+	    get_int(claims, "nbf", &nbf, false) || !valid(t))
+		err = -EBADMSG;
+	else if (now_s >= t->exp && now_s - t->exp >= CP_TOKEN_SKEW_S)
+		err = -ETIME;
+	else if (t->iat > now_s + CP_TOKEN_SKEW_S || nbf > now_s + CP_TOKEN_SKEW_S)
+		err = -ETIME;
+	json_decref(claims);
+	free(text);
+	return err;
 }
 
-int cp_token_verify(struct cp_token *t, const struct cp_token_key *key, const char *text, int64_t now_s)
+int cp_token_verify(struct cp_token *t, const struct cp_token_key *key, const char *text,
+                    int64_t now_s)
 {
 	struct cp_token claims = {0};
 	size_t len = strnlen(text, CP_TOKEN_MAX + 1);

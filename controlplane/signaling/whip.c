@@ -1,5 +1,5 @@
 /* WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): one participant over plain HTTP. A resource lives until DELETE, until
- * its media is gone for MEDIA_LOST_S, or until its room's member (WHEP of a NAME) has left for good. */
+ * its media is gone for MEDIA_LOST_S, or until nobody in the room has had the NAME that it plays for ALONE_S. */
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controlplane/loop.h"
+#include "controlplane/signaling/query.h"
 #include "controlplane/signaling/token.h"
 
-enum { MEDIA_LOST_S = 30, NEVER_CONNECTED_S = 30 };
+enum { MEDIA_LOST_S = 30, NEVER_CONNECTED_S = 30, ALONE_S = 30 };
+#define S_NS 1000000000ull
 
 static const char *base_of(bool whep)
 {
@@ -23,7 +25,7 @@ void cp_player_end(struct cp_player *p, const char *reason)
 	struct cp_signaling *s = p->of;
 
 	if (p->party)
-		cp_leave(p->party, reason);
+		cp_leave(p->party, reason); /* which still calls on_changed */
 	if (s->journal) {
 		cp_journal_begin(s->journal);
 		cp_journal_del(s->journal, "player", p->id);
@@ -33,15 +35,33 @@ void cp_player_end(struct cp_player *p, const char *reason)
 	free(p);
 }
 
-static void sweep_one(struct cp_player *p)
+static struct cp_endpoint *transport(const struct cp_player *p)
 {
-	const struct cp_endpoint *e = p->party->endpoint[p->whep ? CP_SUBSCRIBE : CP_PUBLISH];
-	uint64_t now = cp_now_ns(), since = e ? e->changed_ns : p->born_ns;
-	uint64_t limit = (e && e->state == CP_MEDIA_NEW ? NEVER_CONNECTED_S : MEDIA_LOST_S) * 1000000000ull;
+	return p->party->endpoint[p->whep ? CP_SUBSCRIBE : CP_PUBLISH];
+}
 
-	if ((!e || e->state != CP_MEDIA_CONNECTED) && now - since > limit)
+/* Since when a player of a NAME has had nobody to play. */
+static bool left_alone(struct cp_player *p, uint64_t now)
+{
+	if (!p->party->name[0] || !p->whep || cp_room_member(p->party->room, p->party->name))
+		p->alone_ns = 0;
+	else if (!p->alone_ns)
+		p->alone_ns = now;
+	return p->alone_ns && now - p->alone_ns > ALONE_S * S_NS;
+}
+
+/* Without a dataplane nothing is known of anybody's media. */
+static void sweep_one(struct cp_player *p, uint64_t now)
+{
+	const struct cp_endpoint *e = transport(p);
+	uint64_t since = e ? e->changed_ns : p->born_ns;
+	uint64_t limit = (e && e->state == CP_MEDIA_NEW ? NEVER_CONNECTED_S : MEDIA_LOST_S) * S_NS;
+
+	if (e && e->dtls_closed)
+		cp_player_end(p, "left");
+	else if ((!e || e->state != CP_MEDIA_CONNECTED) && now - since > limit && cp_calls_ready(p->of->calls))
 		cp_player_end(p, "lost");
-	else if (e && e->dtls_closed)
+	else if (left_alone(p, now))
 		cp_player_end(p, "left");
 }
 
@@ -51,7 +71,7 @@ void cp_players_sweep(struct cp_signaling *s)
 
 	for (p = TAILQ_FIRST(&s->players); p; p = next) {
 		next = TAILQ_NEXT(p, entry);
-		sweep_one(p);
+		sweep_one(p, cp_now_ns());
 	}
 }
 
@@ -64,6 +84,19 @@ static void want_refill(void *arg, const struct cp_track *t)
 	p->refill = p->whep;
 }
 
+/* Who leaves takes its tracks along without a word each. */
+static void on_left(void *arg, const struct cp_participant *other, const char *reason)
+{
+	want_refill(arg, NULL);
+}
+
+static void on_media_reset(void *arg, enum cp_target target)
+{
+	struct cp_player *p = arg;
+
+	p->lost = true;
+}
+
 static void on_changed(void *arg)
 {
 	struct cp_player *p = arg;
@@ -72,9 +105,11 @@ static void on_changed(void *arg)
 }
 
 const struct cp_party_ops cp_player_party_ops = {
+	.left = on_left,
 	.track_added = want_refill,
+	.track_updated = want_refill, /* codecs may have changed, and with them what fits */
 	.track_removed = want_refill,
-	.left = NULL,
+	.media_reset = on_media_reset,
 	.changed = on_changed,
 };
 
@@ -86,18 +121,30 @@ static json_t *player_save(const struct cp_player *p)
 
 void cp_players_turn(struct cp_signaling *s)
 {
+	struct cp_player *p, *next;
+
+	for (p = TAILQ_FIRST(&s->players); p; p = next) {
+		next = TAILQ_NEXT(p, entry);
+		if (p->lost)
+			cp_player_end(p, "lost");
+	}
+	TAILQ_FOREACH (p, &s->players, entry) {
+		if (p->refill)
+			cp_play_refill(p->party);
+		p->refill = false;
+	}
+}
+
+void cp_players_journal(struct cp_signaling *s)
+{
 	struct cp_player *p;
 
 	TAILQ_FOREACH (p, &s->players, entry) {
-		if (p->refill) {
-			p->refill = false;
-			cp_play_refill(p->party);
-		}
-		if (p->dirty && s->journal) {
-			cp_journal_begin(s->journal);
-			cp_journal_put(s->journal, "player", p->id, player_save(p));
-		}
+		if (!p->dirty)
+			continue;
 		p->dirty = false;
+		cp_journal_begin(s->journal);
+		cp_journal_put(s->journal, "player", p->id, player_save(p));
 	}
 }
 
@@ -127,7 +174,7 @@ void cp_player_load(const char *id, json_t *doc, void *arg)
 
 	if (json_unpack(doc, "{sb si ss ss ss so}", "whep", &whep, "etag", &etag, "user", &user, "display", &display, "room",
 	                &room, "party", &party) ||
-	    !cp_text_copy(who.user, sizeof(who.user), user) ||
+	    strlen(id) >= sizeof(p->id) || !cp_text_copy(who.user, sizeof(who.user), user) ||
 	    !cp_text_copy(who.display, sizeof(who.display), display) || !cp_text_copy(who.room, sizeof(who.room), room))
 		return;
 	p = player_new(arg, id, whep, &who);
@@ -160,16 +207,20 @@ struct where {
 	char id[40];                                       // PATCH, DELETE: …/session/ID
 };
 
-/* PREFIX ROOM [/NAME] for POST; PREFIX "session/" ID for the rest. */
+enum { SESSION_LEN = 8 }; // "session/"
+
+/* PREFIX ROOM [/NAME] for POST; PREFIX "session/" ID for the rest. OPTIONS may ask for either: a browser's preflight only
+ * wants the CORS headers, which are the same. */
 static bool parse_path(const struct cp_http_req *req, bool whep, struct where *w)
 {
 	const char *at = req->path + strlen(base_of(whep)), *slash = strchr(at, '/');
 	size_t n = slash ? (size_t)(slash - at) : strlen(at);
+	bool session = strncmp(at, "session/", SESSION_LEN) == 0;
 
 	memset(w, 0, sizeof(*w));
 	w->whep = whep;
-	if (slash && n == 7 && memcmp(at, "session", 7) == 0)
-		return cp_text_copy(w->id, sizeof(w->id), slash + 1) && *w->id;
+	if (session && req->method != CP_POST)
+		return cp_text_copy(w->id, sizeof(w->id), at + SESSION_LEN) && *w->id;
 	if (n > CP_NAME_MAX)
 		return false;
 	memcpy(w->room, at, n);
@@ -216,6 +267,24 @@ static bool authorised(struct cp_signaling *s, struct cp_http *h, const struct c
 	return false;
 }
 
+/* The name that a publisher asks for: "" none. -EINVAL: not a name. */
+static int wanted_name(const struct cp_http_req *req, char name[CP_NAME_MAX + 1])
+{
+	const char *at = req->query;
+
+	*name = 0;
+	if (cp_http_query(req, "name", name, CP_NAME_MAX + 1))
+		return cp_name_valid(name) ? 0 : -EINVAL;
+	/* There, but too long or malformed? */
+	while (at && *at) {
+		if (strncmp(at, "name", 4) == 0 && (at[4] == '=' || at[4] == '&' || !at[4]))
+			return -EINVAL;
+		at = strchr(at, '&');
+		at += at != NULL;
+	}
+	return 0;
+}
+
 static int start(struct cp_player *p, const struct where *w, const struct cp_http_req *req, char **answer, char *err_text)
 {
 	char name[CP_NAME_MAX + 1] = "";
@@ -228,21 +297,20 @@ static int start(struct cp_player *p, const struct where *w, const struct cp_htt
 		.ops = &cp_player_party_ops,
 		.arg = p,
 	};
-	int err;
+	int err = 0;
 
 	if (w->whep)
 		(void)cp_text_copy(name, sizeof(name), w->name);
-	else if (cp_http_query(req, "name", name, sizeof(name)) && !cp_name_valid(name))
-		return -EINVAL;
+	else
+		err = wanted_name(req, name);
 	if (*name && !w->whep)
 		join.display = name;
-	err = cp_join(&p->party, p->of->calls, &join);
+	if (!err)
+		err = cp_join(&p->party, p->of->calls, &join);
 	if (err)
 		return err;
-	if (w->whep)
-		return cp_play(p->party, req->body, req->len, answer, err_text);
-	err = cp_publish(p->party, req->body, req->len, NULL, 0, answer, err_text);
-	return !err && TAILQ_EMPTY(&p->party->tracks) ? -ENOTSUP : err;
+	return w->whep ? cp_play(p->party, req->body, req->len, answer, err_text)
+	               : cp_publish(p->party, req->body, req->len, NULL, 0, answer, err_text);
 }
 
 static bool name_there(struct cp_signaling *s, const struct where *w)
@@ -268,6 +336,7 @@ static void created(struct cp_http *h, const struct cp_player *p, const char *an
 
 static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
 {
+	const struct cp_signaling_counts *n = &s->counts;
 	char err_text[CP_NEGO_ERROR_MAX] = "", id[2 * CP_ID_MAX];
 	struct cp_identity who;
 	struct cp_player *p;
@@ -280,12 +349,21 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 		cp_http_error(h, 415, "unsupported", "Content-Type must be application/sdp");
 		return;
 	}
+	/* What it says may stand in JSON for others, and in the journal. */
+	if (!cp_utf8_valid(req->body, req->len)) {
+		cp_http_error(h, 400, "bad_sdp", "not UTF-8 (RFC 8866 §9)");
+		return;
+	}
 	if (!*w->room || (who.room[0] && strcmp(who.room, w->room) != 0) || !cp_call_may_join(NULL, w->room)) {
 		cp_http_error(h, 403, "forbidden", "this token is not for this room");
 		return;
 	}
 	if (w->whep && !name_there(s, w)) {
 		refuse_errno(h, -ENOENT, "");
+		return;
+	}
+	if (n->sessions + n->whip + n->whep >= s->conf.max_sessions) {
+		refuse_errno(h, -ENOSPC, "");
 		return;
 	}
 	cp_make_id(id, 'w');
@@ -316,55 +394,70 @@ static struct cp_player *player_of(struct cp_signaling *s, struct cp_http *h, co
 	if (!authorised(s, h, req, &who))
 		return NULL;
 	TAILQ_FOREACH (p, &s->players, entry)
-		if (p->whep == w->whep && strcmp(p->id, w->id) == 0 && strcmp(p->who.user, who.user) == 0)
+		if (p->whep == w->whep && !p->lost && strcmp(p->id, w->id) == 0 && strcmp(p->who.user, who.user) == 0)
 			return p;
 	cp_http_error(h, 404, "not_found", "no such session");
 	return NULL;
 }
 
-/* RFC 9725 §4.3: If-Match "*" restarts ICE; otherwise it must be the current ICE session. */
+/* RFC 9725 §4.3.1: what is not about the ICE session that we have is refused, and must not be missing. */
+static bool precondition(const struct cp_player *p, struct cp_http *h, const struct cp_http_req *req)
+{
+	char etag[16];
+
+	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
+	if (strcmp(req->content_type, "application/trickle-ice-sdpfrag") != 0)
+		cp_http_error(h, 415, "unsupported", "Content-Type must be application/trickle-ice-sdpfrag");
+	else if (!req->if_match[0])
+		cp_http_error(h, 428, "precondition_required", "If-Match must name the ICE session, or be *");
+	else if (strcmp(req->if_match, "*") != 0 && strcmp(req->if_match, "\"*\"") != 0 &&
+	         strcmp(req->if_match, etag) != 0)
+		cp_http_error(h, 412, "precondition_failed", "If-Match is not the current ICE session");
+	else
+		return true;
+	return false;
+}
+
+/* RFC 9725 §4.3.3: other credentials than before restart ICE. A failure leaves the session as it was. */
+static int restart_ice(struct cp_player *p, const char *ufrag, const char *pwd, char **frag)
+{
+	struct cp_endpoint *e = transport(p);
+	int err = cp_endpoint_restart(e);
+
+	if (err)
+		return err;
+	(void)cp_text_copy(e->nego.rufrag, sizeof(e->nego.rufrag), ufrag);
+	(void)cp_text_copy(e->nego.rpwd, sizeof(e->nego.rpwd), pwd);
+	p->etag++;
+	p->dirty = true;
+	return cp_nego_fragment_out(&e->nego, frag);
+}
+
 static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
 {
 	struct cp_player *p = player_of(s, h, req, w);
 	char ufrag[257] = "", pwd[257] = "", err_text[CP_NEGO_ERROR_MAX] = "", etag[16], *frag = NULL;
 	const struct cp_http_header header = {"ETag", etag};
-	struct cp_endpoint *e;
-	bool restart;
 	int err;
 
-	if (!p)
+	if (!p || !precondition(p, h, req))
 		return;
-	e = p->party->endpoint[p->whep ? CP_SUBSCRIBE : CP_PUBLISH];
-	restart = strcmp(req->if_match, "*") == 0 || strcmp(req->if_match, "\"*\"") == 0;
-	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
-	if (strcmp(req->content_type, "application/trickle-ice-sdpfrag") != 0) {
-		cp_http_error(h, 415, "unsupported", "Content-Type must be application/trickle-ice-sdpfrag");
-		return;
-	}
-	if (req->if_match[0] && !restart && strcmp(req->if_match, etag) != 0) {
-		cp_http_error(h, 412, "precondition_failed", "If-Match is not the current ICE session");
-		return;
-	}
-	err = cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text);
+	err = cp_utf8_valid(req->body, req->len) ? cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text) : -EBADMSG;
 	if (err) {
 		cp_http_error(h, 400, "bad_sdp", err_text);
 		return;
 	}
-	if (!restart || !ufrag[0] || strcmp(ufrag, e->nego.rufrag) == 0) {
+	if (!ufrag[0] || strcmp(ufrag, transport(p)->nego.rufrag) == 0) {
+		/* Trickled candidates: we are ICE-lite and need none. */
 		cp_http_reply(h, &(struct cp_http_resp){.status = 204});
 		return;
 	}
-	(void)cp_text_copy(e->nego.rufrag, sizeof(e->nego.rufrag), ufrag);
-	(void)cp_text_copy(e->nego.rpwd, sizeof(e->nego.rpwd), pwd);
-	err = cp_endpoint_restart(e);
-	if (!err)
-		err = cp_nego_fragment_out(&e->nego, &frag);
+	err = restart_ice(p, ufrag, pwd, &frag);
 	if (err) {
 		refuse_errno(h, err, "");
 		return;
 	}
-	snprintf(etag, sizeof(etag), "\"%u\"", ++p->etag);
-	p->dirty = true;
+	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
 	cp_http_reply(h, &(struct cp_http_resp){200, "application/trickle-ice-sdpfrag", &header, 1, frag, strlen(frag)});
 	free(frag);
 }
@@ -390,7 +483,15 @@ static void options(struct cp_http *h, const struct where *w)
 		{"Allow", "PATCH, DELETE, OPTIONS"},
 	};
 
-	cp_http_reply(h, &(struct cp_http_resp){.status = 204, .headers = w->id[0] ? session : headers, .n_headers = 2});
+	cp_http_reply(h, &(struct cp_http_resp){.status = 200, .headers = w->id[0] ? session : headers, .n_headers = 2});
+}
+
+static void not_allowed(struct cp_http *h, const struct where *w)
+{
+	static const char body[] = "{\"error\":\"bad_request\",\"message\":\"method not allowed here\"}";
+	const struct cp_http_header allow = {"Allow", w->id[0] ? "PATCH, DELETE, OPTIONS" : "POST, OPTIONS"};
+
+	cp_http_reply(h, &(struct cp_http_resp){405, "application/json", &allow, 1, body, sizeof(body) - 1});
 }
 
 static void serve(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, bool whep)
@@ -408,7 +509,7 @@ static void serve(struct cp_signaling *s, struct cp_http *h, const struct cp_htt
 	else if (req->method == CP_DELETE && w.id[0])
 		remove_player(s, h, req, &w);
 	else
-		cp_http_error(h, 405, "bad_request", "method not allowed here");
+		not_allowed(h, &w);
 }
 
 static void on_whip(struct cp_http *h, const struct cp_http_req *req, void *arg)

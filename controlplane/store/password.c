@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* RFC 9106 §4 leaves the sizes to the host. These take about 20 ms of a core: slow for a guesser, and the four
- * worker threads still let some 100 users a second log in. */
+/* RFC 9106 §4 leaves the sizes to the host. These take about 20 ms of a core: slow for a guesser,
+ * and the four worker threads still let some 100 users a second log in. */
 enum {
 	MEMORY_KIB = 19456,
 	PASSES = 2,
@@ -22,8 +22,8 @@ int cp_password_hash(char *hash, size_t size, const char *password)
 
 	if (getrandom(salt, sizeof(salt), 0) != sizeof(salt))
 		return -EIO;
-	switch (argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password, strlen(password), salt, sizeof(salt), HASH,
-	                              hash, size)) {
+	switch (argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password, strlen(password), salt,
+	                              sizeof(salt), HASH, hash, size)) {
 	case ARGON2_OK:
 		return 0;
 	case ARGON2_MEMORY_ALLOCATION_ERROR:

@@ -1,4 +1,5 @@
-/* Password hashes: argon2id (RFC 9106), in its encoded form. Any thread; a call takes 19 MiB and some 20 ms. */
+/* Password hashes: argon2id (RFC 9106), in its encoded form. Any thread; a call takes 19 MiB and
+ * some 20 ms. */
 #pragma once
 #include <stddef.h>
 

@@ -5,8 +5,8 @@
  *   store_async.c    the calls that the daemon's loop makes, on libuv's worker threads
  *   password.c       argon2id
  *
- * A cp_store is shared by threads; its own fields are constant after open, but for the pending count, which is the
- * loop's. Backends lock for themselves. */
+ * A cp_store is shared by threads; its own fields are constant after open, but for the pending
+ * count, which is the loop's. Backends lock for themselves. */
 #include "controlplane/store/store.h"
 
 #include <errno.h>
@@ -119,7 +119,8 @@ int cp_store_user_list(struct cp_store *s, struct cp_user **list, size_t *n)
 	return s->backend->user_list(s->db, list, n);
 }
 
-int cp_store_user_verify(struct cp_store *s, const char *name, const char *password, struct cp_user *out)
+int cp_store_user_verify(struct cp_store *s, const char *name, const char *password,
+                         struct cp_user *out)
 {
 	char hash[CP_HASH_MAX];
 	struct cp_user u;

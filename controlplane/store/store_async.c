@@ -88,8 +88,8 @@ static int start(struct job *j, uv_work_cb work)
 	return 0;
 }
 
-int cp_store_user_verify_async(struct cp_store *s, const char *name, const char *password, cp_store_user_h *h,
-                               void *arg)
+int cp_store_user_verify_async(struct cp_store *s, const char *name, const char *password,
+                               cp_store_user_h *h, void *arg)
 {
 	struct job *j;
 	int err = queue(s, &j, arg);

@@ -1,4 +1,5 @@
-/* Between store.c and its backends. Calls of a backend may come from any thread, several at once. */
+/* Between store.c and its backends. Calls of a backend may come from any thread, several at once.
+ */
 #pragma once
 #include "controlplane/store/store.h"
 
@@ -9,7 +10,8 @@ struct cp_store_backend {
 	int (*open)(void **db, const char *rest, char *err, size_t size);
 	void (*close)(void *db);
 	int (*user_add)(void *db, const struct cp_user *u, const char *hash);
-	int (*user_get)(void *db, const char *name, bool by_extension, struct cp_user *out, char hash[CP_HASH_MAX]);
+	int (*user_get)(void *db, const char *name, bool by_extension, struct cp_user *out,
+	                char hash[CP_HASH_MAX]);
 	int (*user_set_hash)(void *db, const char *name, const char *hash);
 	int (*user_delete)(void *db, const char *name);
 	int (*user_list)(void *db, struct cp_user **list, size_t *n);

@@ -1,5 +1,6 @@
-/* SQLite backend. One connection in serialized mode, so that any thread may use it; WAL, so that callstackctl can
- * write while the daemon reads. The schema's version is PRAGMA user_version; step i of `schema` leads to i + 1. */
+/* SQLite backend. One connection in serialized mode, so that any thread may use it; WAL, so that
+ * callstackctl can write while the daemon reads. The schema's version is PRAGMA user_version; step
+ * i of `schema` leads to i + 1. */
 #include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -84,7 +85,8 @@ static int upgrade(struct db *d)
 	if (!err && version > SCHEMA_VERSION)
 		err = -EPROTO;
 	for (; !err && version < SCHEMA_VERSION; version++)
-		err = translate(d, sqlite3_exec(d->sql, schema[version], NULL, NULL, NULL), "upgrade");
+		err = translate(d, sqlite3_exec(d->sql, schema[version], NULL, NULL, NULL),
+		                "upgrade");
 	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", version);
 	if (!err)
 		err = translate(d, sqlite3_exec(d->sql, sql, NULL, NULL, NULL), "upgrade");
@@ -127,15 +129,19 @@ static int db_open(void **out, const char *path, char *err, size_t size)
 	}
 	if (!rc) {
 		sqlite3_busy_timeout(d->sql, BUSY_MS);
-		rc = translate(d, sqlite3_exec(d->sql, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL,
-		                               NULL, NULL), path);
+		rc = translate(d,
+		               sqlite3_exec(d->sql,
+		                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+		                            NULL, NULL, NULL),
+		               path);
 	}
 	if (!rc)
 		rc = upgrade(d);
 	if (rc == -EPROTO)
 		snprintf(err, size, "%s: made by a newer version", path);
 	else if (rc)
-		snprintf(err, size, "%s: %s", path, rc == -EROFS ? "cannot be opened for writing" : strerror(-rc));
+		snprintf(err, size, "%s: %s", path,
+		         rc == -EROFS ? "cannot be opened for writing" : strerror(-rc));
 	if (rc) {
 		db_close(d);
 		return rc;
@@ -205,19 +211,21 @@ static void read_user(struct cp_user *u, sqlite3_stmt *st)
 	u->created_ms = (uint64_t)sqlite3_column_int64(st, 3);
 }
 
-static int user_get(void *db, const char *name, bool by_extension, struct cp_user *out, char hash[CP_HASH_MAX])
+static int user_get(void *db, const char *name, bool by_extension, struct cp_user *out,
+                    char hash[CP_HASH_MAX])
 {
 	const char *text[] = {name};
 	struct db *d = db;
 	sqlite3_stmt *st;
 	bool found = false;
 	int err;
-	int rc = begin(d, &st,
-	               by_extension ? "SELECT name, extension, display, created_ms, password_hash FROM users "
-	                              "WHERE name = ?1 OR extension = ?1"
-	                            : "SELECT name, extension, display, created_ms, password_hash FROM users "
-	                              "WHERE name = ?1",
-	               text, 1);
+	int rc = begin(
+	    d, &st,
+	    by_extension ? "SELECT name, extension, display, created_ms, password_hash FROM users "
+	                   "WHERE name = ?1 OR extension = ?1"
+	                 : "SELECT name, extension, display, created_ms, password_hash FROM users "
+	                   "WHERE name = ?1",
+	    text, 1);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(st);
@@ -231,7 +239,8 @@ static int user_get(void *db, const char *name, bool by_extension, struct cp_use
 }
 
 /* A statement that must change one row. */
-static int change_one(struct db *d, const char *sql, const char *const *text, int n, const char *what)
+static int change_one(struct db *d, const char *sql, const char *const *text, int n,
+                      const char *what)
 {
 	sqlite3_stmt *st;
 	int rc = begin(d, &st, sql, text, n), changed, err;
@@ -247,7 +256,8 @@ static int user_set_hash(void *db, const char *name, const char *hash)
 {
 	const char *text[] = {name, hash};
 
-	return change_one(db, "UPDATE users SET password_hash = ?2 WHERE name = ?1", text, 2, "user passwd");
+	return change_one(db, "UPDATE users SET password_hash = ?2 WHERE name = ?1", text, 2,
+	                  "user passwd");
 }
 
 static int user_delete(void *db, const char *name)
@@ -264,7 +274,9 @@ static int user_list(void *db, struct cp_user **list, size_t *n)
 	struct db *d = db;
 	sqlite3_stmt *st;
 	int err;
-	int rc = begin(d, &st, "SELECT name, extension, display, created_ms FROM users ORDER BY name", NULL, 0);
+	int rc =
+	    begin(d, &st, "SELECT name, extension, display, created_ms FROM users ORDER BY name",
+	          NULL, 0);
 
 	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
 		rc = sqlite3_step(st);

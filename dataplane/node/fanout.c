@@ -83,10 +83,10 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
                    uint8_t *flags)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
-	struct dp_sub_rt *r = dp_sub_rt(w, sub);
 	enum dp_layer_verdict v;
 	uint8_t ask;
 
+	(void)dp_sub_rt(w, sub); // makes a new one ready, its layer too
 	if ((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state)) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_paused]++;
@@ -113,10 +113,9 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (s->set.pt[p->pt_slot] == 255) {
-		dp_seqmap_skip(&r->map, s, p->index, p->ssrc, p->layer);
-		if (v == DP_LAYER_SWITCH)
-			s->layer = DP_LAYER_NONE;
+	// within a segment rewrite drops it, which knows what that means for the numbers
+	if (s->set.pt[p->pt_slot] == 255 && v == DP_LAYER_SWITCH) {
+		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_pt]++;
 		return false;
 	}
@@ -248,7 +247,7 @@ static void finish(struct dp_worker *w, struct dp_pending *q)
 
 	for (unsigned l = 0; q->ask; l++, q->ask >>= 1)
 		if (q->ask & 1)
-			dp_want_key(track, l);
+			dp_keyframe_request(track, l);
 	rte_pktmbuf_free(q->m);
 }
 

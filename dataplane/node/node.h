@@ -18,7 +18,7 @@ struct dp_nodes_config {
 	uint32_t history_audio;   // the same for audio; 0: none
 	uint32_t histories;       // streams with a history a worker; memory is touched when used
 	uint32_t history_ms;      // packets older than this are given back
-	uint32_t history_share;   // percent of the packet pool that all histories of a worker may hold, 1..50
+	uint32_t history_share;   // percent of the packet pool that all histories of all workers may hold, 1..50
 	uint32_t nack_streams;    // incoming streams with gap tracking a worker
 	uint32_t nack;            // 0: publishers are never asked for losses
 	uint32_t pli_interval_ms; // shortest time between two key frame requests for one layer
@@ -75,7 +75,7 @@ struct dp_ep_rt {
 	uint32_t report_cursor; // next subscription to report on, when one compound does not hold all
 	bool video;             // as of the last report
 	struct dp_ice ice;
-};
+} __rte_cache_aligned;
 
 enum { DP_RETIRED = 4, DP_NO_ENTRY = UINT32_MAX };
 struct dp_retired {
@@ -93,7 +93,6 @@ struct dp_track_rt {
 	uint8_t rebinds;              // SSRC changes in the current second
 	uint8_t retired_next;
 	uint32_t rebind_s;
-	uint64_t nack_at_ns;          // when gaps were last looked at
 	struct dp_retired retired[DP_RETIRED];
 };
 
@@ -353,9 +352,3 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most);
 
 void dp_valid_put(struct dp_worker *w, const struct sh_addr *addr, uint32_t endpoint);
 int dp_valid_find(struct dp_worker *w, const struct sh_addr *addr); // endpoint, or -1
-
-/* A key frame of a track's layer is wanted: told to the publisher's worker, once until it is asked for. */
-static inline void dp_want_key(uint32_t track, unsigned layer)
-{
-	dp_keyframe_request(track, layer);
-}

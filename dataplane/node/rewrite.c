@@ -28,7 +28,8 @@ static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct 
 	return true;
 }
 
-static int map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, struct dp_sub_rt *r,
+/* 0, or the drop reason. */
+static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, struct dp_sub_rt *r,
                       const struct dp_pkt *src)
 {
 	const struct sh_track *t = &dp_slabs.track[src->track];
@@ -43,11 +44,15 @@ static int map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, s
 	};
 	uint32_t ts;
 
+	if (unlikely(s->set.pt[src->pt_slot] == 255)) {
+		dp_seqmap_skip(&r->map, s, src->index, src->ssrc, src->layer);
+		return SH_STAT_drop_sub_pt;
+	}
 	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
 		in.ts_out = &ts;
 	if (!dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts) &&
 	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index, &p->ts))
-		return -1;
+		return SH_STAT_drop_sub_paused; // late, from before a switch
 	p->ssrc = s->set.ssrc;
 	p->pt = s->set.pt[src->pt_slot];
 	s->packets++;
@@ -96,14 +101,15 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
 	uint16_t osn = 0;
+	unsigned why;
 	struct dp_rtp_write out;
 	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
 	m->data_off = DP_HEADROOM;
 	if (unlikely(again))
 		map_again(w, p, s, src, &as_rtx, &osn);
-	else if (map_packet(w, p, s, r, src))
-		return SH_STAT_drop_sub_paused; // late, from before a switch
+	else if ((why = map_packet(w, p, s, r, src)))
+		return why;
 	out = (struct dp_rtp_write){
 		.ts = p->ts,
 		.ssrc = p->ssrc,

@@ -69,7 +69,7 @@ static void want_key(struct from *f, uint32_t ssrc)
 	if (stream->pli_at_ns &&
 	    f->w->now_ns - stream->pli_at_ns < dp_nodes_config.pli_interval_ms * UINT64_C(1000000))
 		DP_COUNT(f->w, pli_throttled, 1);
-	dp_want_key(track, layer);
+	dp_keyframe_request(track, layer);
 }
 
 /* One lost packet of a subscription is sent again, as RTX when that was negotiated. */

@@ -8,7 +8,9 @@
 
 enum {
 	COMPOUND_MAX = 1200,
+	COMPOUNDS_MAX = 8,   // in one report; what they do not hold comes with the next one
 	BLOCKS_MAX = 24,     // in one RR
+	BLOCK = 24,          // bytes of one (RFC 3550 §6.4.1)
 	PER_SUB = 28 + 48,   // SR and SDES of one subscription, bytes
 	NACK_MAX = 64,       // sequence numbers in one feedback packet
 	REPORTS_AHEAD = 16,  // endpoints whose state is fetched together
@@ -45,7 +47,7 @@ static void send(struct dp_worker *w, struct rte_graph *graph, struct rte_node *
 		rte_pktmbuf_free(m);
 		return;
 	}
-	p->index = e->srtcp_tx_index++;
+	p->index = ++e->srtcp_tx_index; // from 1 on, as libsrtp2 counts
 	p->hdr_len = DP_SRTCP_HDR_MIN;
 	p->payload_len = (uint16_t)(o->len - DP_SRTCP_HDR_MIN);
 	m->data_len = (uint16_t)o->len;
@@ -90,19 +92,23 @@ static void put_sender(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_sub
 	s->sr_ntp_mid = dp_ntp_mid(time.ntp);
 }
 
-/* Senders first; as many as fit, the others come with the next compound. */
-static void put_senders(struct dp_worker *w, struct dp_rtcp_out *o, uint32_t endpoint)
+/* As many as fit before `end` bytes, from the cursor on; returns how many subscriptions that leaves of `left`. */
+static uint32_t put_senders(struct dp_worker *w, struct dp_rtcp_out *o, uint32_t endpoint, uint32_t left,
+                            uint32_t end)
 {
 	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
 	struct dp_ep_rt *r = dp_ep_rt(w, endpoint);
 
-	for (uint32_t i = 0; subs && i < subs->n && o->len + PER_SUB < o->room / 2; i++) {
+	for (; left && o->len + PER_SUB <= end; left--) {
+		uint32_t sub;
+
 		if (r->report_cursor >= subs->n)
 			r->report_cursor = 0;
-		dp_sub_rt_check(w, subs->sub[r->report_cursor]);
-		put_sender(w, o, &dp_slabs.sub[subs->sub[r->report_cursor++]],
-		           &dp_slabs.endpoint[endpoint]);
+		sub = subs->sub[r->report_cursor++];
+		dp_sub_rt_check(w, sub);
+		put_sender(w, o, &dp_slabs.sub[sub], &dp_slabs.endpoint[endpoint]);
 	}
+	return left;
 }
 
 static unsigned blocks_of(struct dp_worker *w, struct dp_rtcp_block *b, uint32_t endpoint)
@@ -127,25 +133,38 @@ static unsigned blocks_of(struct dp_worker *w, struct dp_rtcp_block *b, uint32_t
 	return n;
 }
 
-static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, uint32_t endpoint)
+/* One compound; the first one speaks of what the endpoint publishes, too. Returns how many subscriptions are left
+ * for the next. */
+static uint32_t compound(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, uint32_t endpoint,
+                         uint32_t left, bool first)
 {
 	struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
 	struct dp_rtcp_block blocks[BLOCKS_MAX];
 	struct dp_rtcp_out o;
 	struct rte_mbuf *m = begin(w, endpoint, &o);
-	unsigned n;
+	unsigned n = first ? blocks_of(w, blocks, endpoint) : 0;
 
 	if (!m)
-		return;
-	put_senders(w, &o, endpoint);
-	n = blocks_of(w, blocks, endpoint);
-	if (n || !o.len) {
+		return 0;
+	left = put_senders(w, &o, endpoint, left, o.room - n * BLOCK - PER_SUB);
+	if (n || (first && !o.len)) {
 		(void)dp_rtcp_put_rr(&o, e->set.rtcp_ssrc, blocks, n);
 		(void)dp_rtcp_put_sdes(&o, e->set.rtcp_ssrc, e->set.cname, e->set.cname_len);
 	}
-	e->rtcp_at_ns = w->now_ns;
-	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 	send(w, graph, node, m, &o);
+	return left;
+}
+
+static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, uint32_t endpoint)
+{
+	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
+	uint32_t left = subs ? subs->n : 0;
+
+	left = compound(w, graph, node, endpoint, left, true);
+	for (unsigned i = 1; left && i < COMPOUNDS_MAX; i++)
+		left = compound(w, graph, node, endpoint, left, false);
+	dp_slabs.endpoint[endpoint].rtcp_at_ns = w->now_ns;
+	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 }
 
 static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t, uint32_t sender,

@@ -4,6 +4,9 @@
 #include <string.h>
 #include "dataplane/node/node.h"
 
+/* An RTX packet may overtake what it repeats, but not lead its stream's roll-over counter astray. */
+enum { RTX_AHEAD = 512 };
+
 static void mark_alive(struct dp_worker *w, struct dp_track_rt *r, const struct dp_pkt *p)
 {
 	struct dp_node *n = dp_node(w);
@@ -52,6 +55,8 @@ static unsigned restore(struct dp_worker *w, struct dp_pkt *p, struct sh_track *
 	p->index = dp_srtp_index_guess(&media->crypto, osn);
 	if (p->index == UINT64_MAX || dp_replay_check(&media->crypto, p->index))
 		return SH_STAT_drop_duplicate;
+	if ((int64_t)(p->index - media->crypto.index) > RTX_AHEAD)
+		return SH_STAT_drop_rtx_malformed;
 	dp_replay_commit(&media->crypto, p->index);
 	p->pt_slot = apt;
 	hdr->ssrc = media->ssrc;

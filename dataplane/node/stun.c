@@ -23,6 +23,7 @@ static bool turn_back(struct rte_mbuf *m, const struct dp_frame *f, const uint8_
 	memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, head_len), answer, len);
 	m->data_len = (uint16_t)(head_len + len);
 	m->pkt_len = head_len + len;
+	m->ol_flags = 0; // they told of the request
 	p->l2_len = f->l2_len;
 	p->l3_len = l3_len;
 	p->flags = DP_PKT_FRAMED;
@@ -98,8 +99,10 @@ static int answer_request(struct dp_worker *w, uint8_t *answer, const struct dp_
 	if (dp_stun_ufrag(msg, &ufrag, &ufrag_len))
 		return refuse(w, answer, msg, 400);
 	endpoint = dp_endpoint_by_ufrag(ufrag, ufrag_len);
+	/* RFC 8489 §9.1.3 would have a 401. A peer's first check can overtake the daemon's COMMIT, and some agents
+	 * (aioice) take an error for the end of the pair, where silence is tried again 50 ms later. */
 	if (endpoint < 0)
-		return refuse(w, answer, msg, 401);
+		return 0;
 	e = &dp_slabs.endpoint[endpoint];
 	if (e->set.worker != w->index) {
 		*why = SH_STAT_drop_stun_worker;

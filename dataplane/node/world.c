@@ -84,7 +84,7 @@ static void wait_ops(void *arg)
 
 /* ---- life ---- */
 
-int world_setup(void **state)
+int world_setup(void)
 {
 	char *argv[] = {"graph_test", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry",
 	                "-m", "192", "-l", "0", "--log-level=error", NULL};
@@ -95,17 +95,16 @@ int world_setup(void **state)
 	                                     SOCKET_ID_ANY);
 	world.out = calloc(WORLD_OUT, sizeof(*world.out));
 	urcu_qsbr_register_thread();
-	srtp_init();
-	return world.pool && world.out ? 0 : -1;
+	// its init is libsrtp2's, which can be called but once
+	return world.pool && world.out && dp_srtp_backend_find("libsrtp2") ? 0 : -1;
 }
 
-int world_teardown(void **state)
+void world_teardown(void)
 {
 	urcu_qsbr_unregister_thread();
-	srtp_shutdown();
 	free(world.out);
 	rte_mempool_free(world.pool);
-	return rte_eal_cleanup();
+	rte_eal_cleanup();
 }
 
 static struct rte_ring *ring(const char *name, unsigned worker)
@@ -151,32 +150,39 @@ static void start_worker(unsigned i, const struct dp_srtp_backend *backend)
 	dp_workers[i] = w;
 }
 
+static void start_all(void)
+{
+	struct dp_table_cfg cfg = {.workers = world.workers, .wait = wait_ops};
+
+	cfg.backend = dp_srtp_backend_find(world.backend);
+	assert_non_null(cfg.backend);
+	assert_int_equal(dp_table_init(&cfg), 0);
+	world.runs++; // names differ, so that a failed test does not fail the next ones
+	for (unsigned i = 0; i < world.workers; i++)
+		start_worker(i, cfg.backend);
+}
+
 void world_start(unsigned workers, const char *backend)
 {
 	char path[] = "/tmp/graph_test_XXXXXX";
-	struct dp_table_cfg cfg = {.workers = workers, .wait = wait_ops};
 	bool created;
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
 	close(fd);
 	unlink(path);
-	cfg.backend = dp_srtp_backend_find(backend);
-	assert_non_null(cfg.backend);
 	assert_int_equal(sh_slabs_create(&dp_slabs, path, WORLD_ENDPOINTS, WORLD_TRACKS, WORLD_SUBS,
 	                                 &created), 0);
 	unlink(path);
 	dp_slabs.head->base_port = WORLD_BASE;
 	dp_slabs.head->workers = workers;
-	assert_int_equal(dp_table_init(&cfg), 0);
 	world.workers = workers;
-	world.runs++; // names differ, so that a failed test does not fail the next ones
+	world.backend = backend;
 	world.now_ns = 1000000000000;
 	world.n_out = 0;
 	world.n_punted = 0;
 	memset(world.notes, 0, sizeof(world.notes));
-	for (unsigned i = 0; i < workers; i++)
-		start_worker(i, cfg.backend);
+	start_all();
 }
 
 static void drain_punt(struct dp_worker *w)
@@ -187,7 +193,7 @@ static void drain_punt(struct dp_worker *w)
 		world.punted[world.n_punted++] = m;
 }
 
-void world_stop(void)
+static void stop_all(void)
 {
 	for (unsigned i = 0; i < world.workers; i++) {
 		struct dp_worker *w = world.w[i];
@@ -203,9 +209,24 @@ void world_stop(void)
 		dp_workers[i] = NULL;
 		free(w);
 	}
+	dp_table_free();
+}
+
+void world_restart(void)
+{
+	struct dp_table_report report;
+
+	stop_all();
+	start_all();
+	assert_int_equal(dp_table_rebuild(&report), 0);
+	assert_int_equal(report.dropped, 0);
+}
+
+void world_stop(void)
+{
+	stop_all();
 	for (unsigned i = 0; i < world.n_punted; i++)
 		rte_pktmbuf_free(world.punted[i]);
-	dp_table_free();
 	sh_slabs_close(&dp_slabs);
 	assert_int_equal(rte_mempool_in_use_count(world.pool), 0);
 }

@@ -49,13 +49,14 @@ struct world {
 	struct rte_mbuf *punted[64];
 	unsigned n_punted;
 	unsigned notes[2];      // by enum dp_note_type
-	bool path_off;
+	const char *backend;
 };
 extern struct world world;
 
-int world_setup(void **state);    // EAL, once
-int world_teardown(void **state);
+int world_setup(void);    // EAL, once
+void world_teardown(void);
 void world_start(unsigned workers, const char *backend);
+void world_restart(void);         // the process died and another one found the slabs
 void world_stop(void);            // asserts that no packet buffer is lost
 void world_walk(void);            // all workers, as often as packets are under way
 void world_run(uint64_t ms);      // walks, a millisecond of the clock each

@@ -6,16 +6,17 @@
 
 /* What a checked transaction does, entry by entry. */
 struct plan {
-	struct touches doomed, fresh, update; // replaced ones are in the first two
-	bool replaces;  // some slot is emptied and filled again
-	bool on_dead;   // some slot to fill is still being reaped
-	struct dp_edits fan, tracks, subs, owned;             // final lists
-	struct dp_edits fan_rm, tracks_rm, subs_rm, owned_rm; // interim ones, when slots are replaced
+	struct touches doomed, fresh, update;     // replaced ones are in the first two
+	bool replaces;                            // some slot is emptied and filled again
+	bool on_dead;                             // some slot to fill is still being reaped
+	struct dp_edits fan, tracks, subs, owned; // final lists
+	struct dp_edits fan_rm, tracks_rm, subs_rm,
+	    owned_rm; // interim ones, when slots are replaced
 	struct rekey {
 		uint32_t endpoint;
 		const struct sh_msg_endpoint_keys *keys;
 		struct dp_srtp_session *session; // NULL: keys are taken away
-	} *rekey;
+	} * rekey;
 	uint32_t rekeys, rekey_cap;
 };
 
@@ -90,7 +91,8 @@ static int edit_entry(struct dp_edits *fan, struct dp_edits *tracks, struct dp_e
 	if (t.kind == DP_KIND_ENDPOINT)
 		return dp_edit_add(owned, worker, t.index, add);
 	if (t.kind == DP_KIND_TRACK)
-		return dp_edit_add(tracks, SH_ID_INDEX(((const struct sh_msg_track_set *)set)->endpoint),
+		return dp_edit_add(tracks,
+		                   SH_ID_INDEX(((const struct sh_msg_track_set *)set)->endpoint),
 		                   t.index, add);
 	{
 		const struct sh_msg_sub_set *s = set;
@@ -263,8 +265,9 @@ static void kill_entry(struct touch t)
 	dp_tb.dead.v[dp_tb.dead.n++] = t;
 }
 
-/* Workers may read a LIVE entry's config while it changes. Only the bytes that differ are written, so a flag
- * changes at once; of a larger change a worker may see half for one packet, and each half is in range. */
+/* Workers may read a LIVE entry's config while it changes. Only the bytes that differ are written,
+ * so a flag changes at once; of a larger change a worker may see half for one packet, and each half
+ * is in range. */
 static void copy_changed(void *dst, const void *src, size_t n)
 {
 	uint8_t *d = dst;
@@ -283,8 +286,9 @@ static bool moves(struct touch t)
 	if (t.kind == DP_KIND_ENDPOINT) {
 		const struct sh_msg_endpoint_set *a = set, *b = &dp_slabs.endpoint[t.index].set;
 
-		return a->ufrag_len != b->ufrag_len || memcmp(a->ufrag, b->ufrag, a->ufrag_len) != 0 ||
-		       a->pwd_len != b->pwd_len || memcmp(a->pwd, b->pwd, a->pwd_len) != 0;
+		return a->ufrag_len != b->ufrag_len ||
+		       memcmp(a->ufrag, b->ufrag, a->ufrag_len) != 0 || a->pwd_len != b->pwd_len ||
+		       memcmp(a->pwd, b->pwd, a->pwd_len) != 0;
 	}
 	if (t.kind == DP_KIND_SUB) {
 		const struct sh_msg_sub_set *a = set, *b = &dp_slabs.sub[t.index].set;
@@ -318,11 +322,14 @@ static void update_all(struct plan *p)
 		const void *set = over(t.kind, t.index)->set;
 
 		if (t.kind == DP_KIND_ENDPOINT)
-			copy_changed(&dp_slabs.endpoint[t.index].set, set, sizeof(struct sh_msg_endpoint_set));
+			copy_changed(&dp_slabs.endpoint[t.index].set, set,
+			             sizeof(struct sh_msg_endpoint_set));
 		else if (t.kind == DP_KIND_TRACK)
-			copy_changed(&dp_slabs.track[t.index].set, set, sizeof(struct sh_msg_track_set));
+			copy_changed(&dp_slabs.track[t.index].set, set,
+			             sizeof(struct sh_msg_track_set));
 		else
-			copy_changed(&dp_slabs.sub[t.index].set, set, sizeof(struct sh_msg_sub_set));
+			copy_changed(&dp_slabs.sub[t.index].set, set,
+			             sizeof(struct sh_msg_sub_set));
 		if (i < moving && t.kind == DP_KIND_ENDPOINT)
 			index_link_endpoint(t.index);
 		else if (i < moving)
@@ -355,8 +362,8 @@ static void create(struct touch t)
 		index_link_sub(t.index);
 }
 
-/* First keys are simply published. New ones for old start the SRTP state anew, and that is the owner's to write:
- * waited for, so that one session at most is on its way. */
+/* First keys are simply published. New ones for old start the SRTP state anew, and that is the
+ * owner's to write: waited for, so that one session at most is on its way. */
 static void change_keys(const struct rekey *r)
 {
 	struct sh_endpoint *ep = &dp_slabs.endpoint[r->endpoint];

@@ -1,6 +1,7 @@
-/* A chained hash over slab indexes that workers read while the control thread changes it. Nodes are numbers: the
- * key lies in the slab, and the caller compares. A node that was unlinked keeps its `next`, so a reader that
- * stands on it walks on; it may be linked again only after every worker was quiescent. */
+/* A chained hash over slab indexes that workers read while the control thread changes it. Nodes are
+ * numbers: the key lies in the slab, and the caller compares. A node that was unlinked keeps its
+ * `next`, so a reader that stands on it walks on; it may be linked again only after every worker
+ * was quiescent. */
 #pragma once
 #include <errno.h>
 #include <stdint.h>

@@ -45,7 +45,8 @@ unsigned slab_owner(enum dp_kind kind, uint32_t index)
 	return dp_slabs.endpoint[index].set.worker;
 }
 
-/* Keys and state to zero, then FREE; a crash in between leaves it DEAD, and so wiped at the next attach. */
+/* Keys and state to zero, then FREE; a crash in between leaves it DEAD, and so wiped at the next
+ * attach. */
 void slab_wipe(enum dp_kind kind, uint32_t index)
 {
 	void *p;

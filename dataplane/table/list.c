@@ -49,9 +49,10 @@ static int by_list(const void *a, const void *b)
 	return x->item < y->item ? -1 : x->item > y->item;
 }
 
-/* One list from its old items without the gone ones, then the added ones. NULL in *out: it became empty. */
-static int build(struct dp_list **out, const struct dp_lists *l, const struct dp_edit *e, uint32_t n,
-                 bool removals_only)
+/* One list from its old items without the gone ones, then the added ones. NULL in *out: it became
+ * empty. */
+static int build(struct dp_list **out, const struct dp_lists *l, const struct dp_edit *e,
+                 uint32_t n, bool removals_only)
 {
 	const struct dp_fanout *old = dp_list_get(l, e->list);
 	uint32_t adds = 0, kept = 0;
@@ -125,8 +126,8 @@ int dp_lists_prepare(struct dp_lists *l, struct dp_edits *e, bool removals_only)
 void dp_lists_publish(struct dp_lists *l, struct dp_edits *e, struct dp_garbage **garbage)
 {
 	for (uint32_t i = 0; i < e->swaps; i++) {
-		struct dp_list *old = __atomic_exchange_n(&l->v[e->swap[i].list], e->swap[i].fresh,
-		                                          __ATOMIC_ACQ_REL);
+		struct dp_list *old =
+		    __atomic_exchange_n(&l->v[e->swap[i].list], e->swap[i].fresh, __ATOMIC_ACQ_REL);
 
 		if (old) {
 			old->link.next = *garbage;

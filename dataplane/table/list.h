@@ -1,9 +1,10 @@
-/* Immutable lists of slab indexes, replaced whole under RCU: fan-out of a track on a worker, tracks and
- * subscriptions of an endpoint, endpoints of a worker. One class of lists holds items of one kind, and an item is in at most
- * one list of a class.
+/* Immutable lists of slab indexes, replaced whole under RCU: fan-out of a track on a worker, tracks
+ * and subscriptions of an endpoint, endpoints of a worker. One class of lists holds items of one
+ * kind, and an item is in at most one list of a class.
  *
- * A commit collects edits, sorts them by list and builds every touched list once: prepare allocates and may
- * fail, publish swaps pointers and cannot. Control thread; readers use dp_list_get() between quiescent states. */
+ * A commit collects edits, sorts them by list and builds every touched list once: prepare allocates
+ * and may fail, publish swaps pointers and cannot. Control thread; readers use dp_list_get()
+ * between quiescent states. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,7 +38,7 @@ struct dp_edits {
 	struct dp_swap {
 		uint32_t list;
 		struct dp_list *fresh;
-	} *swap;
+	} * swap;
 	uint32_t swaps;
 };
 

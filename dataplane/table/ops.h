@@ -1,5 +1,5 @@
-/* Control thread → one worker: what must be done between two walks by the owner of the state. SPSC; the
- * number of the last op done is its acknowledgement. */
+/* Control thread → one worker: what must be done between two walks by the owner of the state. SPSC;
+ * the number of the last op done is its acknowledgement. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,11 +7,12 @@
 #include <stdatomic.h>
 
 enum dp_op_type {
-	DP_OP_DRAIN,           // pass over what lies in fanin and inject now, so that no packet names what is being removed
-	DP_OP_FORGET_SUB,      // index: the nodes drop what they kept for it
+	DP_OP_DRAIN, // pass over what lies in fanin and inject now, so that no packet names what is
+	             // being removed
+	DP_OP_FORGET_SUB, // index: the nodes drop what they kept for it
 	DP_OP_FORGET_TRACK,
 	DP_OP_FORGET_ENDPOINT, // and its 5-tuple
-	DP_OP_REKEY,           // index: endpoint; arg: its new session or NULL; SRTP state starts anew
+	DP_OP_REKEY, // index: endpoint; arg: its new session or NULL; SRTP state starts anew
 };
 
 struct dp_op {

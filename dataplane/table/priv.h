@@ -96,7 +96,8 @@ void paths_free(void); // the removed ones, when no worker can see them any more
 void *table_map(size_t bytes);
 
 int overlay_touch(enum dp_kind kind, uint32_t index, uint32_t record, struct overlay **out);
-/* stage.c: what the transaction makes of an entry. Live by id (generation included); *set is its config. */
+/* stage.c: what the transaction makes of an entry. Live by id (generation included); *set is its
+ * config. */
 bool view_endpoint(sh_id id, const struct sh_msg_endpoint_set **set);
 bool view_track(sh_id id, const struct sh_msg_track_set **set);
 bool view_sub(sh_id id, const struct sh_msg_sub_set **set);
@@ -108,6 +109,9 @@ static inline struct overlay *over(enum dp_kind kind, uint32_t index)
 
 	return o->serial == dp_tb.serial ? o : NULL;
 }
+
+/* unique.c: 0 or -errno with the record at fault. */
+int check_unique(uint32_t *record);
 
 /* apply.c: 0 or -errno with the record at fault; nothing was changed then. */
 int apply(uint32_t *record);

@@ -3,8 +3,9 @@
 #include <string.h>
 #include <urcu-qsbr.h>
 
-/* Removed entries go in batches: unpublished → all workers quiescent → rings that may still name them drained →
- * owners forgot → wiped. Each arrow but the first waits for workers, so dp_reap() only looks whether it may go on. */
+/* Removed entries go in batches: unpublished → all workers quiescent → rings that may still name
+ * them drained → owners forgot → wiped. Each arrow but the first waits for workers, so dp_reap()
+ * only looks whether it may go on. */
 enum { REAP_IDLE, REAP_DRAIN, REAP_FORGET };
 
 static void free_garbage(void)

@@ -158,8 +158,9 @@ void dp_table_free(void)
 
 /* ---- attach ---- */
 
-/* The whole SRTP state of an endpoint begins anew with its keys (RFC 5764 §3: a DTLS association is a new context).
- * Sequence numbers go on, roll-over counters restart at 0. Owner worker, between two walks. */
+/* The whole SRTP state of an endpoint begins anew with its keys (RFC 5764 §3: a DTLS association is
+ * a new context). Sequence numbers go on, roll-over counters restart at 0. Owner worker, between
+ * two walks. */
 static void restart_tx(uint64_t *index, uint64_t *offset)
 {
 	uint64_t old = *index;
@@ -172,7 +173,8 @@ static void restart_tx(uint64_t *index, uint64_t *offset)
 void dp_table_rekey(uint32_t endpoint, struct dp_srtp_session *session)
 {
 	struct sh_endpoint *ep = &dp_slabs.endpoint[endpoint];
-	const struct dp_fanout *tracks = dp_endpoint_tracks(endpoint), *subs = dp_endpoint_subs(endpoint);
+	const struct dp_fanout *tracks = dp_endpoint_tracks(endpoint),
+	                       *subs = dp_endpoint_subs(endpoint);
 
 	for (uint32_t i = 0; tracks && i < tracks->n; i++) {
 		struct sh_track *t = &dp_slabs.track[tracks->sub[i]];
@@ -287,8 +289,8 @@ static int publish_all(struct dp_edits *owned, struct dp_edits *tracks, struct d
 	return 0;
 }
 
-/* Everything but LIVE and FREE was caught half-way by the end of the last dataplane. An entry is looked up by others
- * only after it was adopted, and each kind refers to those before it. */
+/* Everything but LIVE and FREE was caught half-way by the end of the last dataplane. An entry is
+ * looked up by others only after it was adopted, and each kind refers to those before it. */
 int dp_table_rebuild(struct dp_table_report *report)
 {
 	struct dp_edits owned = {0}, tracks = {0}, subs = {0}, fan = {0};

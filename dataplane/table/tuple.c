@@ -1,5 +1,6 @@
-/* Nominated 5-tuples of a worker's endpoints: an open-addressing table that only this worker touches once it runs.
- * The local address is not part of the key: the worker's UDP port is, by being the worker. */
+/* Nominated 5-tuples of a worker's endpoints: an open-addressing table that only this worker
+ * touches once it runs. The local address is not part of the key: the worker's UDP port is, by
+ * being the worker. */
 #include "dataplane/table/priv.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -91,12 +91,12 @@ async def main():
     await stay.open("leaky")
     task = asyncio.ensure_future(answerer(stay, stop))
     offer = await offer_text()
+    at_once = asyncio.Semaphore(6)
     async with aiohttp.ClientSession() as http:
-        for i in range(ROUNDS):
-            if i % 10 == 0:
-                await with_media(http)
-            else:
-                await one(i, offer)
+        async def round(i):
+            async with at_once:
+                await (with_media(http) if i % 10 == 0 else one(i, offer))
+        await asyncio.gather(*(round(i) for i in range(ROUNDS)))
     stop.set()
     await task
     await stay.close()

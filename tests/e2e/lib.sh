@@ -3,7 +3,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 story=$(basename "$0" .sh)
 ns=cs-$story-$$
-work=$(mktemp -d /tmp/callstack-"$story"-XXXXXX)
+work=$(mktemp -d /dev/shm/callstack-"$story"-XXXXXX)
 export CALLSTACK_RUNDIR=$work/run CALLSTACK_DATADIR=$work/data
 mkdir -p "$CALLSTACK_RUNDIR" "$CALLSTACK_DATADIR"
 namespaces=() pids=()
@@ -18,15 +18,18 @@ add_ns() { # NAME: with lo up
 }
 
 cleanup() {
-	local status=$? pid
+	local status=$? pid name
 	trap - EXIT
-	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
 	in_ns "$root/conf/callstack" down >"$work/down.log" 2>&1 || true
+	# Whatever still runs in a namespace that this script made was started by it.
+	for pid in "${pids[@]}" $(for name in "${namespaces[@]}"; do ip netns pids "$name"; done); do
+		kill "$pid" 2>/dev/null || true
+	done
 	if [ "$status" -ne 0 ]; then
 		echo "--- daemons' last words"
 		tail -n 40 "$CALLSTACK_RUNDIR"/*.log 2>/dev/null || true
 	fi
-	for pid in "${namespaces[@]}"; do ip netns del "$pid" 2>/dev/null || true; done
+	for name in "${namespaces[@]}"; do ip netns del "$name" 2>/dev/null || true; done
 	rm -rf "$work"
 	exit "$status"
 }
@@ -36,10 +39,11 @@ trap 'exit 130' INT TERM
 # A namespace with lo and one more interface, as Chromium wants before it pairs with 127.0.0.1.
 make_lo_ns() {
 	add_ns "$ns"
-	ip -n "$ns" link add dummy0 type dummy
-	ip -n "$ns" addr add 198.18.0.1/24 dev dummy0
-	ip -n "$ns" link set dummy0 up
-	ip -n "$ns" route add default dev dummy0
+	ip -n "$ns" link add other type veth peer name far
+	ip -n "$ns" addr add 198.18.0.1/24 dev other
+	ip -n "$ns" link set other up
+	ip -n "$ns" link set far up
+	ip -n "$ns" route add default dev other
 }
 
 # A server namespace and one for clients, a veth between: 198.18.1.1 serves, 198.18.1.2 (fd00:18::2) calls.

@@ -143,6 +143,7 @@ done
 
 step "two instances side by side"
 "$callstack" up --detach
+if CALLSTACK_RUNDIR=$work/run2 "$callstack" up --detach; then fail "two instances on one port"; fi
 CALLSTACK_RUNDIR=$work/run2 "$callstack" up --detach --set listen.https_port=9443 >"$work/out"
 grep -q :9443/ "$work/out" || fail "second instance"
 CALLSTACK_RUNDIR=$work/run2 "$callstack" down

@@ -6,8 +6,10 @@
 
 int fake_dp_open(struct fake_dp *f, const char *dir, uint32_t command_capacity)
 {
-	const struct sh_link_conf conf = {
-	    .rundir = dir, .peer = (uid_t)-1, .group = (gid_t)-1, .command_capacity = command_capacity};
+	const struct sh_link_conf conf = {.rundir = dir,
+	                                  .peer = (uid_t)-1,
+	                                  .group = (gid_t)-1,
+	                                  .command_capacity = command_capacity};
 
 	f->link = SH_LINK_CLOSED;
 	f->greeted = false;
@@ -93,7 +95,8 @@ static int room(const struct fake_tables *t, unsigned what, sh_id id, bool full)
 	return have == 0 || have == id || full ? 0 : -EEXIST;
 }
 
-static int set_endpoint(struct fake_tables *t, const struct sh_msg_endpoint_set *m, bool full, unsigned workers)
+static int set_endpoint(struct fake_tables *t, const struct sh_msg_endpoint_set *m, bool full,
+                        unsigned workers)
 {
 	uint32_t i = SH_ID_INDEX(m->id);
 	int err = room(t, SH_DEL_ENDPOINT, m->id, full);
@@ -142,7 +145,8 @@ static int del(struct fake_tables *t, const struct sh_msg_del *m)
 	return 0;
 }
 
-static int apply_one(struct fake_dp *f, struct fake_tables *t, const struct fake_record *r, bool full)
+static int apply_one(struct fake_dp *f, struct fake_tables *t, const struct fake_record *r,
+                     bool full)
 {
 	const struct sh_msg_endpoint_keys *k = (const void *)r->body;
 	int err = f->refuse ? f->refuse(r, f->arg) : 0;
@@ -254,6 +258,8 @@ static void packet(struct fake_dp *f, const struct sh_msg_packet *m)
 {
 	if (f->txn)
 		f->bad++; // nothing but state belongs between BEGIN and COMMIT
+	if (f->packet)
+		f->packet(m, f->arg);
 	if (f->packets == FAKE_PACKETS)
 		return;
 	f->packet_endpoint[f->packets] = m->endpoint;

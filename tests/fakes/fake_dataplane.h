@@ -1,11 +1,18 @@
-/* A dataplane without packets: it listens, keeps what transactions say in plain tables by the contract of
- * msg.h, and answers. What a test wants to go wrong, it sets. Single thread; call fake_dp_poll() in turns. */
+/* A dataplane without packets: it listens, keeps what transactions say in plain tables by the
+ * contract of msg.h, and answers. What a test wants to go wrong, it sets. Single thread; call
+ * fake_dp_poll() in turns. */
 #pragma once
 #include <stdbool.h>
 #include "shared/link.h"
 #include "shared/msg.h"
 
-enum { FAKE_ENDPOINTS = 1024, FAKE_TRACKS = 1024, FAKE_SUBS = 1024, FAKE_STAGED = 8192, FAKE_PACKETS = 4096 };
+enum {
+	FAKE_ENDPOINTS = 1024,
+	FAKE_TRACKS = 1024,
+	FAKE_SUBS = 1024,
+	FAKE_STAGED = 8192,
+	FAKE_PACKETS = 4096
+};
 
 struct fake_tables {
 	struct sh_msg_endpoint_set endpoint[FAKE_ENDPOINTS]; // id 0: free
@@ -32,13 +39,15 @@ struct fake_dp {
 	/* seen */
 	unsigned commits, full_commits, refusals, hellos, bad; // bad: records against the contract
 	unsigned changes; // entries that a commit made different
-	uint32_t packet_endpoint[FAKE_PACKETS], packet_number[FAKE_PACKETS]; // first 4 bytes of each
+	uint32_t packet_endpoint[FAKE_PACKETS],
+	    packet_number[FAKE_PACKETS]; // first 4 bytes of each
 	unsigned packets, keyframes;
 	/* wanted */
-	bool deaf;          // reads nothing
-	bool mute;          // applies but does not answer
-	unsigned read_max;  // records a poll, 0: all
+	bool deaf;                                             // reads nothing
+	bool mute;                                             // applies but does not answer
+	unsigned read_max;                                     // records a poll, 0: all
 	int (*refuse)(const struct fake_record *r, void *arg); // -errno refuses this record
+	void (*packet)(const struct sh_msg_packet *m, void *arg); // hears of each
 	void *arg;
 };
 

@@ -1,4 +1,5 @@
-/* Shared memory with nothing behind it: a byte read or written past its end is a fault, not luck. */
+/* Shared memory with nothing behind it: a byte read or written past its end is a fault, not luck.
+ */
 #pragma once
 #include <assert.h>
 #include <stddef.h>

@@ -39,7 +39,8 @@ static inline struct sh_msg_endpoint_set sample_endpoint(sh_id id)
 	    .flags = SH_EP_RTCP_RSIZE,
 	    .ufrag = "uf+/0123",
 	    .pwd = "abcdefghijklmnopqrstuvwx",
-	    .ext_id = {[SH_EXT_MID] = 1, [SH_EXT_RID] = 2, [SH_EXT_TWCC] = 14, [SH_EXT_DEPENDENCY] = 200},
+	    .ext_id =
+	        {[SH_EXT_MID] = 1, [SH_EXT_RID] = 2, [SH_EXT_TWCC] = 14, [SH_EXT_DEPENDENCY] = 200},
 	    .ext_two_byte = 1,
 	    .rtcp_ssrc = 0x10203040,
 	    .cname_len = 6,
@@ -74,8 +75,10 @@ static inline struct sh_msg_track_set sample_track(sh_id id, sh_id endpoint)
 	};
 	for (unsigned i = 0; i < SH_MAX_PTS; i++)
 		m.pt[i] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
-	m.pt[0] = (struct sh_track_pt){.pt = 96, .codec = SH_CODEC_VP8, .apt_slot = 255, .clock_hz = 90000};
-	m.pt[1] = (struct sh_track_pt){.pt = 97, .codec = SH_CODEC_RTX, .apt_slot = 0, .clock_hz = 90000};
+	m.pt[0] = (struct sh_track_pt){
+	    .pt = 96, .codec = SH_CODEC_VP8, .apt_slot = 255, .clock_hz = 90000};
+	m.pt[1] =
+	    (struct sh_track_pt){.pt = 97, .codec = SH_CODEC_RTX, .apt_slot = 0, .clock_hz = 90000};
 	return m;
 }
 
@@ -120,7 +123,8 @@ static inline uint32_t sample(unsigned type, void *out)
 	sh_msg_sizes(size);
 	switch (type) {
 	case SH_MSG_C_HELLO:
-		m.c_hello = (struct sh_msg_c_hello){.version = SH_MSG_VERSION, .pid = 1, .epoch = 5};
+		m.c_hello =
+		    (struct sh_msg_c_hello){.version = SH_MSG_VERSION, .pid = 1, .epoch = 5};
 		sh_msg_sizes(m.c_hello.size);
 		break;
 	case SH_MSG_E_HELLO:
@@ -160,11 +164,14 @@ static inline uint32_t sample(unsigned type, void *out)
 		m.committed = (struct sh_msg_committed){.txn = 9, .error = -22, .record = 2};
 		break;
 	case SH_MSG_ENDPOINT_STATE:
-		m.endpoint_state = (struct sh_msg_endpoint_state){
-		    .id = id, .ice = SH_ICE_CONNECTED, .local = sample_addr(1, 10000), .remote = sample_addr(2, 5000)};
+		m.endpoint_state = (struct sh_msg_endpoint_state){.id = id,
+		                                                  .ice = SH_ICE_CONNECTED,
+		                                                  .local = sample_addr(1, 10000),
+		                                                  .remote = sample_addr(2, 5000)};
 		break;
 	case SH_MSG_TRACK_STATE:
-		m.track_state = (struct sh_msg_track_state){.id = id, .layer_active = 3, .ssrc = {1, 2, 0}};
+		m.track_state =
+		    (struct sh_msg_track_state){.id = id, .layer_active = 3, .ssrc = {1, 2, 0}};
 		break;
 	default:
 		return 0;

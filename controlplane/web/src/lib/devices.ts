@@ -13,25 +13,49 @@ export function readable(e: unknown, what: string): string {
   }
 }
 
-async function capture(constraints: MediaStreamConstraints, what: string): Promise<MediaStreamTrack> {
+const audio = (id?: string) => ({
+  deviceId: id ? { exact: id } : undefined, echoCancellation: true, noiseSuppression: true, autoGainControl: true })
+const video = (id?: string) => ({
+  deviceId: id ? { exact: id } : undefined, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } })
+
+async function capture(constraints: MediaStreamConstraints): Promise<MediaStreamTrack[]> {
   if (!navigator.mediaDevices) throw new Error('This page is not secure, so the browser gives it no camera or microphone. Use https.')
+  return (await navigator.mediaDevices.getUserMedia(constraints)).getTracks()
+}
+
+async function one(constraints: MediaStreamConstraints, what: string) {
   try {
-    return (await navigator.mediaDevices.getUserMedia(constraints)).getTracks()[0]
+    return (await capture(constraints))[0]
   } catch (e) {
     throw new Error(readable(e, what))
   }
 }
+export const microphone = (id?: string) => one({ audio: audio(id) }, 'microphone')
+export const camera = (id?: string) => one({ video: video(id) }, 'camera')
 
-export const microphone = (id?: string) => capture({
-  audio: { deviceId: id ? { exact: id } : undefined, echoCancellation: true, noiseSuppression: true, autoGainControl: true } }, 'microphone')
-export const camera = (id?: string) => capture({
-  video: { deviceId: id ? { exact: id } : undefined, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } } }, 'camera')
-
-export async function screen(): Promise<MediaStreamTrack[]> {
+/** Both with one question to the user; where that fails, what there is, and why the other is not. */
+export async function both(choice: Choice): Promise<{ microphone?: MediaStreamTrack; camera?: MediaStreamTrack; problems: string[] }> {
+  const problems: string[] = []
   try {
-    return (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15 } }, audio: true })).getTracks()
+    const tracks = await capture({ audio: audio(choice.audio), video: video(choice.video) })
+    return { microphone: tracks.find(t => t.kind === 'audio'), camera: tracks.find(t => t.kind === 'video'), problems }
+  } catch {
+    const note = (e: Error) => { problems.push(e.message); return undefined }
+    return { microphone: await microphone(choice.audio).catch(note), camera: await camera(choice.video).catch(note), problems }
+  }
+}
+
+export const canShare = () => !!navigator.mediaDevices && 'getDisplayMedia' in navigator.mediaDevices
+
+/** The chosen screen or window and perhaps its sound; nothing when the picker was closed. */
+export async function screen(): Promise<MediaStreamTrack[]> {
+  if (!canShare()) throw new Error('This browser cannot share the screen.')
+  try {
+    const tracks = (await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 15 } }, audio: true })).getTracks()
+    for (const t of tracks) if (t.kind === 'video') t.contentHint = 'detail' // sharp text rather than smooth motion
+    return tracks
   } catch (e) {
-    if (e instanceof DOMException && e.name === 'NotAllowedError') return [] // the picker was closed
+    if (e instanceof DOMException && e.name === 'NotAllowedError') return []
     throw new Error(readable(e, 'screen'))
   }
 }
@@ -43,6 +67,7 @@ export function meter(track: MediaStreamTrack, level: (v: number) => void): () =
   const source = context.createMediaStreamSource(new MediaStream([track]))
   const samples = new Float32Array(analyser.fftSize)
   source.connect(analyser)
+  void context.resume().catch(() => undefined)
   const timer = setInterval(() => {
     analyser.getFloatTimeDomainData(samples)
     const rms = Math.sqrt(samples.reduce((sum, v) => sum + v * v, 0) / samples.length)

@@ -1,12 +1,13 @@
 // What the user does, and what the server says: the one place that drives signaling, media and the store.
-import { camera, microphone, screen } from './devices'
-import { Media } from './media'
+import { both, camera, microphone, screen } from './devices'
+import { Captured, Media } from './media'
 import { Event, Joined, Participant, Refused, Resumed, Session, Source, Track, User } from './protocol'
 import { Ringer } from './ring'
-import { Signaling } from './signaling'
-import { get, leaveRoom, notice, set } from './store'
+import { Lost, Signaling } from './signaling'
+import { get, leaveRoom, notice, set, State } from './store'
 
 const KEPT = 'callstack.resume'
+const CALL_ROOM = 'call-' // the server's prefix for rooms of calls
 const url = `${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/ws`
 const ringer = new Ringer()
 let signaling: Signaling | undefined
@@ -20,14 +21,27 @@ const REASONS: Record<string, string> = {
   failed: 'They are not online.', ended: 'The call ended.',
 }
 
+let running = 0
 /** Runs what a click asked for; what goes wrong is shown. */
 export async function attempt(f: () => Promise<unknown>) {
-  set({ busy: true })
-  try { await f() } catch (e) { notice('error', e instanceof Error ? e.message : String(e)) } finally { set({ busy: false }) }
+  set({ busy: ++running > 0 })
+  try { await f() } catch (e) { notice('error', e instanceof Error ? e.message : String(e)) } finally { set({ busy: --running > 0 }) }
 }
 
+/** The same for what must not run twice, or while another does: double clicks, a key held down. */
+export const act = (f: () => Promise<unknown>) => (running ? Promise.resolve() : attempt(f))
+
 function ask<T = unknown>(type: string, fields?: object): Promise<T> {
-  return signaling ? signaling.ask<T>(type, fields) : Promise.reject(new Error('Not connected.'))
+  return signaling ? signaling.ask<T>(type, fields) : Promise.reject(new Lost('There is no connection to the server.'))
+}
+
+const owed: [string, object | undefined][] = []
+/** Says that something is over. A refusal is as good: then it was over already. Without a connection it is said later. */
+async function tell(type: string, fields?: object) {
+  try { await ask(type, fields) } catch (e) {
+    if (e instanceof Lost) owed.push([type, fields])
+    else if (!(e instanceof Refused)) throw e
+  }
 }
 
 // ---- who we are ----
@@ -40,14 +54,22 @@ function keep() {
 async function arrived(s: Session) {
   keep()
   set({ me: { user: s.user, display: s.display } })
+  await watch()
+}
+
+async function watch() {
   const { users } = await ask<{ users: User[] }>('presence')
   set({ users })
 }
 
 function connect() {
+  owed.length = 0
   signaling = new Signaling(url, {
-    event, link: link => set({ link }), resumed: r => void resumed(r).catch(() => undefined),
-    over: () => { loggedOut(); notice('info', 'You were logged out. Log in again.') },
+    event, link: link => set({ link }), resumed: r => void attempt(() => resumed(r)),
+    over: why => {
+      loggedOut()
+      notice('info', why === 'elsewhere' ? 'This session goes on in another tab.' : 'You were logged out. Log in again.')
+    },
   })
   return signaling
 }
@@ -61,34 +83,60 @@ export async function login(user: string, password: string) {
   }
 }
 
-/** The page was loaded again: the session goes on, its room is entered anew, since the old media went with the old page. */
+/** The page was loaded again: its session goes on, and so do its room or call, with new transports: the old went with the old page. */
 export async function takeUp() {
   const secret = sessionStorage.getItem(KEPT)
   if (!secret) return
+  set({ taking: true })
   try {
     const r = await connect().takeUp(secret)
-    if (r.room) await ask('leave')
     await arrived(r)
-    if (r.room && !r.room.startsWith('call-')) await join(r.room)
-  } catch {
-    sessionStorage.removeItem(KEPT)
-    signaling?.end()
+    if (r.room) await enterAgain(r as Resumed & Joined)
+  } catch (e) {
+    if (get().me) notice('error', e instanceof Error ? e.message : String(e))
+    else { sessionStorage.removeItem(KEPT); signaling?.end() }
+  } finally {
+    set({ taking: false })
   }
 }
 
-/** The WebSocket is back, the page and its media never went. */
+async function enterAgain(r: Joined) {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT + '.room') ?? '{}') as { room?: string; video?: boolean; muted?: boolean; call?: State['call'] }
+  const same = kept.room === r.room ? kept : {}
+  set({ call: same.call?.state === 'answered' ? same.call : undefined })
+  const m = enter(r)
+  if (r.participants.some(p => p.tracks.length)) void m.renew('subscribe').catch(() => undefined)
+  await sendFirst(m, same.video ?? true, same.muted)
+  // Without anything of ours, what the old page published would stay as if it were.
+  if (media === m && !get().own.microphone && !get().own.camera) await m.withdraw()
+}
+
+/** What the next page needs to know when this one is loaded again. */
+function remember() {
+  const { room, call, own, muted } = get()
+  if (room) sessionStorage.setItem(KEPT + '.room', JSON.stringify({ room, video: !!own.camera, muted, call }))
+}
+
+/** The WebSocket is back; the page and its media never went. */
 async function resumed(r: Resumed) {
   keep()
-  await ask<{ users: User[] }>('presence').then(({ users }) => set({ users }))
-  if (get().room && r.room !== get().room) {
-    const room = get().room!
-    const sources = Object.keys(get().own)
-    exit()
-    notice('info', 'The connection was lost for too long; entering the room again.')
-    if (!room.startsWith('call-')) await join(room, sources.includes('camera'))
-  } else if (!r.replayed && r.participants) {
-    set({ participants: r.participants })
+  const { room, call, participants } = get()
+  if (!r.replayed) {
+    // What went missing is not known: a call that still rings for us is told again, one that we started is told when it ends.
+    if (call?.state === 'incoming') { ringer.stop(); set({ call: undefined }) }
+    if (room && r.room === room) set({ participants: r.participants ?? participants })
   }
+  if (room && r.room !== room && !r.replayed) {
+    const camera = !!get().own.camera
+    exit()
+    set({ call: undefined })
+    notice('info', room.startsWith(CALL_ROOM) ? 'The call ended meanwhile.' : 'The connection was lost for too long; entering the room again.')
+    if (!room.startsWith(CALL_ROOM)) await join(room, camera)
+  }
+  for (const [type, fields] of owed.splice(0)) await tell(type, fields)
+  if (!get().room && r.room && get().call?.state !== 'answered') await tell('leave') // a join whose answer was lost
+  await watch()
+  await media?.resync(r.replayed)
 }
 
 function loggedOut() {
@@ -104,34 +152,71 @@ export async function logout() {
   loggedOut()
 }
 
+addEventListener('pagehide', remember)
+// A page from the back-forward cache has lost its connections: begin anew, as after a reload.
+addEventListener('pageshow', e => { if (e.persisted) location.reload() })
+addEventListener('online', () => signaling?.hurry())
+document.addEventListener('visibilitychange', () => { if (!document.hidden) signaling?.hurry() })
+
 // ---- rooms ----
 
-async function start(source: 'microphone' | 'camera') {
-  const track = await (source === 'camera' ? camera(get().choice.video) : microphone(get().choice.audio))
-  await send(source, track)
+function enter(j: Joined): Media {
+  const m: Media = new Media(ask, {
+    incoming: incoming => { if (media === m) set({ incoming }) },
+    state: (target, state) => { if (media === m) set(s => ({ media: { ...s.media, [target]: state } })) },
+    ended: source => void attempt(() => stop(source)),
+  })
+  media = m
+  set({ room: j.room, self: j.participant, participants: j.participants })
+  return m
 }
 
-async function send(source: Source, track: MediaStreamTrack) {
-  await media!.publish(source, track)
-  set(s => ({ own: { ...s.own, [source]: track } }))
+/** Sends captured tracks into the room that they were captured for; by the time there are some, it may have been left. */
+async function send(m: Media, list: Captured[]) {
+  if (media !== m) {
+    for (const [, track] of list) track.stop()
+    return
+  }
+  set(s => ({ own: { ...s.own, ...Object.fromEntries(list) } }))
+  try {
+    await m.publish(list)
+  } catch (e) {
+    if (!(e instanceof Refused) || media !== m) throw e
+    for (const [, track] of list) track.stop()
+    forget(list.map(([source]) => source))
+    throw e
+  }
+}
+
+const forget = (sources: Source[]) =>
+  set(s => { const own = { ...s.own }; for (const source of sources) delete own[source]; return { own } })
+
+/** One may listen without a microphone, and talk without a camera: what is missing is said, and the rest goes on. */
+async function sendFirst(m: Media, video: boolean, muted = false) {
+  const list: Captured[] = []
+  const { choice } = get()
+  if (video) {
+    const got = await both(choice)
+    if (got.microphone) list.push(['microphone', got.microphone])
+    if (got.camera) list.push(['camera', got.camera])
+    if (media === m) for (const problem of got.problems) notice('error', problem)
+  } else {
+    const track = await microphone(choice.audio).catch((e: Error) => { if (media === m) notice('error', e.message) })
+    if (track) list.push(['microphone', track])
+  }
+  for (const [source, track] of list) if (source === 'microphone') track.enabled = !muted
+  if (media === m) set({ muted })
+  if (list.length) await send(m, list)
 }
 
 export async function join(room: string, video = true) {
-  const j = await ask<Joined>('join', { room })
-  media = new Media(ask, {
-    incoming: incoming => set({ incoming }),
-    state: () => undefined,
-    ended: source => void attempt(() => stop(source)),
-  })
-  set({ room: j.room, self: j.participant, participants: j.participants })
-  // One may listen without a microphone, and talk without a camera: say what is missing and go on.
-  for (const source of video ? (['microphone', 'camera'] as const) : (['microphone'] as const))
-    await start(source).catch((e: Error) => notice('error', e.message))
+  await sendFirst(enter(await ask<Joined>('join', { room })), video)
 }
 
 function exit() {
   media?.close()
   media = undefined
+  sessionStorage.removeItem(KEPT + '.room')
   leaveRoom()
 }
 
@@ -139,47 +224,66 @@ export async function leave() {
   const { call } = get()
   exit()
   set({ call: undefined })
-  if (call?.state === 'answered') await ask('hangup', { call: call.call })
-  else await ask('leave')
+  if (call?.state === 'answered') await tell('hangup', { call: call.call })
+  else await tell('leave')
 }
 
 // ---- what we send ----
 
 export async function toggleMicrophone() {
   const track = get().own.microphone
-  if (!track) { await start('microphone'); set({ muted: false }); return }
+  const m = media
+  if (!m) return
+  if (!track) {
+    const fresh = await microphone(get().choice.audio)
+    set({ muted: false })
+    await send(m, [['microphone', fresh]])
+    return
+  }
   track.enabled = !track.enabled
   set({ muted: !track.enabled })
-  const id = media?.trackId('microphone')
-  if (id) await ask('mute', { track: id, muted: !track.enabled })
+  const id = m.trackId('microphone')
+  // Without a connection nothing is lost: it is said with the next offer, when that is back.
+  if (id) await ask('mute', { track: id, muted: !track.enabled }).catch(e => { if (!(e instanceof Lost)) throw e })
 }
 
 async function stop(source: Source) {
-  await media?.unpublish(source)
-  set(s => { const own = { ...s.own }; delete own[source]; return { own } })
+  const sources: Source[] = source === 'screen' ? ['screen', 'screen_audio'] : [source]
+  forget(sources)
+  await media?.unpublish(sources)
 }
 
-export const toggleCamera = () => (get().own.camera ? stop('camera') : start('camera'))
+export async function toggleCamera() {
+  const m = media
+  if (!m) return
+  if (get().own.camera) await stop('camera')
+  else await send(m, [['camera', await camera(get().choice.video)]])
+}
 
 export async function toggleScreen() {
-  if (get().own.screen) {
-    await stop('screen_audio')
-    await stop('screen')
-    return
-  }
-  for (const track of await screen()) await send(track.kind === 'video' ? 'screen' : 'screen_audio', track)
+  const m = media
+  if (!m) return
+  if (get().own.screen) { await stop('screen'); return }
+  const tracks = await screen()
+  if (tracks.length) await send(m, tracks.map(t => [t.kind === 'video' ? 'screen' : 'screen_audio', t]))
 }
 
 /** Another device was chosen: it takes the place of the one in use. */
 export async function choose(kind: 'audio' | 'video' | 'output', id: string) {
-  set(s => ({ choice: { ...s.choice, [kind]: id || undefined } }))
+  const before = get().choice
+  set({ choice: { ...before, [kind]: id || undefined } })
   const source = kind === 'audio' ? 'microphone' : 'camera'
-  const old = get().own[source]
-  if (kind === 'output' || !media || !old) return
-  const track = await (source === 'camera' ? camera(id) : microphone(id))
-  track.enabled = old.enabled
-  await send(source, track)
-  old.stop()
+  const old = get().own[source], m = media
+  if (kind === 'output' || !m || !old) return
+  try {
+    const track = await (source === 'camera' ? camera(id) : microphone(id))
+    track.enabled = old.enabled
+    await send(m, [[source, track]])
+    old.stop()
+  } catch (e) {
+    set({ choice: before })
+    throw e
+  }
 }
 
 export const say = (text: string) => ask('chat', { text })
@@ -188,25 +292,40 @@ export const say = (text: string) => ask('chat', { text })
 
 export async function call(to: string, video: boolean) {
   const r = await ask<{ call: string }>('call', { to, media: video ? 'video' : 'audio' })
-  // Its events may have come first and ended it already.
-  set(s => s.call ? {} : { call: { state: 'outgoing', call: r.call, to, video, ringing: false } })
+  set({ call: { state: 'outgoing', call: r.call, to: get().users.find(u => u.user === to)?.display ?? to, video, ringing: false } })
 }
 
 export async function accept(video: boolean) {
   const c = get().call
   if (c?.state !== 'incoming') return
   ringer.stop()
-  const { room } = await ask<{ room: string }>('accept', { call: c.call })
+  // At once, so that a second click finds nothing to accept.
   set({ call: { state: 'answered', call: c.call, with: c.display, video: c.video } })
-  await join(room, video)
+  await enterCall(c.call, async () => {
+    if (get().room) { exit(); await tell('leave') }
+    return (await ask<{ room: string }>('accept', { call: c.call })).room
+  }, video)
+}
+
+/** An answered call whose room cannot be entered is none. */
+async function enterCall(id: string, room: () => Promise<string>, video: boolean) {
+  try {
+    await join(await room(), video)
+  } catch (e) {
+    if (get().call?.call !== id || get().room) throw e
+    set({ call: undefined })
+    await tell('hangup', { call: id })
+    throw e
+  }
 }
 
 export async function refuse() {
   const c = get().call
   ringer.stop()
+  if (c?.state === 'answered') return
   set({ call: undefined })
-  if (c?.state === 'incoming') await ask('decline', { call: c.call })
-  if (c?.state === 'outgoing') await ask('cancel', { call: c.call })
+  if (c?.state === 'incoming') await tell('decline', { call: c.call })
+  if (c?.state === 'outgoing') await tell('cancel', { call: c.call })
 }
 
 // ---- what the server says ----
@@ -220,6 +339,7 @@ const withTrack = (tracks: Track[], t: Track) =>
 function callEvent(e: Event & { call: string }) {
   const c = get().call
   if (e.type === 'ring') {
+    if (c?.call === e.call) return
     set({ call: { state: 'incoming', call: e.call, from: e.from, display: e.display, video: e.media === 'video' } })
     ringer.start('incoming')
     return
@@ -233,7 +353,7 @@ function callEvent(e: Event & { call: string }) {
   ringer.stop()
   if (e.type === 'accepted' && c.state === 'outgoing') {
     set({ call: { state: 'answered', call: e.call, with: c.to, video: c.video } })
-    void attempt(() => join(e.room, c.video))
+    void attempt(() => enterCall(e.call, async () => e.room, c.video))
     return
   }
   if (e.type === 'answered_elsewhere') notice('info', 'Answered on another device.')
@@ -277,10 +397,9 @@ function event(e: Event) {
       void media?.offered(e.rev, e.sdp, e.tracks).catch(() => undefined)
       break
     case 'media':
-      set(s => ({ media: { ...s.media, [e.target]: e.state } }))
-      break
+      break // our own end of the transport knows as well, and also when signaling is away
     case 'media_reset':
-      void media?.reset(e.target).catch((err: Error) => notice('error', err.message))
+      void media?.reset(e.target).catch((err: Error) => { if (!(err instanceof Lost)) notice('error', err.message) })
       break
     case 'chat':
       chatEvent(e)

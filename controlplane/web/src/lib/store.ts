@@ -2,7 +2,7 @@
 import { create } from 'zustand'
 import type { Choice } from './devices'
 import type { Incoming } from './media'
-import type { MediaState, Participant, Source, Target, User } from './protocol'
+import type { Participant, Source, Target, User } from './protocol'
 import type { Link } from './signaling'
 
 export type Call =
@@ -16,6 +16,8 @@ export interface State {
   me?: { user: string; display: string }
   link: Link
   busy: boolean
+  /** The session of an earlier page is being taken up. */
+  taking: boolean
   users: User[]
   call?: Call
   room?: string
@@ -24,7 +26,9 @@ export interface State {
   incoming: Incoming[]
   own: Partial<Record<Source, MediaStreamTrack>>
   muted: boolean
-  media: Record<Target, MediaState>
+  media: Record<Target, RTCPeerConnectionState>
+  /** The browser waits for a click before it plays sound. */
+  silent: boolean
   chat: Message[]
   unread: number
   chatOpen: boolean
@@ -36,11 +40,11 @@ export interface State {
 
 const outside = {
   room: undefined, self: undefined, participants: [], incoming: [], own: {}, muted: false,
-  media: { publish: 'new', subscribe: 'new' } as Record<Target, MediaState>, chat: [], unread: 0, chatOpen: false, statsOpen: false,
+  media: { publish: 'new', subscribe: 'new' } as Record<Target, RTCPeerConnectionState>, chat: [], unread: 0, chatOpen: false, statsOpen: false, silent: false,
 }
 
 export const useStore = create<State>(() => ({
-  link: 'closed', busy: false, users: [], choice: {}, settingsOpen: false, notices: [], ...outside,
+  link: 'closed', busy: false, taking: false, users: [], choice: {}, settingsOpen: false, notices: [], ...outside,
 }))
 export const set = useStore.setState
 export const get = useStore.getState

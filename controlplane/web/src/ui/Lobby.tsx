@@ -1,7 +1,8 @@
-import { FormEvent, useState } from 'react'
+import { FormEvent, useEffect, useRef, useState } from 'react'
 import type { User } from '../lib/protocol'
-import { attempt, call, join, logout } from '../lib/session'
+import { act, call, join, logout } from '../lib/session'
 import { set, useStore } from '../lib/store'
+import { Icon } from './Icon'
 
 const STATE = { online: ['bg-emerald-500', 'online'], busy: ['bg-amber-500', 'in a call'], offline: ['bg-slate-500', 'offline'] } as const
 
@@ -11,11 +12,14 @@ function Person({ user, busy }: { user: User; busy: boolean }) {
   return (
     <li className="flex items-center gap-3 rounded-lg bg-slate-800 px-3 py-2">
       <span className={`h-3 w-3 shrink-0 rounded-full ${colour}`} aria-hidden="true" />
-      <span className="min-w-0 flex-1 truncate">{user.display} <span className="text-sm text-slate-400">{word}</span></span>
-      <button type="button" className="button" disabled={!free} aria-label={`Call ${user.display} with audio only`}
-        onClick={() => void attempt(() => call(user.user, false))}>Audio</button>
-      <button type="button" className="button button-primary" disabled={!free} aria-label={`Call ${user.display} with video`}
-        onClick={() => void attempt(() => call(user.user, true))}>Video</button>
+      <span className="min-w-0 flex-1">
+        <span className="block truncate">{user.display}</span>
+        <span className="block text-sm text-slate-300">{word}</span>
+      </span>
+      <button type="button" className="button flex items-center gap-2" disabled={!free} aria-label={`Call ${user.display} with audio only`}
+        onClick={() => void act(() => call(user.user, false))}><Icon name="phone" /><span className="hidden sm:inline">Audio</span></button>
+      <button type="button" className="button button-primary flex items-center gap-2" disabled={!free} aria-label={`Call ${user.display} with video`}
+        onClick={() => void act(() => call(user.user, true))}><Icon name="camera" /><span className="hidden sm:inline">Video</span></button>
     </li>
   )
 }
@@ -23,18 +27,20 @@ function Person({ user, busy }: { user: User; busy: boolean }) {
 export function Lobby() {
   const { me, users, busy, call: current } = useStore()
   const [room, setRoom] = useState('')
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => { heading.current?.focus() }, [])
   const others = users.filter(u => u.user !== me?.user && u.state !== 'offline').sort((a, b) => a.display.localeCompare(b.display))
   const enter = (e: FormEvent) => {
     e.preventDefault()
-    void attempt(() => join(room.trim()))
+    void act(() => join(room.trim()))
   }
   return (
     <div className="mx-auto flex min-h-dvh max-w-2xl flex-col gap-8 p-4">
       <header className="flex items-center gap-3">
-        <h1 className="flex-1 text-2xl font-semibold">CallStack</h1>
-        <span className="truncate text-slate-300">{me?.display}</span>
+        <h1 ref={heading} tabIndex={-1} className="flex-1 text-2xl font-semibold outline-none">CallStack</h1>
+        <span className="min-w-0 truncate text-slate-300">{me?.display}</span>
         <button type="button" className="button" onClick={() => set({ settingsOpen: true })}>Devices</button>
-        <button type="button" className="button" onClick={() => void logout()}>Log out</button>
+        <button type="button" className="button shrink-0" onClick={() => void logout()}>Log out</button>
       </header>
       <main className="flex flex-col gap-8">
         <section aria-labelledby="room-title">
@@ -49,7 +55,7 @@ export function Lobby() {
         </section>
         <section aria-labelledby="people-title">
           <h2 id="people-title" className="mb-2 text-lg font-medium">Who is online</h2>
-          {others.length === 0 && <p className="text-slate-400">Nobody else yet. Log in as another user in a second tab.</p>}
+          {others.length === 0 && <p className="text-slate-300">Nobody else yet. Log in as another user in a second tab.</p>}
           <ul className="flex flex-col gap-2">
             {others.map(u => <Person key={u.user} user={u} busy={busy || !!current} />)}
           </ul>

@@ -1,5 +1,5 @@
 import { FormEvent, useState } from 'react'
-import { attempt, login } from '../lib/session'
+import { act, login } from '../lib/session'
 import { useStore } from '../lib/store'
 
 export function Login() {
@@ -8,7 +8,7 @@ export function Login() {
   const [password, setPassword] = useState('')
   const submit = (e: FormEvent) => {
     e.preventDefault()
-    void attempt(() => login(user.trim(), password))
+    void act(() => login(user.trim(), password))
   }
   return (
     <main className="grid min-h-dvh place-items-center p-4">

@@ -56,15 +56,15 @@ export function Settings() {
       <h2 id="settings-title" className="mb-4 text-xl font-semibold">Devices</h2>
       <div className="flex flex-col gap-4">
         {KINDS.map(([key, kind, label]) => (
-          <label key={key} className="flex flex-col gap-1">
-            {label}
-            <select className="field" value={choice[key] ?? ''} onChange={e => void attempt(() => choose(key, e.target.value))}>
+          <div key={key} className="flex flex-col gap-1">
+            <label htmlFor={key}>{label}</label>
+            <select id={key} className="field" value={choice[key] ?? ''} onChange={e => void attempt(() => choose(key, e.target.value))}>
               <option value="">Default</option>
               {devices.filter(d => d.kind === kind && d.deviceId && d.deviceId !== 'default').map((d, i) => (
                 <option key={d.deviceId} value={d.deviceId}>{d.label || `${label} ${i + 1}`}</option>
               ))}
             </select>
-          </label>
+          </div>
         ))}
         <Level />
         <button type="button" className="button button-primary" onClick={() => dialog.current?.close()}>Done</button>

@@ -10,7 +10,7 @@ const text = (l: Line) => [
 export function Stats() {
   const { data } = useQuery({ queryKey: ['stats'], queryFn: () => report(connections()), refetchInterval: 1000 })
   return (
-    <aside aria-label="Statistics" className="max-h-[50dvh] overflow-auto border-slate-700 p-3 text-sm md:max-h-none md:w-80 md:border-l">
+    <aside aria-label="Statistics" tabIndex={0} className="max-h-[50dvh] overflow-auto border-slate-700 p-3 text-sm md:max-h-none md:w-80 md:border-l">
       <h2 className="mb-2 font-medium">Live statistics</h2>
       <p className="mb-2 text-slate-300">
         {data?.rttMs !== undefined && `Round trip ${data.rttMs.toFixed(1)} ms`} {data?.cipher && `· ${data.cipher}`}<br />
@@ -21,7 +21,7 @@ export function Stats() {
           <h3 className="mt-2 font-medium capitalize">{direction}</h3>
           <ul>
             {data?.lines.filter(l => l.direction === direction).map(l => (
-              <li key={l.key} className="border-b border-slate-800 py-1"><span className="text-slate-400">{l.kind}</span> {text(l)}</li>
+              <li key={l.key} className="border-b border-slate-800 py-1"><span className="text-slate-300">{l.kind}</span> {text(l)}</li>
             ))}
           </ul>
         </section>

@@ -1,5 +1,5 @@
 """aiortc against the negotiator, both ways. With a second argument, writes what it said as fixtures into that folder.
-   /usr/bin/python3 aiortc_peer.py BUILD/controlplane/nego/nego_peer [FOLDER]"""
+   /usr/bin/python3 sdp_aiortc.py BUILD/controlplane/nego/nego_peer [FOLDER]"""
 import asyncio
 import json
 import subprocess

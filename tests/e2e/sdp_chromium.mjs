@@ -1,7 +1,7 @@
 // Chromium against the negotiator: it must take our answers and offers, and we its. With a second argument, writes
 // what it said as fixtures into that folder.
-//   node chromium.mjs BUILD/controlplane/nego/nego_peer [FOLDER]      (needs playwright-core)
-import { chromium } from 'playwright-core';
+//   node sdp_chromium.mjs BUILD/controlplane/nego/nego_peer [FOLDER]
+import { browser } from './lib.mjs';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import readline from 'node:readline';
@@ -18,12 +18,8 @@ function negotiator() {
   return peers.length - 1;
 }
 
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: ['--no-sandbox', '--headless=new', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-});
-const page = await browser.newPage();
+const chromium = await browser();
+const page = await chromium.newPage();
 page.on('console', (m) => console.log(m.text()));
 await page.exposeFunction('negotiator', negotiator);
 await page.exposeFunction('ask', (i, req) => peers[i].ask(req));
@@ -123,5 +119,5 @@ await page.evaluate(async () => {
   layers.direction = 'sendonly';
   await publish(pc, n, 'back again');
 });
-await browser.close();
+await chromium.close();
 for (const p of peers) p.child.stdin.end();

@@ -1,5 +1,5 @@
 """GStreamer's webrtcbin against the negotiator, both ways. With a second argument, writes fixtures into that folder.
-   /usr/bin/python3 gstreamer_peer.py BUILD/controlplane/nego/nego_peer [FOLDER]
+   /usr/bin/python3 sdp_gstreamer.py BUILD/controlplane/nego/nego_peer [FOLDER]
    (python3-gi, gir1.2-gst-plugins-bad-1.0, gstreamer1.0-nice, gstreamer1.0-plugins-good, -bad)"""
 import json
 import re
