@@ -46,7 +46,8 @@ struct bench_stat bench_stat(double *samples, unsigned n);
 uint64_t bench_ticks(void);
 double bench_ticks_to_ns(double ticks);
 
-/* How often the kernel took the CPU away from this thread: what was timed meanwhile says nothing. */
+/* How often the kernel took the CPU away from this thread: what was timed meanwhile says nothing.
+ */
 uint64_t bench_switches(void);
 
 /* n bytes of zeroed memory on huge pages when the kernel gives them, 2 MiB aligned; aborts when

@@ -1,14 +1,15 @@
-/* What one forwarded packet costs: the whole node walk (rx, classify, srtp_in, rtp_in, fanout, rewrite, srtp_out, tx) on
- * one worker, one packet in and `fanout` out, as ns for each packet out.
+/* What one forwarded packet costs: the whole node walk (rx, classify, srtp_in, rtp_in, fanout,
+ * rewrite, srtp_out, tx) on one worker, one packet in and `fanout` out, as ns for each packet out.
  *
- * whole  dp_worker_turn(): time, graph walk, quiescent state, ops; a burst of publishers' packets waits in the port
- * floor  the crypto alone: the same encryptions, with the same sessions in the same order, same sizes, from a shared
- *        plaintext into packets of their own, DP_VECTOR at a time; the ratio is taken to it
- * hot    the same with one session for all, so keys never leave the cache
+ * whole  dp_worker_turn(): time, graph walk, quiescent state, ops; a burst of publishers' packets
+ * waits in the port floor  the crypto alone: the same encryptions, with the same sessions in the
+ * same order, same sizes, from a shared plaintext into packets of their own, DP_VECTOR at a time;
+ * the ratio is taken to it hot    the same with one session for all, so keys never leave the cache
  *
- * The three take turns within every round, so that a neighbour on the machine slows all of them. What was timed while the
- * kernel took the CPU away is left out, on all three alike. Nothing is asserted of times; of counts is: each
- * packet in comes out `fanout` times, and nothing is dropped. Exit code 1 when that fails. */
+ * The three take turns within every round, so that a neighbour on the machine slows all of them.
+ * What was timed while the kernel took the CPU away is left out, on all three alike. Nothing is
+ * asserted of times; of counts is: each packet in comes out `fanout` times, and nothing is dropped.
+ * Exit code 1 when that fails. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,9 +64,7 @@ static void nodes_open(void)
 
 	nodes.n = 0;
 	memset(nodes.cycles, 0, sizeof(nodes.cycles));
-	rte_graph_foreach_node(i, off, g, node)
-		if (nodes.n < NODES)
-			nodes.node[nodes.n++] = node;
+	rte_graph_foreach_node(i, off, g, node) if (nodes.n < NODES) nodes.node[nodes.n++] = node;
 }
 
 static void nodes_before(void)
@@ -108,7 +107,8 @@ static struct round run_whole(unsigned n)
 	for (unsigned at = 0; at < n; at += burst) {
 		uint64_t out = fwd_stat(SH_STAT_rtp_out), switches, t;
 
-		fwd_inject(fwd_feed_frames() + at, fwd_feed_lens() + at, n - at < burst ? n - at : burst);
+		fwd_inject(fwd_feed_frames() + at, fwd_feed_lens() + at,
+		           n - at < burst ? n - at : burst);
 		nodes_before();
 		switches = bench_switches();
 		t = fwd_turn();
@@ -146,7 +146,9 @@ static struct sums run_round(const struct fwd_shape *s)
 	uint64_t most = 20ull * target / piece / s->fanout + 20; // on a machine that is never ours
 	struct sums sum = {0};
 
-	for (unsigned n = 0; n < most && (!sum.floor.packets || !sum.hot.packets || sum.whole.packets < target); n++) {
+	for (unsigned n = 0;
+	     n < most && (!sum.floor.packets || !sum.hot.packets || sum.whole.packets < target);
+	     n++) {
 		struct round r;
 
 		fwd_feed_make(piece, 0);
@@ -188,7 +190,8 @@ static struct {
 
 static void remember(const struct fwd_shape *s, double whole, double ratio)
 {
-	if (s->profile != SH_SRTP_AEAD_AES_128_GCM || s->payload != 1200 || s->fanout != 50 || s->memif)
+	if (s->profile != SH_SRTP_AEAD_AES_128_GCM || s->payload != 1200 || s->fanout != 50 ||
+	    s->memif)
 		return;
 	if (s->subs == 1000)
 		bars.whole_1000 = whole;
@@ -198,7 +201,8 @@ static void remember(const struct fwd_shape *s, double whole, double ratio)
 		bars.whole_50000 = whole;
 }
 
-static void report(const struct fwd_shape *s, double *whole, double *floor, double *hot, const struct round *sum)
+static void report(const struct fwd_shape *s, double *whole, double *floor, double *hot,
+                   const struct round *sum)
 {
 	unsigned n = bench_runs(bench);
 	double ratio[BENCH_RUNS_MAX];
@@ -213,9 +217,11 @@ static void report(const struct fwd_shape *s, double *whole, double *floor, doub
 	r = bench_stat(ratio, n);
 	describe(&t, s);
 	bench_row(bench, t.values, &w, &f);
-	printf("    whole / floor, round by round: %.2f %.2f %.2f; hot floor %.1f ns, whole / hot %.2f; "
-	       "%.0f B a subscription; %u turns cut\n", r.min, r.median, r.max, h.median,
-	       w.median / h.median, (double)fwd_bytes() / s->subs, sum->cut);
+	printf("    whole / floor, round by round: %.2f %.2f %.2f; hot floor %.1f ns, whole / hot "
+	       "%.2f; "
+	       "%.0f B a subscription; %u turns cut\n",
+	       r.min, r.median, r.max, h.median, w.median / h.median, (double)fwd_bytes() / s->subs,
+	       sum->cut);
 	nodes_report(sum->packets, (double)sum->ticks / (double)sum->packets);
 	bench_row_value(bench, NULL, "hot", h.median);
 	bench_row_value(bench, "round_ratio", "min", r.min);
@@ -231,8 +237,8 @@ static void check_counts(const struct fwd_shape *s, uint64_t in, uint64_t out, u
 {
 	if (out == in * s->fanout && drops == 0)
 		return;
-	fprintf(stderr, "bench_forward: %llu packets in, %llu out, %llu dropped\n", (unsigned long long)in,
-	        (unsigned long long)out, (unsigned long long)drops);
+	fprintf(stderr, "bench_forward: %llu packets in, %llu out, %llu dropped\n",
+	        (unsigned long long)in, (unsigned long long)out, (unsigned long long)drops);
 	fwd_drops_print(before);
 	failed = true;
 }
@@ -261,7 +267,8 @@ static void row_null(const struct fwd_shape *s)
 	}
 	report(s, whole, floor, hot, &sum);
 	check_counts(s, fwd_stat(SH_STAT_rtp_in) - before[SH_STAT_rtp_in],
-	             fwd_stat(SH_STAT_rtp_out) - before[SH_STAT_rtp_out], fwd_drops() - drops, before);
+	             fwd_stat(SH_STAT_rtp_out) - before[SH_STAT_rtp_out], fwd_drops() - drops,
+	             before);
 	fwd_close();
 }
 
@@ -313,8 +320,10 @@ static void latency(double rate, unsigned fanout, unsigned ms)
 	a = bench_stat(p50, LATENCY_ROUNDS);
 	b = bench_stat(p99, LATENCY_ROUNDS);
 	c = bench_stat(most, LATENCY_ROUNDS);
-	printf("    latency at 70 %% load, µs, best / median of %u: p50 %.1f / %.1f, p99 %.1f / %.1f, max %.1f / %.1f; "
-	       "%.3f %% came\n", LATENCY_ROUNDS, a.min, a.median, b.min, b.median, c.min, c.median,
+	printf("    latency at 70 %% load, µs, best / median of %u: p50 %.1f / %.1f, p99 %.1f / "
+	       "%.1f, max %.1f / %.1f; "
+	       "%.3f %% came\n",
+	       LATENCY_ROUNDS, a.min, a.median, b.min, b.median, c.min, c.median,
 	       100.0 * (double)received / (double)sent);
 	bench_row_value(bench, "latency_us", "p50_best", a.min);
 	bench_row_value(bench, "latency_us", "p50_median", a.median);
@@ -324,7 +333,8 @@ static void latency(double rate, unsigned fanout, unsigned ms)
 
 static void row_memif(const struct fwd_shape *s)
 {
-	double whole[BENCH_RUNS_MAX], floor[BENCH_RUNS_MAX], hot[BENCH_RUNS_MAX], rate[BENCH_RUNS_MAX];
+	double whole[BENCH_RUNS_MAX], floor[BENCH_RUNS_MAX], hot[BENCH_RUNS_MAX],
+	    rate[BENCH_RUNS_MAX];
 	unsigned ms = bench_quick(bench) ? 50 : 500;
 	uint64_t before[SH_STAT_COUNT], in, out;
 	struct round sum = {0};
@@ -361,13 +371,15 @@ static void row_memif(const struct fwd_shape *s)
 	}
 	report(s, whole, floor, hot, &sum);
 	pps = bench_stat(rate, bench_runs(bench));
-	printf("    packets a second through the link: best %.2f M, median %.2f M\n", pps.max / 1e6, pps.median / 1e6);
+	printf("    packets a second through the link: best %.2f M, median %.2f M\n", pps.max / 1e6,
+	       pps.median / 1e6);
 	bench_row_value(bench, "packets_per_s", "best", pps.max);
 	bench_row_value(bench, "packets_per_s", "median", pps.median);
 	latency(pps.median, s->fanout, ms);
 	in = fwd_stat(SH_STAT_rtp_in) - before[SH_STAT_rtp_in];
 	out = fwd_stat(SH_STAT_rtp_out) - before[SH_STAT_rtp_out];
-	// when the machine takes the other process off its CPU, the ring may fill: that is not ours to assert
+	// when the machine takes the other process off its CPU, the ring may fill: that is not ours
+	// to assert
 	check_counts(s, in, out, 0, before);
 	fwd_drops_print(before);
 	fwd_close();
@@ -393,7 +405,8 @@ static void row(struct fwd_shape s)
 
 static void run_all(bool memif)
 {
-	static const unsigned fanouts[] = {1, 10, 200, 500}, subs[] = {1000, 10000, 50000}, sizes[] = {1200, 160};
+	static const unsigned fanouts[] = {1, 10, 200, 500}, subs[] = {1000, 10000, 50000},
+	                      sizes[] = {1200, 160};
 	static const uint16_t profiles[] = {SH_SRTP_AEAD_AES_128_GCM, SH_SRTP_AES128_CM_SHA1_80};
 	bool quick = bench_quick(bench);
 	struct fwd_shape s = {.profile = profiles[0], .fanout = 50};
@@ -424,9 +437,12 @@ static void run_all(bool memif)
 static void print_bars(void)
 {
 	if (bars.ratio > 0)
-		printf("whole / floor, fan-out 50, 10,000 subscriptions, 1200 B GCM: %.2f (bar 2.0, goal 1.3)\n", bars.ratio);
+		printf("whole / floor, fan-out 50, 10,000 subscriptions, 1200 B GCM: %.2f (bar "
+		       "2.0, goal 1.3)\n",
+		       bars.ratio);
 	if (bars.whole_1000 > 0 && bars.whole_50000 > 0)
-		printf("50,000 / 1,000 subscriptions: %.2f (bar 1.3, goal 1.1)\n", bars.whole_50000 / bars.whole_1000);
+		printf("50,000 / 1,000 subscriptions: %.2f (bar 1.3, goal 1.1)\n",
+		       bars.whole_50000 / bars.whole_1000);
 }
 
 int main(int argc, char **argv)
@@ -437,8 +453,11 @@ int main(int argc, char **argv)
 	unsigned cpu, peer_cpu;
 	bool memif;
 
-	bench = bench_open("bench_forward", "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] "
-	                   "[--burst N] [--packets N] [--cpu N] [--peer-cpu N]", argc, argv);
+	bench =
+	    bench_open("bench_forward",
+	               "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] "
+	               "[--burst N] [--packets N] [--cpu N] [--peer-cpu N]",
+	               argc, argv);
 	only.subs = (unsigned)bench_option(bench, "--subs", 0);
 	only.fanout = (unsigned)bench_option(bench, "--fanout", 50);
 	only.payload = (unsigned)bench_option(bench, "--payload", 1200);
@@ -449,9 +468,11 @@ int main(int argc, char **argv)
 	target = (unsigned)bench_option(bench, "--packets", bench_quick(bench) ? 20000 : 400000);
 	cpu = (unsigned)bench_option(bench, "--cpu", sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0);
 	peer_cpu = (unsigned)bench_option(bench, "--peer-cpu", 0);
-	if (burst < 1 || burst > DP_BURST || only.fanout < 1 || only.fanout > 5000 || only.payload < 2 ||
-	    only.payload > 1300 || !dp_srtp_key_len(only.profile)) {
-		fprintf(stderr, "bench_forward: --burst is 1..%d, --fanout 1..5000, --payload 2..1300\n", DP_BURST);
+	if (burst < 1 || burst > DP_BURST || only.fanout < 1 || only.fanout > 5000 ||
+	    only.payload < 2 || only.payload > 1300 || !dp_srtp_key_len(only.profile)) {
+		fprintf(stderr,
+		        "bench_forward: --burst is 1..%d, --fanout 1..5000, --payload 2..1300\n",
+		        DP_BURST);
 		return 2;
 	}
 	snprintf(text, sizeof(text), "%u", burst);

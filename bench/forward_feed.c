@@ -71,7 +71,8 @@ void fwd_feed_skip(unsigned n)
 		feed.next[i] += n;
 }
 
-/* Headers, extensions and payload as a browser sends them. The first frames of a stream are key frames. */
+/* Headers, extensions and payload as a browser sends them. The first frames of a stream are key
+ * frames. */
 static uint16_t make_rtp(uint8_t *p, uint32_t track, uint64_t index, uint32_t ts)
 {
 	bool audio = feed.shape.payload <= FWD_AUDIO_MAX;
@@ -84,7 +85,10 @@ static uint16_t make_rtp(uint8_t *p, uint32_t track, uint64_t index, uint32_t ts
 	dp_put32(p + 8, fwd_ssrc(track));
 	memcpy(p + 12, "\xbe\xde\0\3", 4);
 	memset(x, 0, 12);
-	memcpy(x, "\x10" "0\x22", 3);        // mid, abs-send-time
+	memcpy(x,
+	       "\x10"
+	       "0\x22",
+	       3); // mid, abs-send-time
 	dp_put16(x + 4, (uint16_t)(index * 7));
 	memcpy(x + 6, audio ? "\x40\x7f\x31" : "\0\0\x31", 3); // level, transport-wide number
 	dp_put16(x + 9, (uint16_t)index);
@@ -116,12 +120,12 @@ static void protect(unsigned at, unsigned n)
 		uint32_t t = feed.track[at + i];
 
 		op[i] = (struct dp_srtp_op){
-			.session = &feed.session[t],
-			.src = rtp + FWD_HDR,
-			.dst = rtp,
-			.index = feed.next[t]++,
-			.len = (uint16_t)(FWD_HDR + feed.shape.payload),
-			.hdr_len = FWD_HDR,
+		    .session = &feed.session[t],
+		    .src = rtp + FWD_HDR,
+		    .dst = rtp,
+		    .index = feed.next[t]++,
+		    .len = (uint16_t)(FWD_HDR + feed.shape.payload),
+		    .hdr_len = FWD_HDR,
 		};
 	}
 	if (dp_srtp_protect(feed.batch, op, n) != n)

@@ -19,8 +19,10 @@ static struct {
 /* The header that subscribers get, from the template that their subscriptions are given. */
 static unsigned make_header(uint8_t *out, uint32_t ssrc)
 {
-	static const uint8_t ids[SH_EXT_COUNT] = {
-		[SH_EXT_MID] = 1, [SH_EXT_ABS_SEND_TIME] = 2, [SH_EXT_TWCC] = 3, [SH_EXT_AUDIO_LEVEL] = 4};
+	static const uint8_t ids[SH_EXT_COUNT] = {[SH_EXT_MID] = 1,
+	                                          [SH_EXT_ABS_SEND_TIME] = 2,
+	                                          [SH_EXT_TWCC] = 3,
+	                                          [SH_EXT_AUDIO_LEVEL] = 4};
 	struct dp_rtp_tmpl t;
 	struct dp_rtp_exts x = {.present = 1 << SH_EXT_AUDIO_LEVEL};
 	uint8_t level = 0x7f;
@@ -85,12 +87,12 @@ uint64_t fwd_floor_run(unsigned n, bool hot, uint64_t *ticks)
 		fl.index++;
 		for (uint32_t k = 0; k < list->n; k++) {
 			fl.op[fl.n] = (struct dp_srtp_op){
-				.session = dp_session(tracks + (hot ? 0 : list->sub[k])),
-				.src = fl.plain[i % PLAINS],
-				.dst = fl.slot[fl.n],
-				.index = fl.index,
-				.len = (uint16_t)(fl.hdr + fl.shape.payload),
-				.hdr_len = (uint16_t)fl.hdr,
+			    .session = dp_session(tracks + (hot ? 0 : list->sub[k])),
+			    .src = fl.plain[i % PLAINS],
+			    .dst = fl.slot[fl.n],
+			    .index = fl.index,
+			    .len = (uint16_t)(fl.hdr + fl.shape.payload),
+			    .hdr_len = (uint16_t)fl.hdr,
 			};
 			if (++fl.n == DP_VECTOR)
 				flush();

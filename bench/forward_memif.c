@@ -1,6 +1,7 @@
-/* The other end of the memif link. It is a process of its own, as memif is between processes: it keeps publishers'
- * packets ready, sends them, takes what the dataplane makes of them, and looks at one thing in it: the RTP timestamp, which
- * goes through unchanged in the first segment of a subscription and says which packet this is a copy of. */
+/* The other end of the memif link. It is a process of its own, as memif is between processes: it
+ * keeps publishers' packets ready, sends them, takes what the dataplane makes of them, and looks at
+ * one thing in it: the RTP timestamp, which goes through unchanged in the first segment of a
+ * subscription and says which packet this is a copy of. */
 #include "bench/forward.h"
 #include <errno.h>
 #include <signal.h>
@@ -20,11 +21,11 @@
 
 enum {
 	BURST = 32,
-	READY = 16,        // packets encrypted at a time, so that it is over in a moment
-	SENT = 1 << 16,    // send times kept
-	BINS = 1 << 18,    // of BIN_NS
+	READY = 16,     // packets encrypted at a time, so that it is over in a moment
+	SENT = 1 << 16, // send times kept
+	BINS = 1 << 18, // of BIN_NS
 	BIN_NS = 100,
-	STALL_MS = 20,     // without a packet for so long, what is under way is lost
+	STALL_MS = 20, // without a packet for so long, what is under way is lost
 };
 
 enum cmd { CMD_SHAPE = 1, CMD_RUN, CMD_END };
@@ -126,7 +127,8 @@ static void run_window(uint64_t until)
 
 	while (rte_rdtsc() < until) {
 		make_ready();
-		if ((end.sent - lost) * shared->shape.fanout < end.received + (uint64_t)shared->window * shared->shape.fanout)
+		if ((end.sent - lost) * shared->shape.fanout <
+		    end.received + (uint64_t)shared->window * shared->shape.fanout)
 			send_one();
 		take();
 		if (end.received != seen) {
@@ -168,9 +170,9 @@ static void run(void)
 	else
 		run_window(begun + hz / 1000 * shared->ms);
 	shared->result = (struct fwd_link_result){
-		.sent = end.sent,
-		.received = end.received,
-		.ns = (uint64_t)((double)(rte_rdtsc() - begun) * 1e9 / (double)hz),
+	    .sent = end.sent,
+	    .received = end.received,
+	    .ns = (uint64_t)((double)(rte_rdtsc() - begun) * 1e9 / (double)hz),
 	};
 	for (unsigned i = 0; i < 100000; i++) // the rest, counted for the percentiles only
 		take();
@@ -219,19 +221,35 @@ static void serve(void)
 static __attribute__((noreturn)) void other_process(const char *socket, unsigned cpu)
 {
 	char lcores[32], vdev[256], prefix[64];
-	char *argv[] = {"bench_forward", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry",
-	                "--iova-mode=va", "--log-level=*:error", "-m", "128", lcores, prefix, vdev, NULL};
+	char *argv[] = {"bench_forward",
+	                "--no-huge",
+	                "--no-shconf",
+	                "--no-pci",
+	                "--no-telemetry",
+	                "--iova-mode=va",
+	                "--log-level=*:error",
+	                "-m",
+	                "128",
+	                lcores,
+	                prefix,
+	                vdev,
+	                NULL};
 	struct rte_eth_conf conf = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=bench-peer-%d", (int)getpid());
-	snprintf(vdev, sizeof(vdev), "--vdev=net_memif0,role=client,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=12", socket);
+	snprintf(
+	    vdev, sizeof(vdev),
+	    "--vdev=net_memif0,role=client,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=12",
+	    socket);
 	for (unsigned i = 0; i < 2000 && access(socket, F_OK) != 0; i++) // the server makes it
 		usleep(5000);
-	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0 || rte_eth_dev_get_port_by_name("net_memif0", &end.eth))
+	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0 ||
+	    rte_eth_dev_get_port_by_name("net_memif0", &end.eth))
 		_exit(1);
-	end.pool = rte_pktmbuf_pool_create("peer", 16383, 256, 0, 2048 + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
+	end.pool = rte_pktmbuf_pool_create("peer", 16383, 256, 0, 2048 + RTE_PKTMBUF_HEADROOM,
+	                                   SOCKET_ID_ANY);
 	end.sent_at = calloc(SENT, sizeof(*end.sent_at));
 	end.bin = calloc(BINS, sizeof(*end.bin));
 	if (!end.pool || !end.sent_at || !end.bin || !dp_srtp_backend_find("ipsec_mb") ||
@@ -251,7 +269,8 @@ static __attribute__((noreturn)) void other_process(const char *socket, unsigned
 
 int fwd_link_fork(const char *socket, unsigned cpu)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared =
+	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return -errno;
 	child = fork();

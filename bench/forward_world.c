@@ -24,7 +24,10 @@ enum {
 	MBUFS = 32768, // the default of callstack-dataplane
 	MEMORY_MB = 192,
 	RECORDS = 3000, // a transaction
-	PUB_PT = 96, PUB_RTX = 97, SUB_PT = 102, SUB_RTX = 103,
+	PUB_PT = 96,
+	PUB_RTX = 97,
+	SUB_PT = 102,
+	SUB_RTX = 103,
 };
 
 static struct {
@@ -62,7 +65,8 @@ struct rte_mempool *fwd_pool(void)
 
 /* ---- peers ---- */
 
-void fwd_keys(uint32_t endpoint, uint16_t profile, struct sh_srtp_secret *from_peer, struct sh_srtp_secret *to_peer)
+void fwd_keys(uint32_t endpoint, uint16_t profile, struct sh_srtp_secret *from_peer,
+              struct sh_srtp_secret *to_peer)
 {
 	unsigned n = dp_srtp_key_len(profile) + dp_srtp_salt_len(profile);
 	uint64_t seed = endpoint * UINT64_C(2654435761) + 1;
@@ -77,8 +81,10 @@ void fwd_keys(uint32_t endpoint, uint16_t profile, struct sh_srtp_secret *from_p
 
 struct sh_addr fwd_addr(uint32_t endpoint)
 {
-	return (struct sh_addr){.family = 4, .port = 40000,
-	                        .ip = {10, (uint8_t)(endpoint >> 16), (uint8_t)(endpoint >> 8), (uint8_t)endpoint}};
+	return (struct sh_addr){
+	    .family = 4,
+	    .port = 40000,
+	    .ip = {10, (uint8_t)(endpoint >> 16), (uint8_t)(endpoint >> 8), (uint8_t)endpoint}};
 }
 
 struct sh_addr fwd_local(void)
@@ -131,14 +137,16 @@ static sh_id id_of(uint32_t index)
 static void add_endpoint(uint32_t i)
 {
 	struct sh_msg_endpoint_set s = {
-		.id = id_of(i),
-		.ufrag_len = 8,
-		.pwd_len = 24,
-		.ext_id = {[SH_EXT_MID] = 1, [SH_EXT_ABS_SEND_TIME] = 2, [SH_EXT_TWCC] = 3,
-		           [SH_EXT_AUDIO_LEVEL] = 4},
-		.rtcp_ssrc = 0x70000000u + i,
-		.cname_len = 9,
-		.cname = "callstack",
+	    .id = id_of(i),
+	    .ufrag_len = 8,
+	    .pwd_len = 24,
+	    .ext_id = {[SH_EXT_MID] = 1,
+	               [SH_EXT_ABS_SEND_TIME] = 2,
+	               [SH_EXT_TWCC] = 3,
+	               [SH_EXT_AUDIO_LEVEL] = 4},
+	    .rtcp_ssrc = 0x70000000u + i,
+	    .cname_len = 9,
+	    .cname = "callstack",
 	};
 	struct sh_msg_endpoint_keys k = {.id = s.id, .profile = world.shape.profile};
 
@@ -157,19 +165,20 @@ static bool audio(void)
 static void add_track(uint32_t i)
 {
 	struct sh_msg_track_set s = {
-		.id = id_of(i),
-		.endpoint = id_of(i),
-		.kind = audio() ? SH_KIND_AUDIO : SH_KIND_VIDEO,
-		.layers = 1,
-		.mid_len = 1,
-		.mid = "0",
-		.flags = audio() ? 0 : SH_TRACK_NACK | SH_TRACK_PLI,
-		.layer[0].ssrc = fwd_ssrc(i),
+	    .id = id_of(i),
+	    .endpoint = id_of(i),
+	    .kind = audio() ? SH_KIND_AUDIO : SH_KIND_VIDEO,
+	    .layers = 1,
+	    .mid_len = 1,
+	    .mid = "0",
+	    .flags = audio() ? 0 : SH_TRACK_NACK | SH_TRACK_PLI,
+	    .layer[0].ssrc = fwd_ssrc(i),
 	};
 
 	for (unsigned k = 0; k < SH_MAX_PTS; k++)
 		s.pt[k] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
-	s.pt[0] = (struct sh_track_pt){PUB_PT, audio() ? SH_CODEC_OPUS : SH_CODEC_VP8, 255, 0, audio() ? 48000 : 90000};
+	s.pt[0] = (struct sh_track_pt){PUB_PT, audio() ? SH_CODEC_OPUS : SH_CODEC_VP8, 255, 0,
+	                               audio() ? 48000 : 90000};
 	if (!audio())
 		s.pt[1] = (struct sh_track_pt){PUB_RTX, SH_CODEC_RTX, 0, 0, 90000};
 	record(SH_MSG_TRACK_SET, &s, sizeof(s));
@@ -179,15 +188,15 @@ static void add_sub(uint32_t i)
 {
 	uint32_t tracks = fwd_tracks(&world.shape);
 	struct sh_msg_sub_set s = {
-		.id = id_of(i),
-		.track = id_of(world.place[i] % tracks),
-		.endpoint = id_of(tracks + i),
-		.ssrc = 0x20000000u + i,
-		.rtx_ssrc = audio() ? 0 : 0x30000000u + i,
-		.mid_len = 1,
-		.mid = "0",
-		.flags = audio() ? 0 : SH_SUB_NACK,
-		.max_layer = 0,
+	    .id = id_of(i),
+	    .track = id_of(world.place[i] % tracks),
+	    .endpoint = id_of(tracks + i),
+	    .ssrc = 0x20000000u + i,
+	    .rtx_ssrc = audio() ? 0 : 0x30000000u + i,
+	    .mid_len = 1,
+	    .mid = "0",
+	    .flags = audio() ? 0 : SH_SUB_NACK,
+	    .max_layer = 0,
 	};
 
 	memset(s.pt, 255, sizeof(s.pt));
@@ -364,11 +373,11 @@ static uint64_t resident(void)
 static void open_port(const struct dp_conf_port *conf)
 {
 	struct dp_port_params p = {
-		.conf = conf,
-		.pool = world.pool,
-		.workers = 1,
-		.base_port = FWD_PORT,
-		.rundir = "/tmp",
+	    .conf = conf,
+	    .pool = world.pool,
+	    .workers = 1,
+	    .base_port = FWD_PORT,
+	    .rundir = "/tmp",
 	};
 	int err = dp_port_open(&p);
 
@@ -378,11 +387,22 @@ static void open_port(const struct dp_conf_port *conf)
 
 void fwd_start(const char *prefix, unsigned cpu, const char *memif)
 {
-	static const struct dp_conf_port ring = {.kind = DP_PORT_RING}, null = {.kind = DP_PORT_NULL};
+	static const struct dp_conf_port ring = {.kind = DP_PORT_RING},
+	                                 null = {.kind = DP_PORT_NULL};
 	static struct dp_conf_port link = {.kind = DP_PORT_MEMIF, .role = DP_MEMIF_SERVER};
 	char lcores[32], mem[16], file[64];
-	char *argv[] = {"bench_forward", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry",
-	                "--iova-mode=va", "--log-level=*:error", "-m", mem, lcores, file, NULL};
+	char *argv[] = {"bench_forward",
+	                "--no-huge",
+	                "--no-shconf",
+	                "--no-pci",
+	                "--no-telemetry",
+	                "--iova-mode=va",
+	                "--log-level=*:error",
+	                "-m",
+	                mem,
+	                lcores,
+	                file,
+	                NULL};
 
 	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
 	snprintf(mem, sizeof(mem), "%d", MEMORY_MB);
@@ -402,7 +422,7 @@ void fwd_start(const char *prefix, unsigned cpu, const char *memif)
 		snprintf(link.socket, sizeof(link.socket), "%s", memif);
 		open_port(&link);
 	}
-	dp_nodes_config.consent_s = 86400; // nobody renews it here
+	dp_nodes_config.consent_s = 86400;   // nobody renews it here
 	dp_nodes_config.history_video = 512; // as callstack-dataplane is configured
 	dp_nodes_config.history_audio = 128;
 }
@@ -451,11 +471,11 @@ void fwd_open(const struct fwd_shape *shape)
 {
 	struct dp_table_cfg cfg = {.workers = 1, .backend = world.backend, .wait = wait_turn};
 	struct dp_run_params run = {
-		.workers = 1,
-		.base_port = FWD_PORT,
-		.poll = DP_POLL_BUSY,
-		.pool = world.pool,
-		.backend = world.backend,
+	    .workers = 1,
+	    .base_port = FWD_PORT,
+	    .poll = DP_POLL_BUSY,
+	    .pool = world.pool,
+	    .backend = world.backend,
 	};
 	int err;
 

@@ -125,8 +125,6 @@ static int state_start(void)
 	                    chown(dp.conf.rundir, (uid_t)dp.uid, (gid_t)dp.gid) < 0))
 		return -errno;
 	dp_slabs.head->dataplane_epoch = dp.epoch;
-	dp_slabs.head->workers = dp.conf.workers;
-	dp_slabs.head->base_port = dp.conf.base_port;
 	memset(dp_slabs.head->stats, 0, sizeof(dp_slabs.head->stats));
 	note_state(path);
 	sh_info(SUBSYS, "%s: %s, %llu MB", path, created ? "new" : "kept",

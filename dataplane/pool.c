@@ -10,7 +10,8 @@ enum { POOL_CACHE = 256 };
 #define MADV_COLLAPSE 25
 #endif
 
-/* Without huge pages of its own, EAL's memory may still become some: fewer TLB misses. A wish only. */
+/* Without huge pages of its own, EAL's memory may still become some: fewer TLB misses. A wish only.
+ */
 static void want_huge(struct rte_mempool *mp, void *arg, struct rte_mempool_memhdr *mem, unsigned i)
 {
 	const uintptr_t huge = 2u << 20;

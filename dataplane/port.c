@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
@@ -204,6 +205,8 @@ static void close_one(struct dp_port *p)
 		by_eth[p->eth] = NO_PORT;
 		rte_eth_dev_stop(p->eth);
 		rte_eth_dev_close(p->eth);
+		if (p->conf->kind != DP_PORT_PCI)
+			rte_eal_hotplug_remove("vdev", p->name);
 	}
 	port_device_gone(p);
 	memset(p, 0, sizeof(*p));

@@ -44,25 +44,43 @@ static void turn_all(void *arg)
 	as(me);
 }
 
-static int setup(void **state)
+/* The driver does not give all its rings back, so there is one port for all tests. */
+static int open_port(void **state)
 {
 	static struct dp_conf_port conf = {.kind = DP_PORT_RING, .queues = 1};
-	struct dp_table_cfg cfg = {.workers = WORKERS, .wait = turn_all};
-	struct dp_run_params rp = {
-	    .workers = WORKERS, .base_port = BASE, .poll = DP_POLL_BUSY, .poll_sleep_us = 100};
 	struct dp_port_params pp = {
 	    .conf = &conf, .workers = WORKERS, .base_port = BASE, .rundir = "/tmp"};
+
+	pool = dp_pool_new("packets", MBUFS, true);
+	assert_non_null(pool);
+	pp.pool = pool;
+	assert_int_equal(dp_port_open(&pp), 0);
+	dp_clock_update(rte_get_tsc_hz());
+	return 0;
+}
+
+static int close_port(void **state)
+{
+	dp_ports_close();
+	assert_int_equal(dp_port_count, 0);
+	rte_mempool_free(pool);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	struct dp_table_cfg cfg = {.workers = WORKERS, .wait = turn_all};
+	struct dp_run_params rp = {.workers = WORKERS,
+	                           .base_port = BASE,
+	                           .poll = DP_POLL_BUSY,
+	                           .poll_sleep_us = 100,
+	                           .pool = pool};
 	bool created;
 
 	cfg.backend = rp.backend = dp_srtp_backend_find("libsrtp2");
 	snprintf(path, sizeof(path), "/tmp/run_test.%d", getpid());
 	assert_int_equal(sh_slabs_create(&dp_slabs, path, 64, 64, 64, &created), 0);
 	assert_int_equal(dp_table_init(&cfg), 0);
-	pool = dp_pool_new("packets", MBUFS, true);
-	assert_non_null(pool);
-	pp.pool = rp.pool = pool;
-	assert_int_equal(dp_port_open(&pp), 0);
-	dp_clock_update(rte_get_tsc_hz());
 	assert_int_equal(dp_workers_init(&rp), 0);
 	self = 0;
 	dp_worker_enter(0);
@@ -74,11 +92,9 @@ static int teardown(void **state)
 	dp_worker_leave(self);
 	dp_workers_stop();
 	dp_workers_free();
-	dp_ports_close();
 	dp_table_free();
 	sh_slabs_close(&dp_slabs);
 	assert_int_equal(rte_mempool_avail_count(pool), MBUFS); // every packet came back
-	rte_mempool_free(pool);
 	return unlink(path);
 }
 
@@ -249,5 +265,5 @@ int main(int argc, char **argv)
 
 	if (rte_eal_init((int)(sizeof(args) / sizeof(args[0])) - 1, args) < 0)
 		return 1;
-	return cmocka_run_group_tests_name("run", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("run", tests, open_port, close_port);
 }

@@ -459,6 +459,8 @@ int dp_workers_init(const struct dp_run_params *params)
 	int err = 0;
 
 	run = *params;
+	dp_slabs.head->workers = run.workers;
+	dp_slabs.head->base_port = run.base_port;
 	atomic_store(&stopping, false);
 	control_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (control_fd < 0)

@@ -1,4 +1,5 @@
-/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN). */
+/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN).
+ */
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
@@ -60,7 +61,8 @@ static bool parse(struct dp_worker *w, struct dp_frame *f, struct rte_mbuf *m)
 }
 
 /* Returns the edge, or -1: the packet is gone. */
-static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf *m, const struct dp_frame *f)
+static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf *m,
+                        const struct dp_frame *f)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	enum dp_frame_kind kind;
@@ -105,7 +107,8 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 
 	for (unsigned i = 0; i < nb; i++) {
 		if (i + DP_AHEAD < nb)
-			rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
+			rte_prefetch0(
+			    rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
 		if (!parse(w, &frame[k], objs[i]))
 			continue;
 		dp_tuple_prefetch(w, &frame[k].src);
@@ -133,13 +136,14 @@ static uint16_t classify(struct rte_graph *graph, struct rte_node *node, void **
 }
 
 static struct rte_node_register classify_node = {
-	.name = "dp_classify",
-	.process = classify,
-	.nb_edges = CLASSIFY_EDGES,
-	.next_nodes = {
-		[CLASSIFY_STUN] = "dp_stun",
-		[CLASSIFY_DTLS] = "dp_dtls_punt",
-		[CLASSIFY_SRTP] = "dp_srtp_in",
-	},
+    .name = "dp_classify",
+    .process = classify,
+    .nb_edges = CLASSIFY_EDGES,
+    .next_nodes =
+        {
+            [CLASSIFY_STUN] = "dp_stun",
+            [CLASSIFY_DTLS] = "dp_dtls_punt",
+            [CLASSIFY_SRTP] = "dp_srtp_in",
+        },
 };
 RTE_NODE_REGISTER(classify_node);

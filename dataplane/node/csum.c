@@ -1,7 +1,9 @@
-/* The Internet checksum over whole payloads, which is most of what tx costs where no NIC does it. Sums are taken in host
- * order, which RFC 1071 §2 (B) allows, 32 bits at a time in 64-bit lanes: 64 KiB stay far below 2^64.
+/* The Internet checksum over whole payloads, which is most of what tx costs where no NIC does it.
+ * Sums are taken in host order, which RFC 1071 §2 (B) allows, 32 bits at a time in 64-bit lanes: 64
+ * KiB stay far below 2^64.
  *
- * bench_forward, 1200 B, EPYC of family 26, cycles of the tx node a packet: plain C (SSE2) 211, AVX-512 105. */
+ * bench_forward, 1200 B, EPYC of family 26, cycles of the tx node a packet: plain C (SSE2) 211,
+ * AVX-512 105. */
 #include <string.h>
 #include "dataplane/node/frame.h"
 #if defined(__x86_64__)
@@ -39,7 +41,8 @@ static uint64_t plain(uint64_t sum, const uint8_t *data, uint32_t len)
 static uint64_t (*chosen)(uint64_t, const uint8_t *, uint32_t) = plain;
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static uint64_t avx2(uint64_t sum, const uint8_t *data, uint32_t len)
+__attribute__((target("avx2"))) static uint64_t avx2(uint64_t sum, const uint8_t *data,
+                                                     uint32_t len)
 {
 	const __m256i mask = _mm256_set1_epi64x(0xffffffff);
 	__m256i lo = _mm256_setzero_si256(), hi = lo;
@@ -55,13 +58,15 @@ __attribute__((target("avx2"))) static uint64_t avx2(uint64_t sum, const uint8_t
 	return plain(sum + part[0] + part[1] + part[2] + part[3], data, len);
 }
 
-/* Bytes at even and at odd places are summed up apart, 32 bits wide, by two dot products with 0 and 1; 64 KiB stay far
- * below 2^32. A 16-bit word is even + 256 * odd, which the host's order makes of the first and the second byte. */
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) static uint64_t vnni(uint64_t sum, const uint8_t *data,
-                                                                             uint32_t len)
+/* Bytes at even and at odd places are summed up apart, 32 bits wide, by two dot products with 0 and
+ * 1; 64 KiB stay far below 2^32. A 16-bit word is even + 256 * odd, which the host's order makes of
+ * the first and the second byte. */
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static uint64_t
+vnni(uint64_t sum, const uint8_t *data, uint32_t len)
 {
 	const __m512i first = _mm512_set1_epi16(0x0001), second = _mm512_set1_epi16(0x0100);
-	__m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, odd[2] = {even[0], even[0]};
+	__m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()},
+	        odd[2] = {even[0], even[0]};
 
 	for (; len >= 128; data += 128, len -= 128) {
 		__m512i a = _mm512_loadu_si512(data), b = _mm512_loadu_si512(data + 64);

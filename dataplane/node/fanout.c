@@ -1,10 +1,11 @@
-/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each; those of this
- * worker get a packet each, whose payload stays where it is until srtp_out encrypts it into the packet.
+/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each;
+ * those of this worker get a packet each, whose payload stays where it is until srtp_out encrypts
+ * it into the packet.
  *
- * A vector of plaintexts can mean tens of thousands of packets, so they are made a chunk at a time: fanout keeps
- * a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of fanout_more, behind
- * which rewrite, srtp_out and tx get their turn while the packets are still in the cache. The queue is empty
- * at the end of every walk. */
+ * A vector of plaintexts can mean tens of thousands of packets, so they are made a chunk at a time:
+ * fanout keeps a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of
+ * fanout_more, behind which rewrite, srtp_out and tx get their turn while the packets are still in
+ * the cache. The queue is empty at the end of every walk. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/node.h"
 
@@ -63,12 +64,11 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 		return;
 	}
 	n->pending[n->pending_head++ % DP_PENDING] = (struct dp_pending){
-		.m = m,
-		.list = list,
-		.layers = t->set.layers,
-		.active = t->set.layers > 1
-		                  ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer)
-		                  : 1,
+	    .m = m,
+	    .list = list,
+	    .layers = t->set.layers,
+	    .active =
+	        t->set.layers > 1 ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer) : 1,
 	};
 }
 
@@ -99,12 +99,12 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 	}
 	v = dp_layer_choose(&s->layer,
 	                    &(struct dp_layer_in){
-				    .layers = q->layers,
-				    .active = q->active,
-				    .limit = RTE_MIN(s->want_layer, s->set.max_layer),
-				    .layer = p->layer,
-				    .key = p->flags & DP_PKT_KEY,
-			    },
+	                        .layers = q->layers,
+	                        .active = q->active,
+	                        .limit = RTE_MIN(s->want_layer, s->set.max_layer),
+	                        .layer = p->layer,
+	                        .key = p->flags & DP_PKT_KEY,
+	                    },
 	                    &ask);
 	q->ask |= ask;
 	if (v == DP_LAYER_SKIP)
@@ -125,11 +125,11 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 
 /* ---- fetching ahead ----
  *
- * With tens of thousands of subscriptions none of what a packet needs is in a cache: subscription, its template and
- * map, its endpoint, that one's keys and path, each found through the one before. So three stages run ahead of the packets
- * being made, a chunk apart: while chunk k is made, the memory answers for k+1, k+2 and k+3. It answers a few questions at a
- * time only, so they are asked a few at a time, by the nodes that follow (dp_fanout_fetch), which have other work in
- * between. */
+ * With tens of thousands of subscriptions none of what a packet needs is in a cache: subscription,
+ * its template and map, its endpoint, that one's keys and path, each found through the one before.
+ * So three stages run ahead of the packets being made, a chunk apart: while chunk k is made, the
+ * memory answers for k+1, k+2 and k+3. It answers a few questions at a time only, so they are asked
+ * a few at a time, by the nodes that follow (dp_fanout_fetch), which have other work in between. */
 
 static inline void fetch_sub(struct dp_worker *w, uint32_t sub)
 {
@@ -158,12 +158,13 @@ static inline void fetch_path(uint32_t sub)
 }
 
 /* The next few subscriptions of a cursor, all of one list; NULL: it stands where it shall. */
-static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor *c, unsigned chunks,
-                                       int32_t *left, uint32_t *many)
+static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor *c,
+                                       unsigned chunks, int32_t *left, uint32_t *many)
 {
 	int32_t most = (int32_t)(n->chosen + chunks * CHUNK - c->passed);
 
-	for (most = RTE_MIN(most, *left); most > 0 && c->turn != n->pending_head; c->turn++, c->at = 0) {
+	for (most = RTE_MIN(most, *left); most > 0 && c->turn != n->pending_head;
+	     c->turn++, c->at = 0) {
 		const struct dp_fanout *list = n->pending[c->turn % DP_PENDING].list;
 		const uint32_t *run = list->sub + c->at;
 
@@ -199,15 +200,16 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 /* ---- packets ---- */
 
 /* One layer, and nothing is in the way: what nearly every packet meets. */
-static inline bool plain(const struct dp_node *n, const struct dp_pending *q, const struct dp_pkt *p,
-                         uint32_t sub, const struct sh_sub *s)
+static inline bool plain(const struct dp_node *n, const struct dp_pending *q,
+                         const struct dp_pkt *p, uint32_t sub, const struct sh_sub *s)
 {
-	return q->layers == 1 && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) && dp_live(&s->state) &&
-	       n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
+	return q->layers == 1 && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) &&
+	       dp_live(&s->state) && n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
 	       connected(SH_ID_INDEX(s->set.endpoint));
 }
 
-/* Packets to the subscribers of one plaintext, into m[have..], as far as there is room. Returns how many m[] holds. */
+/* Packets to the subscribers of one plaintext, into m[have..], as far as there is room. Returns how
+ * many m[] holds. */
 static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf **m, unsigned have,
                      unsigned room)
 {
@@ -277,8 +279,8 @@ static void lose(struct dp_worker *w)
 	}
 }
 
-/* The next chunk of packets, into m[CHUNK]. From the pool they come with next, nb_segs and refcnt as they must be; what
- * else of their headers anybody reads is set here and in srtp_out. */
+/* The next chunk of packets, into m[CHUNK]. From the pool they come with next, nb_segs and refcnt
+ * as they must be; what else of their headers anybody reads is set here and in srtp_out. */
 static unsigned make(struct dp_worker *w, struct rte_mbuf **m)
 {
 	struct dp_node *n = dp_node(w);
@@ -325,7 +327,7 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 		rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)made);
 	if (n->pending_tail == n->pending_head) {
 		n->fetch_sub = n->fetch_peer = n->fetch_path =
-			(struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};
+		    (struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};
 	} else if (!n->more_queued) {
 		n->more_queued = true;
 		rte_node_enqueue_x1(graph, node, FANOUT_MORE, n);
@@ -334,25 +336,26 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register fanout_node = {
-	.name = "dp_fanout",
-	.process = fanout,
-	.nb_edges = FANOUT_EDGES,
-	.next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
+    .name = "dp_fanout",
+    .process = fanout,
+    .nb_edges = FANOUT_EDGES,
+    .next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
 };
 RTE_NODE_REGISTER(fanout_node);
 
 /* A node cannot be its own next one. */
-static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs,
+                            uint16_t nb)
 {
 	rte_node_enqueue(graph, node, MORE_FANOUT, objs, nb);
 	return nb;
 }
 
 static struct rte_node_register fanout_more_node = {
-	.name = "dp_fanout_more",
-	.process = fanout_more,
-	.nb_edges = MORE_EDGES,
-	.next_nodes = {[MORE_FANOUT] = "dp_fanout"},
+    .name = "dp_fanout_more",
+    .process = fanout_more,
+    .nb_edges = MORE_EDGES,
+    .next_nodes = {[MORE_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(fanout_more_node);
 
@@ -371,10 +374,10 @@ static uint16_t fanin(struct rte_graph *graph, struct rte_node *node, void **obj
 }
 
 static struct rte_node_register fanin_node = {
-	.name = "dp_fanin",
-	.process = fanin,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = FANIN_EDGES,
-	.next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
+    .name = "dp_fanin",
+    .process = fanin,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = FANIN_EDGES,
+    .next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(fanin_node);

@@ -1,11 +1,12 @@
-/* The RTP header of each egress packet: our SSRC, sequence number, timestamp and payload type, the subscriber's MID
- * and extension ids. sub.tx_index moves here, before encryption, so that whatever happens after, no SRTP
- * index is used for two different packets. */
+/* The RTP header of each egress packet: our SSRC, sequence number, timestamp and payload type, the
+ * subscriber's MID and extension ids. sub.tx_index moves here, before encryption, so that whatever
+ * happens after, no SRTP index is used for two different packets. */
 #include <string.h>
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
-/* Timestamp of the first packet of a new layer, by the publisher's own clock: where the old layer's would be. */
+/* Timestamp of the first packet of a new layer, by the publisher's own clock: where the old layer's
+ * would be. */
 static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct sh_track *t,
                          const struct sh_sub *s, const struct dp_pkt *src, uint64_t now_ns)
 {
@@ -22,25 +23,26 @@ static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct 
 		return false;
 	ts += s->ts_offset;
 	// what lies behind, or far ahead of what was sent, is a clock that cannot be believed
-	if ((int32_t)(ts - s->last_ts) <= 0 || ts - s->last_ts > dp_ticks(elapsed, hz) + 2 * (uint64_t)hz)
+	if ((int32_t)(ts - s->last_ts) <= 0 ||
+	    ts - s->last_ts > dp_ticks(elapsed, hz) + 2 * (uint64_t)hz)
 		return false;
 	*out = ts;
 	return true;
 }
 
 /* 0, or the drop reason. */
-static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, struct dp_sub_rt *r,
-                      const struct dp_pkt *src)
+static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
+                           struct dp_sub_rt *r, const struct dp_pkt *src)
 {
 	const struct sh_track *t = &dp_slabs.track[src->track];
 	struct dp_seqmap_in in = {
-		.index = src->index,
-		.ssrc = src->ssrc,
-		.ts = src->ts,
-		.layer = src->layer,
-		.start = p->flags & DP_PKT_SWITCH,
-		.clock_hz = t->set.pt[src->pt_slot].clock_hz,
-		.now_ns = w->now_ns,
+	    .index = src->index,
+	    .ssrc = src->ssrc,
+	    .ts = src->ts,
+	    .layer = src->layer,
+	    .start = p->flags & DP_PKT_SWITCH,
+	    .clock_hz = t->set.pt[src->pt_slot].clock_hz,
+	    .now_ns = w->now_ns,
 	};
 	uint32_t ts;
 
@@ -51,7 +53,8 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
 		in.ts_out = &ts;
 	if (!dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts) &&
-	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index, &p->ts))
+	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index,
+	                  &p->ts))
 		return SH_STAT_drop_sub_paused; // late, from before a switch
 	p->ssrc = s->set.ssrc;
 	p->pt = s->set.pt[src->pt_slot];
@@ -70,10 +73,10 @@ static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t 
 	return 255;
 }
 
-/* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the same packet again,
- * byte for byte. */
-static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, const struct dp_pkt *src,
-                      bool *as_rtx, uint16_t *osn)
+/* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the
+ * same packet again, byte for byte. */
+static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
+                      const struct dp_pkt *src, bool *as_rtx, uint16_t *osn)
 {
 	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[src->track], src->pt_slot) : 255;
 	*as_rtx = p->pt != 255;
@@ -111,16 +114,16 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	else if ((why = map_packet(w, p, s, r, src)))
 		return why;
 	out = (struct dp_rtp_write){
-		.ts = p->ts,
-		.ssrc = p->ssrc,
-		.seq = (uint16_t)p->index,
-		.pt = p->pt,
-		.marker = !!(src->flags & DP_PKT_MARKER),
-		.csrc_count = in[0] & 15,
-		.csrc = in + DP_RTP_HDR_MIN,
-		.abs_send_time = unlikely(as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
-		.exts = p->src->buf_addr,
-		.exts_buf = in,
+	    .ts = p->ts,
+	    .ssrc = p->ssrc,
+	    .seq = (uint16_t)p->index,
+	    .pt = p->pt,
+	    .marker = !!(src->flags & DP_PKT_MARKER),
+	    .csrc_count = in[0] & 15,
+	    .csrc = in + DP_RTP_HDR_MIN,
+	    .abs_send_time = unlikely(as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
+	    .exts = p->src->buf_addr,
+	    .exts_buf = in,
 	};
 	if (r->tmpl.twcc_at)
 		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
@@ -128,7 +131,8 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	           !(r->tmpl.copy & out.exts->present)))
 		len = (int)dp_rtp_write_plain(buf, &r->tmpl, &out);
 	else
-		len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
+		len =
+		    room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
 	if (len < 0)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
@@ -187,9 +191,9 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 }
 
 static struct rte_node_register rewrite_node = {
-	.name = "dp_rewrite",
-	.process = rewrite,
-	.nb_edges = REWRITE_EDGES,
-	.next_nodes = {[REWRITE_SRTP_OUT] = "dp_srtp_out"},
+    .name = "dp_rewrite",
+    .process = rewrite,
+    .nb_edges = REWRITE_EDGES,
+    .next_nodes = {[REWRITE_SRTP_OUT] = "dp_srtp_out"},
 };
 RTE_NODE_REGISTER(rewrite_node);

@@ -5,7 +5,8 @@
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Our timestamp for the first packet of a segment: time goes on as it did on our clock, never back. */
+/* Our timestamp for the first packet of a segment: time goes on as it did on our clock, never back.
+ */
 static uint32_t continue_ts(const struct sh_sub *s, const struct dp_seqmap_in *in)
 {
 	uint64_t ns = in->now_ns - s->last_at_ns;
@@ -37,11 +38,11 @@ static void start_segment(struct dp_seqmap *m, struct sh_sub *s, const struct dp
 	else if (!old || old->ssrc != in->ssrc || old->layer != in->layer)
 		ts_offset = (in->ts_out ? *in->ts_out : continue_ts(s, in)) - in->ts;
 	*push(m) = (struct dp_segment){
-		.first_out = out,
-		.offset = out - in->index,
-		.ssrc = in->ssrc,
-		.ts_offset = ts_offset,
-		.layer = in->layer,
+	    .first_out = out,
+	    .offset = out - in->index,
+	    .ssrc = in->ssrc,
+	    .ts_offset = ts_offset,
+	    .layer = in->layer,
 	};
 	s->seq_offset = m->seg[0].offset;
 	s->ts_offset = ts_offset;
@@ -54,8 +55,8 @@ static uint64_t end_of(const struct dp_seqmap *m, uint64_t tx_index, unsigned k)
 }
 
 /* A packet of an older segment of its stream that was overtaken by the switch. */
-static int map_late(const struct dp_seqmap *m, const struct sh_sub *s, const struct dp_seqmap_in *in,
-                    uint64_t *index, uint32_t *ts)
+static int map_late(const struct dp_seqmap *m, const struct sh_sub *s,
+                    const struct dp_seqmap_in *in, uint64_t *index, uint32_t *ts)
 {
 	for (unsigned k = 0; k < m->count; k++) {
 		const struct dp_segment *g = &m->seg[k];
@@ -72,24 +73,25 @@ static int map_late(const struct dp_seqmap *m, const struct sh_sub *s, const str
 	return -ESTALE;
 }
 
-/* After a restart of this process the slab still knows the distance that the running segment had: go on with it
- * when the packet fits. A track with one layer has the same one; otherwise the switch decides. */
+/* After a restart of this process the slab still knows the distance that the running segment had:
+ * go on with it when the packet fits. A track with one layer has the same one; otherwise the switch
+ * decides. */
 static void adopt(struct dp_seqmap *m, const struct sh_sub *s, const struct dp_seqmap_in *in)
 {
 	if (!s->tx_index || in->index + s->seq_offset - s->tx_index - 1 >= DP_SEQMAP_JUMP)
 		return;
 	m->count = 1;
 	m->seg[0] = (struct dp_segment){
-		.first_out = s->tx_index + 1,
-		.offset = s->seq_offset,
-		.ssrc = in->ssrc,
-		.ts_offset = s->ts_offset,
-		.layer = in->layer,
+	    .first_out = s->tx_index + 1,
+	    .offset = s->seq_offset,
+	    .ssrc = in->ssrc,
+	    .ts_offset = s->ts_offset,
+	    .layer = in->layer,
 	};
 }
 
-int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in, uint16_t first,
-                  uint64_t *index, uint32_t *ts)
+int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in,
+                  uint16_t first, uint64_t *index, uint32_t *ts)
 {
 	const struct dp_segment *g;
 	uint64_t out;
@@ -110,7 +112,8 @@ int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_
 	out = in->index + g->offset;
 	if ((int64_t)(out - s->tx_index) <= 0 && s->tx_index - out < DP_SEQMAP_JUMP)
 		return map_late(m, s, in, index, ts);
-	if (unlikely(out - s->tx_index > DP_SEQMAP_JUMP)) { // far ahead, or far behind: the input began anew
+	if (unlikely(out - s->tx_index >
+	             DP_SEQMAP_JUMP)) { // far ahead, or far behind: the input began anew
 		start_segment(m, s, in, first);
 		g = dp_seqmap_newest(m);
 		out = in->index + g->offset;
@@ -123,7 +126,8 @@ int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_
 	return 0;
 }
 
-void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint32_t ssrc, uint8_t layer)
+void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint32_t ssrc,
+                    uint8_t layer)
 {
 	struct dp_segment *g = &m->seg[0], next = *g;
 	uint64_t out = index + g->offset;
@@ -139,7 +143,8 @@ void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint3
 	s->seq_offset = next.offset;
 }
 
-const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_index, uint64_t index)
+const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_index,
+                                        uint64_t index)
 {
 	for (unsigned k = 0; k < m->count; k++) {
 		const struct dp_segment *g = &m->seg[k];

@@ -1,8 +1,9 @@
-/* Encryption, a vector at a time: media from the shared plaintext into each packet, RTCP in place. */
+/* Encryption, a vector at a time: media from the shared plaintext into each packet, RTCP in place.
+ */
 #include "dataplane/node/node.h"
 
-/* References to plaintexts come in runs of one packet's subscribers: given back a run at a time, when all of them have
- * been read. */
+/* References to plaintexts come in runs of one packet's subscribers: given back a run at a time,
+ * when all of them have been read. */
 struct runs {
 	struct rte_mbuf *m[DP_VECTOR];
 	uint16_t many[DP_VECTOR];
@@ -117,9 +118,9 @@ static uint16_t srtp_out(struct rte_graph *graph, struct rte_node *node, void **
 }
 
 static struct rte_node_register srtp_out_node = {
-	.name = "dp_srtp_out",
-	.process = srtp_out,
-	.nb_edges = SRTP_OUT_EDGES,
-	.next_nodes = {[SRTP_OUT_TX] = "dp_tx"},
+    .name = "dp_srtp_out",
+    .process = srtp_out,
+    .nb_edges = SRTP_OUT_EDGES,
+    .next_nodes = {[SRTP_OUT_TX] = "dp_tx"},
 };
 RTE_NODE_REGISTER(srtp_out_node);

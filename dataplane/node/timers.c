@@ -1,14 +1,15 @@
-/* What is due without a packet: consent that ran out, tracks that fell silent, key frames and losses to ask
- * publishers for, reports. The worker's endpoints are looked at in slices, all of them within SCAN_NS, but of most no
- * more than when they are due, as there may be tens of thousands; tracks four times as often. What is due is put in two
- * lists, from which rtcp_out makes packets. */
+/* What is due without a packet: consent that ran out, tracks that fell silent, key frames and
+ * losses to ask publishers for, reports. The worker's endpoints are looked at in slices, all of
+ * them within SCAN_NS, but of most no more than when they are due, as there may be tens of
+ * thousands; tracks four times as often. What is due is put in two lists, from which rtcp_out makes
+ * packets. */
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
-#define SCAN_NS  UINT64_C(20000000)
-#define SLICE_NS UINT64_C(1000000)
+#define SCAN_NS   UINT64_C(20000000)
+#define SLICE_NS  UINT64_C(1000000)
 #define SILENT_NS UINT64_C(1000000000)
-#define IDLE_NS UINT64_C(100000000) // how late it may be seen that an endpoint was connected
+#define IDLE_NS   UINT64_C(100000000) // how late it may be seen that an endpoint was connected
 enum { TRACK_SCANS = 4, VISITS = 32 };
 
 bool dp_endpoint_has_video(uint32_t endpoint)
@@ -51,7 +52,8 @@ static uint64_t visit_endpoint(struct dp_worker *w, uint32_t index)
 		if (n->n_due_report == DP_DUE)
 			return w->now_ns;
 		n->due_report[n->n_due_report++] = index;
-		r->report_at_ns = dp_report_next(w->now_ns, r->video, false, (uint32_t)dp_random(w));
+		r->report_at_ns =
+		    dp_report_next(w->now_ns, r->video, false, (uint32_t)dp_random(w));
 	}
 	return RTE_MIN(r->report_at_ns, e->consent_at_ns + consent_ns + 1000000);
 }
@@ -67,7 +69,8 @@ static void visit_endpoints(struct dp_worker *w, const uint32_t *index, unsigned
 		rte_prefetch0(&dp_peers[index[i]]);
 	}
 	for (unsigned i = 0; i < many; i++)
-		n->due_ms[index[i]] = (uint32_t)(visit_endpoint(w, index[i]) / 1000000) | 1; // 0: at once
+		n->due_ms[index[i]] =
+		    (uint32_t)(visit_endpoint(w, index[i]) / 1000000) | 1; // 0: at once
 }
 
 static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
@@ -110,7 +113,7 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	const struct sh_rx_stream *s = &t->media[l];
 
 	if ((r->alive & 1u << l) && w->now_ns - s->last_at_ns > SILENT_NS) {
-		r->alive &= (uint8_t)~(1u << l);
+		r->alive &= (uint8_t) ~(1u << l);
 		dp_notify(w, DP_NOTE_TRACK, (uint32_t)(t - dp_slabs.track));
 	}
 	if (!(r->alive & 1u << l))
@@ -123,8 +126,8 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	if (k && k->count)
 		return true;
 	return (r->want_key & 1u << l) &&
-	       (!s->pli_at_ns || w->now_ns - s->pli_at_ns >=
-	                                 dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
+	       (!s->pli_at_ns ||
+	        w->now_ns - s->pli_at_ns >= dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
 }
 
 static void visit_track(struct dp_worker *w, uint32_t index)
@@ -175,10 +178,10 @@ static uint16_t timers(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register timers_node = {
-	.name = "dp_timers",
-	.process = timers,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = TIMERS_EDGES,
-	.next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
+    .name = "dp_timers",
+    .process = timers,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = TIMERS_EDGES,
+    .next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
 };
 RTE_NODE_REGISTER(timers_node);

@@ -1,5 +1,6 @@
-/* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front; answers to STUN bring
- * the headers of their request. Also inject, which brings the daemon's datagrams (DTLS) here. */
+/* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front;
+ * answers to STUN bring the headers of their request. Also inject, which brings the daemon's
+ * datagrams (DTLS) here. */
 #include <string.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
@@ -11,7 +12,8 @@ static void flush(struct dp_worker *w)
 	struct dp_node *n = dp_node(w);
 	uint16_t sent = 0;
 
-	// a queue that is being emptied takes more in a moment; one that stands still costs TX_TRIES looks
+	// a queue that is being emptied takes more in a moment; one that stands still costs
+	// TX_TRIES looks
 	for (unsigned i = 0; i < TX_TRIES && sent < n->n_tx; i++)
 		sent += dp_port_tx(w, n->tx_port, n->tx + sent, (uint16_t)(n->n_tx - sent));
 	DP_COUNT(w, tx_packets, sent);
@@ -69,7 +71,8 @@ static inline void seal(uint8_t *frame, const struct dp_path *path, uint16_t len
 	if (path->ol_flags) {
 		c = dp_csum_fold(sum);
 	} else {
-		c = (uint16_t)~dp_csum_fold(dp_csum_add(sum + rte_cpu_to_be_16(udp_len), udp + 8, len));
+		c = (uint16_t)~dp_csum_fold(
+		    dp_csum_add(sum + rte_cpu_to_be_16(udp_len), udp + 8, len));
 		if (!c) // RFC 768: zero would say that there is none
 			c = 0xffff;
 	}
@@ -161,8 +164,8 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 }
 
 static struct rte_node_register tx_node = {
-	.name = "dp_tx",
-	.process = tx,
+    .name = "dp_tx",
+    .process = tx,
 };
 RTE_NODE_REGISTER(tx_node);
 
@@ -188,10 +191,10 @@ static uint16_t inject(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register inject_node = {
-	.name = "dp_inject",
-	.process = inject,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = INJECT_EDGES,
-	.next_nodes = {[INJECT_TX] = "dp_tx"},
+    .name = "dp_inject",
+    .process = inject,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = INJECT_EDGES,
+    .next_nodes = {[INJECT_TX] = "dp_tx"},
 };
 RTE_NODE_REGISTER(inject_node);

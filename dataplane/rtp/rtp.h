@@ -91,7 +91,7 @@ struct dp_rtp_tmpl {
 	uint8_t ast_at, twcc_at;  // where their values are in bytes[]; 0: not written
 	uint8_t two_byte;         // bytes[] is in the two-byte form: an id is above 14
 	uint8_t may_two_byte, pad[7];
-	uint8_t head[4];          // of the extension, when nothing is copied
+	uint8_t head[4]; // of the extension, when nothing is copied
 };
 
 /* ext_id: the receiving endpoint's. Kinds whose id cannot be sent in the allowed form are left out.
@@ -119,7 +119,8 @@ struct dp_rtp_write {
 int dp_rtp_write(uint8_t *buf, uint32_t room, const struct dp_rtp_tmpl *t,
                  const struct dp_rtp_write *w);
 
-/* The same as dp_rtp_write() for nearly every packet: no CSRC, nothing copied. room is 12 + 36 at least. */
+/* The same as dp_rtp_write() for nearly every packet: no CSRC, nothing copied. room is 12 + 36 at
+ * least. */
 static inline uint32_t dp_rtp_write_plain(uint8_t *buf, const struct dp_rtp_tmpl *t,
                                           const struct dp_rtp_write *w)
 {

@@ -111,8 +111,8 @@ static inline unsigned dp_srtp_rtp_trailer(const struct dp_srtp_session *session
 }
 
 /* For a node that knows long before which sessions a batch will use: within a call the keys of its
- * first DP_SRTP_FIRST packets cannot be fetched ahead of time. First the head of each session, then, when
- * that has arrived, the keys that protect reads for a prepared op. */
+ * first DP_SRTP_FIRST packets cannot be fetched ahead of time. First the head of each session,
+ * then, when that has arrived, the keys that protect reads for a prepared op. */
 enum { DP_SRTP_FIRST = 8 };
 static inline void dp_srtp_prefetch(const struct dp_srtp_session *session)
 {

@@ -41,12 +41,12 @@ struct table {
 	struct dp_table_cfg cfg;
 	uint32_t count[DP_KINDS];
 	/* indexes — control: rw, workers: ro */
-	struct dp_lists fan; // list = track * workers + worker
+	struct dp_lists fan;          // list = track * workers + worker
 	struct dp_lists tracks, subs; // of an endpoint
 	struct dp_lists owned;        // endpoints of a worker
 	struct dp_chain ufrag;        // node = endpoint
 	struct dp_chain ssrc;         // node = 2 * sub + (1: RTX)
-	uint8_t *keyframe;                // by track; any worker: or, owner: exchange
+	uint8_t *keyframe;            // by track; any worker: or, owner: exchange
 	/* session pool */
 	struct dp_srtp_session *pool;
 	uint32_t *pool_free;

@@ -13,7 +13,8 @@ struct dp_ops *dp_table_ops(unsigned worker)
 
 void *table_map(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -42,8 +43,8 @@ static int pool_init(uint32_t sessions)
 	return 0;
 }
 
-/* Twice as many paths as endpoints: a gateway's new link address replaces all of them while workers look at the old
- * ones. */
+/* Twice as many paths as endpoints: a gateway's new link address replaces all of them while workers
+ * look at the old ones. */
 static int peers_init(uint32_t endpoints)
 {
 	size_t paths = 2 * (size_t)endpoints + 64;

@@ -136,7 +136,8 @@ void dp_tuple_prefetch_endpoint(struct dp_worker *w, const struct sh_addr *remot
 	__builtin_prefetch(&dp_peers[e->endpoint - 1]);
 }
 
-/* Removes the entry of the endpoint's present remote, unless another endpoint took that address over. */
+/* Removes the entry of the endpoint's present remote, unless another endpoint took that address
+ * over. */
 static void unlink_remote(struct tuples *t, uint32_t endpoint)
 {
 	const struct sh_addr *remote = &dp_slabs.endpoint[endpoint].remote;

@@ -120,6 +120,7 @@ export class Media {
     const pc = this.pub
     if (!pc) return
     await pc.setLocalDescription(await pc.createOffer({ iceRestart }))
+    if (this.closed) return // or it would be said of the next room
     const tracks = [...this.sent].flatMap(([source, { transceiver: t }]) =>
       t.mid === null ? [] : [{ mid: t.mid, source, muted: !t.sender.track?.enabled }])
     const r = await this.ask<Published>('publish', { sdp: pc.localDescription!.sdp, tracks })
@@ -157,13 +158,14 @@ export class Media {
       this.peer.subscribe = id
       await pc.setRemoteDescription({ type: 'offer', sdp })
       await pc.setLocalDescription(await pc.createAnswer())
-      await this.ask('answer', { rev, sdp: pc.localDescription!.sdp })
       if (this.closed) return
+      await this.ask('answer', { rev, sdp: pc.localDescription!.sdp })
       this.on.incoming(tracks.flatMap(t => {
         const track = pc.getTransceivers().find(o => o.mid === t.mid)?.receiver.track
         return track ? [{ track, mid: t.mid, id: t.track, participant: t.participant }] : []
       }))
     }).catch(e => {
+      if (this.closed) return
       // A refusal: a newer offer is on its way. No connection: the offer comes again with the next.
       if (e instanceof DOMException) return this.renew('subscribe')
     })

@@ -181,7 +181,8 @@ async function send(m: Media, list: Captured[]) {
   try {
     await m.publish(list)
   } catch (e) {
-    if (!(e instanceof Refused) || media !== m) throw e
+    if (media !== m) return // left meanwhile, and the tracks were stopped
+    if (!(e instanceof Refused)) throw e
     for (const [, track] of list) track.stop()
     forget(list.map(([source]) => source))
     throw e

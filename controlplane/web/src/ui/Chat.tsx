@@ -15,8 +15,9 @@ export function Chat() {
     void attempt(async () => { await say(line); setText('') })
   }
   return (
-    <aside aria-label="Chat" className="flex max-h-[50dvh] min-h-0 flex-col border-slate-700 p-2 md:max-h-none md:w-80 md:border-l">
+    <aside aria-label="Chat" className="flex h-[40dvh] min-h-0 shrink-0 flex-col border-slate-700 p-2 md:h-auto md:w-80 md:border-l">
       <ol className="flex-1 overflow-auto" role="log" aria-label="Messages" tabIndex={0}>
+        {chat.length === 0 && <li className="p-2 text-sm text-slate-300">Nothing was said yet.</li>}
         {chat.map(m => (
           <li key={m.key} className={`my-1 rounded-lg px-3 py-1 ${m.own ? 'ml-8 bg-teal-900' : 'mr-8 bg-slate-800'}`}>
             <span className="text-xs text-slate-300">{m.display} <time>{new Date(m.time).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}</time></span>

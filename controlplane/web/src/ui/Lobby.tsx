@@ -39,7 +39,9 @@ export function Lobby() {
       <header className="flex items-center gap-3">
         <h1 ref={heading} tabIndex={-1} className="flex-1 text-2xl font-semibold outline-none">CallStack</h1>
         <span className="min-w-0 truncate text-slate-300">{me?.display}</span>
-        <button type="button" className="button" onClick={() => set({ settingsOpen: true })}>Devices</button>
+        <button type="button" className="button flex shrink-0 items-center gap-2" aria-label="Devices" aria-haspopup="dialog" onClick={() => set({ settingsOpen: true })}>
+          <Icon name="devices" /><span className="hidden sm:inline">Devices</span>
+        </button>
         <button type="button" className="button shrink-0" onClick={() => void logout()}>Log out</button>
       </header>
       <main className="flex flex-col gap-8">
@@ -47,7 +49,7 @@ export function Lobby() {
           <h2 id="room-title" className="mb-2 text-lg font-medium">Join a room</h2>
           <form onSubmit={enter} className="flex gap-2">
             <label className="sr-only" htmlFor="room">Room name</label>
-            <input id="room" className="field" placeholder="Room name, for example: standup" required maxLength={64}
+            <input id="room" className="field" placeholder="For example: standup" required maxLength={64}
               pattern="[A-Za-z0-9._@+\-]+" title="Letters, digits and . _ - @ +" autoCapitalize="none"
               value={room} onChange={e => setRoom(e.target.value)} />
             <button className="button button-primary shrink-0" disabled={busy}>Join</button>
