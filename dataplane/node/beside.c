@@ -36,10 +36,7 @@ struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 {
 	struct dp_ep_rt *r = &dp_node(w)->ep[index];
 
-	*r = (struct dp_ep_rt){
-	    .id = dp_slabs.endpoint[index].set.id,
-	    .twcc_seq = dp_slabs.endpoint[index].twcc_tx_seq,
-	};
+	*r = (struct dp_ep_rt){.id = dp_slabs.endpoint[index].set.id};
 	return r;
 }
 
@@ -99,6 +96,7 @@ void dp_nodes_forget_endpoint(struct dp_worker *w, uint32_t index)
 	const struct dp_fanout *subs = dp_endpoint_subs(index);
 
 	memset(&dp_node(w)->ep[index], 0, sizeof(struct dp_ep_rt));
+	dp_node(w)->due_ms[index] = 0;
 	for (uint32_t i = 0; subs && i < subs->n; i++)
 		dp_nodes_forget_sub(w, subs->sub[i]);
 }

@@ -79,6 +79,26 @@ bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t end
 	return find_signaled(out, tracks, ssrc) && !dp_stream(out)->ssrc;
 }
 
+void dp_stream_prefetch(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
+{
+	rte_prefetch0(bound_entry(w, endpoint, ssrc));
+}
+
+void dp_stream_prefetch_track(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
+{
+	const struct dp_bound *b = bound_entry(w, endpoint, ssrc);
+	const char *t = (const char *)&dp_slabs.track[b->track], *s;
+
+	if (b->ssrc != ssrc || b->endpoint != endpoint)
+		return;
+	s = (const char *)dp_stream(&(struct dp_stream_ref){b->track, b->layer, b->rtx});
+	for (unsigned l = 0; l < sizeof(struct sh_msg_track_set); l += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(t + l);
+	for (unsigned l = 0; l < sizeof(struct sh_rx_stream); l += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(s + l);
+	rte_prefetch0(&dp_node(w)->track[b->track]);
+}
+
 static const struct dp_retired *find_retired(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
 {
 	const struct dp_fanout *tracks = dp_endpoint_tracks(endpoint);

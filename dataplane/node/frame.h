@@ -45,7 +45,7 @@ enum { DP_FRAME_REPLY_MAX = 14 + 4 * DP_FRAME_VLANS + 40 + 8 };
 uint32_t dp_frame_reply(uint8_t *out, uint8_t *l3_len, const uint8_t *frame,
                         const struct dp_frame *f);
 
-/* Internet checksum (RFC 1071) of data, added to sum; not folded. */
+/* Internet checksum (RFC 1071) of data, added to sum; not folded (csum.c). */
 uint64_t dp_csum_add(uint64_t sum, const uint8_t *data, uint32_t len);
 static inline uint16_t dp_csum_fold(uint64_t sum)
 {

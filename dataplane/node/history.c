@@ -4,6 +4,8 @@
  * slot is needed or when the queue is full. */
 #include "dataplane/node/node.h"
 
+enum { KEPT_AHEAD = 8 };
+
 static uint32_t slots_of(unsigned kind)
 {
 	return kind == SH_KIND_VIDEO ? dp_nodes_config.history_video
@@ -21,12 +23,27 @@ static void release(struct dp_node *n, uint32_t handle)
 	n->history[k->hist].held--;
 }
 
+/* The one that will be popped a few packets from now: nobody has looked at it for a second. */
+static inline void fetch_oldest(const struct dp_node *n)
+{
+	const struct dp_kept *k = &n->kept[(n->kept_tail + KEPT_AHEAD) & (n->kept_size - 1)];
+	const struct dp_hist *h = &n->history[k->hist].h;
+
+	rte_prefetch0(k + KEPT_AHEAD);
+	if (!k->m)
+		return;
+	rte_prefetch0(k->m);
+	rte_prefetch0((const char *)k->m + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(&h->slot[k->ext_seq & h->mask]);
+}
+
 /* The oldest in the queue; its slot is emptied when it still is the slot's. */
 static void pop(struct dp_node *n)
 {
 	uint32_t handle = n->kept_tail++ & (n->kept_size - 1);
 	struct dp_kept *k = &n->kept[handle];
 
+	fetch_oldest(n);
 	if (!k->m)
 		return;
 	struct dp_hist_slot *s =

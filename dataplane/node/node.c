@@ -91,11 +91,12 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->kept = map(n, 5, n->kept_size, sizeof(*n->kept));
 	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
 	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
+	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->valid || !n->bound || !n->pending)
 		return -ENOMEM;
 	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
 		return -ENOMEM;
@@ -148,6 +149,7 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->kept, n->bytes[5]);
 	unmap(n->nack, n->bytes[6]);
 	unmap(n->active, n->bytes[7]);
+	unmap(n->due_ms, n->bytes[8]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);

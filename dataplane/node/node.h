@@ -64,24 +64,22 @@ enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
 struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
-	uint32_t conf;        // hash of what tmpl was made of
-	uint32_t rtx_tokens;  // retransmissions that it may ask for now
-	uint32_t ready_until; // found connected: not looked at again before then, ns >> 20; 0: look
-	uint64_t rtx_at_ns;   // when they were last topped up
+	uint32_t conf;       // hash of what tmpl was made of
+	uint32_t rtx_tokens; // retransmissions that it may ask for now
+	uint32_t pad;
+	uint64_t rtx_at_ns; // when they were last topped up
 	struct dp_seqmap map;
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
 
 struct dp_ep_rt {
-	/* for every packet sent, so kept out of the slab; the timers' walk brings it there */
-	uint64_t tx_packets, tx_bytes; // not counted there yet
-	uint32_t twcc_seq;             // next transport-wide number
 	sh_id id;
 	uint32_t dtls_tokens;
 	uint64_t dtls_at_ns;
 	uint64_t report_at_ns; // next compound; 0: not scheduled
 	uint32_t
 	    report_cursor; // next subscription to report on, when one compound does not hold all
+	bool video;        // as of the last report
 	struct dp_ice ice;
 } __rte_cache_aligned;
 
@@ -145,16 +143,23 @@ struct dp_pending { // plaintext on its way through fanout
 	struct rte_mbuf *m;
 	const struct dp_fanout *list; // of this walk
 	uint32_t at;                  // next position in it
+	uint8_t layers;               // of its track
 	uint8_t active;               // bit l: layer l had packets lately
 	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
 	bool kept;                    // it is in the history
+};
+
+/* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
+struct dp_cursor {
+	uint32_t turn, at;
+	uint32_t passed; // subscriptions, since the queue was last empty
 };
 
 enum {
 	DP_VALIDS = 8192,
 	DP_BOUNDS = 16384,
 	DP_PENDING = 4096,
-	DP_DUE = 64, // reports and feedback made in one walk
+	DP_DUE = 256, // reports and feedback made in one walk
 };
 
 struct dp_node {
@@ -166,6 +171,8 @@ struct dp_node {
 
 	struct dp_pending *pending; // ring of DP_PENDING
 	uint32_t pending_head, pending_tail;
+	struct dp_cursor fetch_sub, fetch_peer, fetch_path; // how far fanout has fetched ahead …
+	uint32_t chosen;  // … of how many subscriptions it has looked at
 	bool more_queued; // a token is on its way to fanout
 
 	struct dp_history *history;
@@ -178,6 +185,7 @@ struct dp_node {
 	struct dp_nack *nack;
 	struct dp_pool nacks;
 
+	uint32_t *due_ms; // by endpoint: when timers looks at it again, modulo 2^32
 	uint32_t *active; // tracks that had packets, ours
 	uint32_t n_active;
 	uint32_t scan_endpoint, scan_track; // where the timers' walk goes on
@@ -196,7 +204,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[8]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[9]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -288,6 +296,9 @@ static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 	p->free[p->n++] = i;
 }
 
+/* Whether it sends or gets video, so reports are due more often (timers.c). */
+bool dp_endpoint_has_video(uint32_t endpoint);
+
 /* ---- incoming streams (bind.c) ---- */
 
 struct dp_stream_ref {
@@ -303,6 +314,10 @@ static inline struct sh_rx_stream *dp_stream(const struct dp_stream_ref *r)
 /* Stream of an endpoint's SSRC, learned or signaled; false: neither. Changes no state. */
 bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
                     uint32_t ssrc);
+/* Before many of these: asks the memory for the place of the answer; when that has arrived, for the
+ * track. */
+void dp_stream_prefetch(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc);
+void dp_stream_prefetch_track(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc);
 /* After authentication: the stream of a packet whose SSRC has none yet, made ready to count it.
  * index: what the packet was authenticated with. 0; or the drop reason, enum sh_stat. */
 unsigned dp_stream_bind(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
@@ -339,6 +354,12 @@ struct rte_mbuf *dp_history_get(struct dp_worker *w, uint32_t track, uint8_t lay
 void dp_history_forget(struct dp_worker *w, uint32_t slot);
 /* Gives back what is too old; called once a walk. */
 void dp_history_expire(struct dp_worker *w);
+
+/* ---- what fanout will need soon (fanout.c) ---- */
+
+enum { DP_FETCH_EVERY = 8, DP_FETCH = 4 };
+/* Asks the memory for it, for at most so many subscriptions a stage. */
+void dp_fanout_fetch(struct dp_worker *w, int32_t most);
 
 /* ---- addresses of authenticated checks (valid.c) ---- */
 

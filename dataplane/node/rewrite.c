@@ -52,7 +52,8 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	}
 	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
 		in.ts_out = &ts;
-	if (dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index,
+	if (!dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts) &&
+	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index,
 	                  &p->ts))
 		return SH_STAT_drop_sub_paused; // late, from before a switch
 	p->ssrc = s->set.ssrc;
@@ -93,11 +94,12 @@ static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
 }
 
 /* 0, or the drop reason. */
-static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
+static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
+	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
 	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
 	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
@@ -107,7 +109,7 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
 	m->data_off = DP_HEADROOM;
-	if (again)
+	if (unlikely(again))
 		map_again(w, p, s, src, &as_rtx, &osn);
 	else if ((why = map_packet(w, p, s, r, src)))
 		return why;
@@ -119,18 +121,23 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	    .marker = !!(src->flags & DP_PKT_MARKER),
 	    .csrc_count = in[0] & 15,
 	    .csrc = in + DP_RTP_HDR_MIN,
-	    .abs_send_time = dp_rtp_abs_send_time(as_rtx ? w->now_ns : src->at_ns),
+	    .abs_send_time = unlikely(as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
 	    .exts = p->src->buf_addr,
 	    .exts_buf = in,
 	};
 	if (r->tmpl.twcc_at)
-		out.twcc_seq = (uint16_t)dp_node(w)->ep[p->endpoint].twcc_seq++;
-	len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
+		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
+	if (likely(room >= (int)sizeof(r->tmpl.bytes) + 16 && !out.csrc_count &&
+	           !(r->tmpl.copy & out.exts->present)))
+		len = (int)dp_rtp_write_plain(buf, &r->tmpl, &out);
+	else
+		len =
+		    room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
 	if (len < 0)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
 	p->payload_len = src->payload_len;
-	if (as_rtx) { // two bytes stand before the payload, so this one is copied
+	if (unlikely(as_rtx)) { // two bytes stand before the payload, so this one is copied
 		dp_put16(buf + len, osn);
 		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
 		p->payload_len += 2;
@@ -140,14 +147,16 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	return 0;
 }
 
-/* Where the header goes, and the path that tx puts in front of it. */
-static void prefetch(struct rte_mbuf *m)
+/* From the second cache level, where fanout's questions brought it, to the first. */
+static inline void fetch_near(const struct dp_worker *w, const struct rte_mbuf *m)
 {
-	const char *path = (const char *)dp_path(dp_pkt(m)->endpoint);
+	uint32_t sub = dp_pkt((struct rte_mbuf *)(uintptr_t)m)->sub;
+	const char *r = (const char *)&dp_node(w)->sub[sub];
 
-	rte_prefetch0((char *)m->buf_addr + DP_HEADROOM);
-	rte_prefetch0(path);
-	rte_prefetch0(path + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0((const char *)m->buf_addr + DP_HEADROOM);
+	rte_prefetch0(&dp_slabs.sub[sub].tx_index);
+	rte_prefetch0(r);
+	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
 }
 
 static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
@@ -160,8 +169,10 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 		struct rte_mbuf *m = objs[i];
 		unsigned why;
 
+		if (i % DP_FETCH_EVERY == 0)
+			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
-			prefetch(objs[i + DP_AHEAD]);
+			fetch_near(w, objs[i + DP_AHEAD]);
 		why = rewrite_one(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);

@@ -2,17 +2,20 @@
  * that has been sent something, an RR about each stream that it publishes, SDES with our CNAME (RFC
  * 3550 §6.1). Feedback to a publisher goes at once, alone where reduced size was negotiated (RFC
  * 5506), else behind an empty RR. */
+#include <stddef.h>
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
 
 enum {
 	COMPOUND_MAX = 1200,
-	COMPOUNDS_MAX = 8, // in one report; what they do not hold comes with the next one
-	BLOCKS_MAX = 24,   // in one RR
-	BLOCK = 24,        // bytes of one (RFC 3550 §6.4.1)
-	PER_SUB = 28 + 48, // SR and SDES of one subscription, bytes
-	NACK_MAX = 64,     // sequence numbers in one feedback packet
+	COMPOUNDS_MAX = 8,  // in one report; what they do not hold comes with the next one
+	BLOCKS_MAX = 24,    // in one RR
+	BLOCK = 24,         // bytes of one (RFC 3550 §6.4.1)
+	PER_SUB = 28 + 48,  // SR and SDES of one subscription, bytes
+	NACK_MAX = 64,      // sequence numbers in one feedback packet
+	REPORTS_AHEAD = 16, // endpoints whose state is fetched together
+	SUBS_AHEAD = 4,     // … with so many of their subscriptions
 };
 #define SR_SILENCE_NS                                                                              \
 	UINT64_C(10000000000) // a subscription that was sent nothing for so long gets no SR
@@ -166,6 +169,7 @@ static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node
 	for (unsigned i = 1; left && i < COMPOUNDS_MAX; i++)
 		left = compound(w, graph, node, endpoint, left, false);
 	dp_slabs.endpoint[endpoint].rtcp_at_ns = w->now_ns;
+	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 }
 
 static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
@@ -236,6 +240,52 @@ static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_no
 	send(w, graph, node, m, &o);
 }
 
+/* What a report is made of lies behind one another: list, subscription, track. Asked of the memory
+ * for several endpoints at a time, a step each. */
+static void fetch_reports(struct dp_worker *w, const uint32_t *endpoint, unsigned many)
+{
+	struct dp_node *n = dp_node(w);
+	const struct dp_fanout *subs[REPORTS_AHEAD];
+
+	for (unsigned i = 0; i < many; i++) {
+		const char *e = (const char *)&dp_slabs.endpoint[endpoint[i]];
+
+		for (unsigned l = 0; l < offsetof(struct sh_endpoint, keys);
+		     l += RTE_CACHE_LINE_SIZE)
+			rte_prefetch0(e + l);
+		rte_prefetch0(e + offsetof(struct sh_endpoint, ice));
+		rte_prefetch0(&n->ep[endpoint[i]]);
+		if (dp_session(endpoint[i]))
+			dp_srtp_prefetch(dp_session(endpoint[i]));
+		subs[i] = dp_endpoint_subs(endpoint[i]);
+		rte_prefetch0(subs[i]);
+	}
+	for (unsigned i = 0; i < many; i++) {
+		const struct dp_srtp_session *session = dp_session(endpoint[i]);
+
+		rte_prefetch0(dp_path(endpoint[i]));
+		if (session)
+			dp_srtcp_prefetch_keys(w->srtp, session);
+		for (uint32_t k = 0; subs[i] && k < subs[i]->n && k < SUBS_AHEAD; k++) {
+			const char *s = (const char *)&dp_slabs.sub[subs[i]->sub[k]];
+			const char *r = (const char *)&n->sub[subs[i]->sub[k]];
+
+			rte_prefetch0(s);
+			rte_prefetch0(s + RTE_CACHE_LINE_SIZE);
+			rte_prefetch0(s + 2 * RTE_CACHE_LINE_SIZE);
+			rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
+		}
+	}
+	for (unsigned i = 0; i < many; i++) {
+		for (uint32_t k = 0; subs[i] && k < subs[i]->n && k < SUBS_AHEAD; k++) {
+			uint32_t track = SH_ID_INDEX(dp_slabs.sub[subs[i]->sub[k]].set.track);
+
+			rte_prefetch0(&dp_slabs.track[track]);
+			rte_prefetch0(&dp_slabs.track[track].media[0].sr_ntp);
+		}
+	}
+}
+
 static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
@@ -244,9 +294,13 @@ static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **
 	for (uint32_t i = 0; i < n->n_due_feedback; i++)
 		if (dp_live(&dp_slabs.track[n->due_feedback[i]].state))
 			feedback(w, graph, node, n->due_feedback[i]);
-	for (uint32_t i = 0; i < n->n_due_report; i++)
+	for (uint32_t i = 0; i < n->n_due_report; i++) {
+		if (i % REPORTS_AHEAD == 0)
+			fetch_reports(w, n->due_report + i,
+			              RTE_MIN(n->n_due_report - i, (uint32_t)REPORTS_AHEAD));
 		if (dp_live(&dp_slabs.endpoint[n->due_report[i]].state))
 			report(w, graph, node, n->due_report[i]);
+	}
 	n->n_due_feedback = 0;
 	n->n_due_report = 0;
 	return nb;

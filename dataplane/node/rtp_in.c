@@ -134,7 +134,7 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->payload_len = hdr.payload_len;
 	p->ts = hdr.ts;
 	p->ssrc = hdr.ssrc;
-	p->exts = 0;
+	p->ast = dp_rtp_abs_send_time(p->at_ns);
 	if (hdr.marker)
 		p->flags |= DP_PKT_MARKER;
 	mark_frame(w, r, p, t, &hdr, x, buf);

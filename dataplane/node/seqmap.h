@@ -25,9 +25,9 @@ struct dp_segment {
 	uint8_t layer, pad[7];
 };
 
-/* Worker-private; zeroed = new. seg[newest] is the one that goes on. */
+/* Worker-private; zeroed = new. Newest first: seg[0] is the one that goes on. */
 struct dp_seqmap {
-	uint8_t count, newest, pad[6];
+	uint8_t count, pad[7];
 	struct dp_segment seg[DP_SEGMENTS];
 };
 
@@ -63,5 +63,24 @@ const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_i
  */
 static inline const struct dp_segment *dp_seqmap_newest(const struct dp_seqmap *m)
 {
-	return m->count ? &m->seg[m->newest] : NULL;
+	return m->count ? &m->seg[0] : NULL;
+}
+
+/* dp_seqmap_out() for nearly every packet: the next one, or one soon after it, of the segment that
+ * goes on. false: nothing was done. */
+static inline bool dp_seqmap_next(const struct dp_seqmap *m, struct sh_sub *s,
+                                  const struct dp_seqmap_in *in, uint64_t *index, uint32_t *ts)
+{
+	const struct dp_segment *g = &m->seg[0];
+	uint64_t out = in->index + g->offset;
+
+	if (!m->count || in->start || g->ssrc != in->ssrc || g->layer != in->layer ||
+	    out - s->tx_index - 1 >= DP_SEQMAP_JUMP || g->first_out > s->tx_index + 1)
+		return false;
+	s->tx_index = out;
+	*index = out;
+	*ts = in->ts + g->ts_offset;
+	s->last_ts = *ts;
+	s->last_at_ns = in->now_ns;
+	return true;
 }

@@ -223,6 +223,25 @@ static unsigned rtcp(struct dp_worker *w, struct rte_mbuf **m, unsigned n, struc
 	return n_good;
 }
 
+/* Before prepare, in two rounds: keys and stream of many packets. */
+static void fetch(struct dp_worker *w, struct rte_mbuf *const *m, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct dp_srtp_session *session = dp_session(dp_pkt(m[i])->endpoint);
+
+		if (session)
+			dp_srtp_prefetch(session);
+		if (m[i]->data_len >= DP_RTP_HDR_MIN)
+			dp_stream_prefetch(w, dp_pkt(m[i])->endpoint,
+			                   dp_get32(rte_pktmbuf_mtod_offset(m[i], uint8_t *, 8)));
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (m[i]->data_len >= DP_RTP_HDR_MIN)
+			dp_stream_prefetch_track(
+			    w, dp_pkt(m[i])->endpoint,
+			    dp_get32(rte_pktmbuf_mtod_offset(m[i], uint8_t *, 8)));
+}
+
 static void some(struct rte_graph *graph, struct rte_node *node, void **objs, unsigned nb)
 {
 	struct dp_worker *w = dp_self;
@@ -237,6 +256,7 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 			s->burst[n_media++] = objs[i];
 	}
 	if (n_media) {
+		fetch(w, s->burst, n_media);
 		n = rtp(w, s->burst, n_media, (struct rte_mbuf **)s->out);
 		if (n)
 			rte_node_enqueue(graph, node, SRTP_IN_RTP, s->out, (uint16_t)n);
