@@ -195,7 +195,7 @@ static void unknown_keys(void **state)
 	                    "of workers, lcores, ",
 	                    50);
 	assert_int_equal(
-	    read_yaml("ports:\n- {kind: 'null', adress: 1}\nfoo:\n  bar: 1\nnack: {x: 1, y: 2}\n"),
+	    read_yaml("ports:\n- {kind: 'null', adress: 1}\nfoo:\n  bar: 1\nstun: {x: 1, y: 2}\n"),
 	    -EINVAL);
 	assert_int_equal(n_told, 4); // all of them at once
 	assert_non_null(strstr(
@@ -203,7 +203,7 @@ static void unknown_keys(void **state)
 	assert_non_null(strstr(told, "dp.yaml:3: foo: unknown key; "));
 	assert_non_null(strstr(
 	    told,
-	    "dp.yaml:5: nack.y: unknown key; expected one of enabled, delay, interval, retries, "));
+	    "dp.yaml:5: stun.y: unknown key; expected one of rate, burst"));
 }
 
 /* A value that this option cannot take, by its type; false: no more. */
@@ -479,7 +479,7 @@ static void printed_reads_back(void **state)
 	}
 	assert_int_equal(
 	    read_yaml("workers: 3\npoll: busy\nhugepages: 'off'\naddresses: ['::1', 10.0.0.1]\n"
-	              "nack: {enabled: false, max_age: 5000}\nlog: error,x=debug\n"
+	              "nack: {enabled: false}\nstun: {burst: 5000}\nlog: error,x=debug\n"
 	              "ports:\n- {kind: pcap, rx_pcap: in put.pcap, tx_pcap: 0x10}\n- {kind: "
 	              "'null', mtu: 9000}\n"
 	              "- {kind: memif, socket: '/a,b]', id: 65535, role: client}\n"),
