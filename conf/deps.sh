@@ -14,7 +14,7 @@ build=(
 	libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libre-dev
 	libpq-dev libsqlite3-dev libhiredis-dev libbpf-dev libxdp-dev libelf-dev
 	libjansson-dev libjwt-dev libcyaml-dev libyaml-dev libargon2-dev uthash-dev
-	libnuma-dev libpcap-dev libcap-dev libcmocka-dev
+	libnuma-dev libpcap-dev libcap-ng-dev libcmocka-dev
 )
 run=(
 	dpdk librte-meta-net librte-meta-mempool
