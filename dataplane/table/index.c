@@ -1,4 +1,5 @@
 #include "dataplane/table/priv.h"
+#include "dataplane/table/rcu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,9 @@
 #include <sys/random.h>
 
 struct table dp_tb;
+#ifdef __SANITIZE_THREAD__
+char dp_rcu_edge;
+#endif
 struct sh_slabs dp_slabs;
 
 /* ---- slab entries by kind ---- */
