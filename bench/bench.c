@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <jansson.h>
 #if defined(__x86_64__)
@@ -216,6 +217,15 @@ void bench_row(struct bench *b, const char *const *values, const struct bench_st
 	json_array_append_new(b->rows, row);
 }
 
+void bench_row_value(struct bench *b, const char *group, const char *key, double value)
+{
+	json_t *row = json_array_get(b->rows, json_array_size(b->rows) - 1);
+
+	if (group && !json_object_get(row, group))
+		json_object_set_new(row, group, json_object());
+	json_object_set_new(group ? json_object_get(row, group) : row, key, json_real(value));
+}
+
 int bench_close(struct bench *b)
 {
 	json_t *root = json_pack("{s:s, s:s, s:b, s:o, s:o}", "bench", b->name, "unit", "ns",
@@ -249,6 +259,13 @@ struct bench_stat bench_stat(double *samples, unsigned n)
 	    .max = samples[n - 1],
 	    .runs = n,
 	};
+}
+
+uint64_t bench_switches(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_THREAD, &u) == 0 ? (uint64_t)u.ru_nivcsw : 0;
 }
 
 void *bench_memory(size_t n)

@@ -32,6 +32,8 @@ bool bench_wanted(const struct bench *b, const char *const *values);
  * floor: what the ratio (median to median) is taken to; NULL: no ratio. */
 void bench_row(struct bench *b, const char *const *values, const struct bench_stat *stat,
                const struct bench_stat *floor);
+/* More about the last row, for the JSON; group: name of an object in it, or NULL. */
+void bench_row_value(struct bench *b, const char *group, const char *key, double value);
 /* A fact about the run, for both outputs: "cpu", "tsc_hz", … */
 void bench_fact(struct bench *b, const char *key, const char *value);
 /* Writes the JSON file; returns the process's exit code. b is freed. */
@@ -43,6 +45,10 @@ struct bench_stat bench_stat(double *samples, unsigned n);
 /* Cycles of a clock of constant rate, and its rate. On x86 the time-stamp counter; elsewhere ns. */
 uint64_t bench_ticks(void);
 double bench_ticks_to_ns(double ticks);
+
+/* How often the kernel took the CPU away from this thread: what was timed meanwhile says nothing.
+ */
+uint64_t bench_switches(void);
 
 /* n bytes of zeroed memory on huge pages when the kernel gives them, 2 MiB aligned; aborts when
  * there is none. Never freed: it is a bench. */

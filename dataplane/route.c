@@ -382,28 +382,14 @@ void dp_route_drop(uint32_t endpoint)
 /* ---- paths ---- */
 
 /* One's complement sum of bytes in memory order, as rte_raw_cksum() would have it. */
-static uint32_t add_bytes(uint32_t sum, const uint8_t *p, uint32_t len)
-{
-	for (uint32_t i = 0; i < len; i += 2) {
-		uint16_t v;
-
-		memcpy(&v, p + i, 2);
-		sum += v;
-	}
-	return sum;
-}
-
 static void put16(uint8_t *p, uint16_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
 }
 
-static uint32_t write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
+static void write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
 {
-	static const uint8_t proto[2] = {0, 17};
-	uint32_t n = dp_addr_len(w->remote.family), sum;
-
 	if (w->remote.family == 4) {
 		ip[0] = 0x45;
 		ip[6] = 0x40; // don't fragment: RFC 8899 style, endpoints stay below the path MTU
@@ -412,7 +398,6 @@ static uint32_t write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
 		memcpy(ip + 12, w->local.ip, 4);
 		memcpy(ip + 16, w->remote.ip, 4);
 		p->l3_len = 20;
-		sum = add_bytes(0, ip + 12, 8);
 	} else {
 		ip[0] = 0x60;
 		ip[6] = 17;
@@ -420,11 +405,7 @@ static uint32_t write_ip(struct dp_path *p, uint8_t *ip, const struct want *w)
 		memcpy(ip + 8, w->local.ip, 16);
 		memcpy(ip + 24, w->remote.ip, 16);
 		p->l3_len = 40;
-		sum = add_bytes(0, ip + 8, 2 * n);
 	}
-	sum = add_bytes(sum, proto, 2);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
 }
 
 static void build(struct dp_path *p, const struct want *w)
@@ -448,7 +429,7 @@ static void build(struct dp_path *p, const struct want *w)
 	if (!port->loopback)
 		memcpy(h + 6, port->mac, 6);
 	put16(h + 12, p->family == 4 ? 0x0800 : 0x86dd);
-	p->pseudo = write_ip(p, h + ETH_HDR, w);
+	write_ip(p, h + ETH_HDR, w);
 	udp = h + ETH_HDR + p->l3_len;
 	put16(udp, w->local.port);
 	put16(udp + 2, w->remote.port);

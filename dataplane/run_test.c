@@ -104,7 +104,7 @@ static struct rte_mbuf *datagram(uint16_t port, uint8_t first)
 	                                0x45, 0, 0,  48, 0, 0, 0,    0,    64, 17, 0, 0, 10, 0,
 	                                0,    1, 10, 0,  0, 2, 0x13, 0x88, 0,  0,  0, 28};
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
-	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, 62);
+	uint8_t *p = m ? (uint8_t *)rte_pktmbuf_append(m, 62) : NULL;
 
 	if (!p)
 		abort();

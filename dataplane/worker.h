@@ -41,7 +41,7 @@ struct dp_pkt {
 	uint32_t ssrc;       // rtp_in: publisher's SSRC (of the original stream); rewrite: ours
 	uint64_t index;      // SRTP packet index: extended sequence number (in: publisher's; out: ours)
 	struct rte_mbuf *src;// fanout: the shared plaintext that this egress packet takes its payload from
-	uint32_t exts;       // rtp_in: offset of the parsed extension block (node/'s own use)
+	uint32_t ast;        // rtp_in: abs-send-time of its arrival
 	uint8_t pt, pad[3];  // rewrite: payload type to send
 	uint64_t at_ns;      // srtp_in: now_ns of the walk that it arrived in
 };
@@ -63,18 +63,20 @@ struct dp_fanout {
 	uint32_t sub[]; // indexes, grouped by nothing
 };
 
-/* A resolved way to a peer: the whole header to put in front of a payload, made by route.c, replaced under RCU. */
+/* A resolved way to a peer: the whole header to put in front of a payload, made by route.c, replaced under RCU. On a
+ * cache line of its own; IPv4 without VLAN tags needs no second one. */
 struct dp_path {
-	uint8_t header[72];  // Ethernet, IP, UDP; lengths and checksums zero, offsets below
-	uint8_t len, l2_len, l3_len;
+	uint8_t len, l2_len, l3_len; // of header
 	uint8_t family;      // 4 or 6
 	uint16_t port;       // ethdev
 	uint16_t mtu;
-	uint32_t pseudo;     // pseudo header without the length: rte_raw_cksum() of its bytes, 16 bits
-	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
-	bool routed;         // false: the kernel has no route: drop_no_route
 	uint64_t ol_flags;   // 0: compute checksums in software; else the NIC does: or these into mbuf ol_flags, set
 	                     // l2_len and l3_len, and leave the folded pseudo header sum with length in the UDP checksum
+	uint16_t pseudo;     // sum of the pseudo header without the length, of the UDP ports too unless ol_flags; and
+	uint16_t ip_sum;     // of the IPv4 header: both by dp_path_set()
+	bool reachable;      // false: the neighbour is not resolved (yet): drop_no_neighbour
+	bool routed;         // false: the kernel has no route: drop_no_route
+	uint8_t header[72];  // Ethernet, IP, UDP; lengths and checksums zero, offsets above
 };
 
 struct dp_worker {
@@ -113,14 +115,28 @@ extern struct sh_slabs dp_slabs;                 // the mapping, rw
 int dp_endpoint_by_ufrag(const uint8_t *ufrag, uint32_t len);
 /* Endpoint with this nominated remote on this worker, or -1. Worker-private: dp_tuple_set is the owner's. */
 int dp_endpoint_by_tuple(struct dp_worker *w, const struct sh_addr *remote);
+/* For many lookups: asks the memory for the first one's place; and, when that has arrived, for the state of the endpoint
+ * that seems to be there. */
+void dp_tuple_prefetch(struct dp_worker *w, const struct sh_addr *remote);
+void dp_tuple_prefetch_endpoint(struct dp_worker *w, const struct sh_addr *remote);
 int dp_tuple_set(struct dp_worker *w, uint32_t endpoint, const struct sh_addr *local, const struct sh_addr *remote);
 void dp_tuple_clear(struct dp_worker *w, uint32_t endpoint);
+/* What sending to an endpoint needs. Control: rw, workers: ro. */
+struct dp_peer {
+	struct dp_srtp_session *session;
+	const struct dp_path *path;
+};
+extern struct dp_peer *dp_peers; // by endpoint
 /* Session keys of an endpoint, NULL before DTLS is done. */
-struct dp_srtp_session *dp_session(uint32_t endpoint);
+static inline struct dp_srtp_session *dp_session(uint32_t endpoint)
+{
+	return __atomic_load_n(&dp_peers[endpoint].session, __ATOMIC_ACQUIRE);
+}
 /* Path towards an endpoint's nominated remote; NULL until the control thread resolved it. */
-const struct dp_path *dp_path(uint32_t endpoint);
-/* Brings near what the two above look at. */
-void dp_endpoint_prefetch(uint32_t endpoint);
+static inline const struct dp_path *dp_path(uint32_t endpoint)
+{
+	return __atomic_load_n(&dp_peers[endpoint].path, __ATOMIC_ACQUIRE);
+}
 /* Subscribers of a track on worker w (NULL: none) and the set of workers that have some. */
 const struct dp_fanout *dp_fanout(uint32_t track, unsigned worker);
 uint32_t dp_fanout_workers(uint32_t track); // bit w

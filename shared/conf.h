@@ -114,7 +114,7 @@ int sh_conf_begin(struct sh_conf_reader *r, const struct sh_conf *c, void *out,
  */
 int sh_conf_load(struct sh_conf_reader *r, const char *path);
 int sh_conf_load_text(struct sh_conf_reader *r, const char *name, const char *text, size_t len);
-/* "nack.retries=3", "ports.0.interface=eth1", "addresses=192.0.2.1,2001:db8::1", "ports=[{kind:
+/* "stun.burst=300", "ports.0.interface=eth1", "addresses=192.0.2.1,2001:db8::1", "ports=[{kind:
  * null}]". */
 int sh_conf_set(struct sh_conf_reader *r, const char *assignment);
 /* The checks across options. 0, or -EINVAL if anything was wrong since begin. */

@@ -76,8 +76,9 @@ static void a_whole_file(void **state)
 	              "hugepages: on\n"
 	              "nack:\n"
 	              "  enabled: no\n"
-	              "  delay: 20\n"
-	              "nack.retries: 3\n" // the dotted name is the same option
+	              "stun:\n"
+	              "  rate: 20\n"
+	              "stun.burst: 3\n" // the dotted name is the same option
 	              "addresses: [192.0.2.1, '2001:db8::1']\n"
 	              "ports:\n"
 	              "  - kind: pci\n"
@@ -93,8 +94,8 @@ static void a_whole_file(void **state)
 	assert_int_equal(dp.poll, DP_POLL_BUSY);
 	assert_int_equal(dp.hugepages, DP_HUGEPAGES_ON);
 	assert_false(dp.nack);
-	assert_int_equal(dp.nack_delay, 20);
-	assert_int_equal(dp.nack_retries, 3);
+	assert_int_equal(dp.stun_rate, 20);
+	assert_int_equal(dp.stun_burst, 3);
 	assert_int_equal(dp.addresses.n, 2);
 	assert_string_equal(dp.addresses.v[1], "2001:db8::1");
 	assert_int_equal(dp.ports.n, 2);
@@ -368,7 +369,7 @@ static void assignments(void **state)
 		const char *set, *message; // NULL: good
 	} t[] = {
 	    {"workers=2", NULL},
-	    {"nack.delay=7", NULL},
+	    {"stun.rate=7", NULL},
 	    {"nack.enabled=false", NULL},
 	    {"user=", NULL},
 	    {"addresses=192.0.2.1,2001:db8::1", NULL},

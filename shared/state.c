@@ -13,7 +13,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, HUGE = 2 << 20 };
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 static uint64_t page_up(uint64_t n)
 {
@@ -74,11 +77,40 @@ static int read_head(int fd, struct sh_state *head)
 	return 0;
 }
 
+/* The file at an address where huge pages can lie. */
+static uint8_t *map_aligned(int fd, uint64_t total, int prot)
+{
+	uint8_t *room = mmap(NULL, total + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at, *end, *mem;
+
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	at = (uint8_t *)(((uintptr_t)room + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
+	end = at + page_up(total);
+	mem = mmap(at, total, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (mem == MAP_FAILED) {
+		int err = errno;
+
+		munmap(room, total + HUGE);
+		errno = err;
+		return mem;
+	}
+	if (at > room)
+		munmap(room, (size_t)(at - room));
+	if (room + page_up(total + HUGE) > end)
+		munmap(end, (size_t)(room + page_up(total + HUGE) - end));
+	return mem;
+}
+
 static int map(struct sh_slabs *out, int fd, const struct sh_state *shape, int prot)
 {
-	uint8_t *mem = mmap(NULL, shape->total, prot, MAP_SHARED, fd, 0);
+	uint8_t *mem = map_aligned(fd, shape->total, prot);
 	if (mem == MAP_FAILED)
 		return -errno;
+	/* A wish: with tens of thousands of entries, workers wait for page walks otherwise. Whatever
+	 * transparent_hugepage/shmem_enabled says but "deny", and in kernels since 6.1. */
+	if ((prot & PROT_WRITE) && shape->total >= HUGE)
+		(void)madvise(mem, shape->total, MADV_COLLAPSE);
 	*out = (struct sh_slabs){
 	    .head = (struct sh_state *)mem,
 	    .endpoint = (struct sh_endpoint *)(mem + shape->offset[0]),

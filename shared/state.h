@@ -13,6 +13,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "shared/addr.h"
 #include "shared/limits.h"
@@ -65,17 +66,19 @@ struct sh_endpoint {
 	uint8_t pad0[3];
 	struct sh_msg_endpoint_set set;
 	struct sh_msg_endpoint_keys keys; // profile NONE until ENDPOINT_KEYS
-	/* live — owning worker: rw */
-	_Alignas(64) uint32_t ice; // enum sh_ice_state; from here on in cache lines of its own
-	struct sh_addr local, remote; // nominated pair
-	uint64_t consent_at_ns;  // last authenticated check from `remote`
-	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
-	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
+	/* live — owning worker: rw; the first cache line is what each packet to or from it touches */
+	_Alignas(64) uint32_t ice; // enum sh_ice_state
 	uint32_t twcc_tx_seq;    // next transport-wide sequence number
-	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // datagrams, UDP payload bytes
+	uint64_t consent_at_ns;  // last authenticated check from `remote`
 	uint64_t rtcp_at_ns;     // when we last sent a compound report
+	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
+	uint32_t pad1;
+	struct sh_addr local, remote; // nominated pair
+	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	int64_t ntp_skew;        // our NTP clock − the peer's, 32.32 s, from its SRs; 0: unknown
 };
+_Static_assert(offsetof(struct sh_endpoint, local) - offsetof(struct sh_endpoint, ice) == 64, "one cache line");
 
 struct sh_track {
 	_Atomic uint8_t state;
@@ -88,22 +91,24 @@ struct sh_track {
 	uint32_t pad1;
 };
 
+/* The first two cache lines are what each packet touches. */
 struct sh_sub {
-	_Alignas(64) _Atomic uint8_t state; // what every packet needs is in the first two cache lines
+	_Alignas(64) _Atomic uint8_t state;
 	uint8_t pad0[3];
 	struct sh_msg_sub_set set; // control: rw, workers: ro
 	/* live — subscriber's worker: rw. Outgoing index = roc << 16 | seq, always growing, so that no SRTP index
 	 * is used twice with one key; advanced before the packet is encrypted. */
+	uint8_t layer;         // the one being sent; 255: waiting for a key frame
+	uint8_t want_layer;    // switch to it at its next key frame
+	uint8_t pad1[10];
 	uint64_t tx_index;     // newest sent; 0: none yet
-	uint64_t rtx_index;
 	uint64_t seq_offset;   // tx index − publisher's extended index, of the current layer
 	uint32_t ts_offset;    // our RTP timestamp − publisher's
 	uint32_t last_ts;      // newest sent
 	uint64_t last_at_ns;   // when that was
-	uint8_t layer;         // the one being sent; 255: waiting for a key frame
-	uint8_t want_layer;    // switch to it at its next key frame
-	uint8_t pad1[6];
-	uint64_t packets, bytes, rtx_packets, nacks, nack_misses, plis; // nacks: sequence numbers asked for
+	uint64_t packets, bytes, rtx_packets;
+	uint64_t rtx_index;
+	uint64_t nacks, nack_misses, plis; // nacks: sequence numbers asked for
 	/* the subscriber's view, from its last report block (RFC 3550 §6.4.1) */
 	uint32_t rr_lost, rr_jitter; // cumulative packets; RTP units
 	uint32_t rr_rtt_us;          // 0: not known yet
@@ -111,6 +116,7 @@ struct sh_sub {
 	uint64_t sr_at_ns;     // when we last sent an SR for it
 	uint32_t sr_ntp_mid, pad3; // middle 32 bits of its NTP time, to match LSR
 };
+_Static_assert(offsetof(struct sh_sub, tx_index) == 64 && offsetof(struct sh_sub, nacks) == 128, "cache lines");
 
 /* Counters of one worker, and one more set for the control thread; index = enum sh_stat. */
 struct sh_stats {
@@ -118,7 +124,7 @@ struct sh_stats {
 	uint64_t lcore, busy_cycles, idle_cycles, bursts, packets;
 };
 
-enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 1 };
+enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 2 };
 
 /* Head of the mapping; offsets are from its start, in bytes, 4096-aligned. */
 struct sh_state {

@@ -71,6 +71,10 @@ static struct cp_user *user_get(struct cp_calls *c, const char *name, const char
 	u->of = c;
 	TAILQ_INIT(&u->agents);
 	HASH_ADD_STR(c->users, name, u);
+	if (!u->hh.tbl) {
+		free(u);
+		return NULL;
+	}
 	return u;
 }
 

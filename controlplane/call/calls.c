@@ -242,7 +242,7 @@ static json_t *participant_json(const struct cp_participant *p)
 	unsigned subs = 0;
 
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		json_array_append_new(tracks, json_pack("{ss ss ss sb si}", "track", t->id, "kind",
+		cp_json_push(&tracks, json_pack("{ss ss ss sb si}", "track", t->id, "kind",
 		                                        t->kind == SH_KIND_AUDIO ? "audio" : "video", "source",
 		                                        cp_source_name(t->source), "muted", t->muted, "layers",
 		                                        t->active));
@@ -256,7 +256,7 @@ static json_t *participant_json(const struct cp_participant *p)
 
 		if (!e)
 			continue;
-		json_object_set_new(o, i == CP_PUBLISH ? "publish" : "subscribe",
+		cp_json_put(&o, i == CP_PUBLISH ? "publish" : "subscribe",
 		                    json_pack("{ss si si ss}", "state", states[e->state], "worker", (int)e->worker, "id",
 		                              (int)SH_ID_INDEX(e->id), "remote", sh_addr_str(&e->remote, addr)));
 	}
@@ -273,8 +273,8 @@ json_t *cp_calls_rooms_json(const struct cp_calls *c)
 		json_t *list = json_array();
 
 		TAILQ_FOREACH (p, &r->room.participants, entry)
-			json_array_append_new(list, participant_json(p));
-		json_array_append_new(rooms, json_pack("{ss so}", "room", r->room.name, "participants", list));
+			cp_json_push(&list, participant_json(p));
+		cp_json_push(&rooms, json_pack("{ss so}", "room", r->room.name, "participants", list));
 	}
 	return rooms;
 }

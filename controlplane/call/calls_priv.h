@@ -1,7 +1,10 @@
 /* Private to call/: the domain's own registry, and what its files say to each other. */
 #pragma once
+/* Or uthash would exit() when memory runs out: after an add, hh.tbl is NULL instead. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 #include "controlplane/call/call.h"
+#include "controlplane/call/json.h"
 #include "controlplane/plane/plane.h"
 
 struct cp_room_entry {

@@ -266,7 +266,7 @@ json_t *cp_call_save_all(const struct cp_calls *c)
 	const struct cp_call *call;
 
 	TAILQ_FOREACH (call, &c->ringing, entry)
-		json_array_append_new(list, json_pack("{ss ss sb si ss ss ss}", "id", call->id, "to", call->to, "video",
+		cp_json_push(&list, json_pack("{ss ss sb si ss ss ss}", "id", call->id, "to", call->to, "video",
 		                                      call->video, "state", (int)call->state, "caller",
 		                                      call->caller->id, "caller_user", call->caller->user->name,
 		                                      "callee", call->callee ? call->callee->id : ""));

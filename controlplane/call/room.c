@@ -68,6 +68,10 @@ static int room_get(struct cp_room **out, struct cp_calls *c, const char *name)
 	r->room.calls = c;
 	TAILQ_INIT(&r->room.participants);
 	HASH_ADD_STR(c->rooms, room.name, r);
+	if (!r->hh.tbl) {
+		free(r);
+		return -ENOMEM;
+	}
 	*out = &r->room;
 	return 0;
 }

@@ -42,15 +42,15 @@ json_t *cp_participant_save(const struct cp_participant *p)
 	const struct cp_sub *s;
 
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		json_array_append_new(tracks, track_save(t));
+		cp_json_push(&tracks, track_save(t));
 	TAILQ_FOREACH (s, &p->subs, entry)
-		json_array_append_new(subs, sub_save(s));
+		cp_json_push(&subs, sub_save(s));
 	o = json_pack("{ss ss ss ss ss si sb sb so so}", "room", p->room->name, "id", p->id, "user", p->user, "display",
 	              p->display, "name", p->name, "kind", (int)p->kind, "auto", p->auto_sub, "hidden", p->hidden,
 	              "tracks", tracks, "subs", subs);
 	for (int i = 0; o && i < 2; i++)
 		if (p->endpoint[i])
-			json_object_set_new(o, names[i], endpoint_save(p->endpoint[i]));
+			cp_json_put(&o, names[i], endpoint_save(p->endpoint[i]));
 	return o;
 }
 

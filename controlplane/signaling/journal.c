@@ -101,11 +101,13 @@ static void run(struct cp_journal *j, sqlite3_stmt *q, const char *kind, const c
 
 void cp_journal_put(struct cp_journal *j, const char *kind, const char *id, json_t *doc)
 {
-	char *body = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	char *body = cp_json_text(doc);
 
 	json_decref(doc);
 	if (body)
 		run(j, j->put, kind, id, body);
+	else
+		sh_error("journal", "%s %s: out of memory", kind, id);
 	free(body);
 }
 

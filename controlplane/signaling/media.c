@@ -37,7 +37,7 @@ int cp_req_join(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	if (err)
 		return cp_refuse_errno(r, err, "");
 	cp_session_dirty(s);
-	json_object_update_new(r->ok, json_pack("{ss ss so}", "room", room, "participant", s->party->id, "participants",
+	cp_json_merge(&r->ok, json_pack("{ss ss so}", "room", room, "participant", s->party->id, "participants",
 	                                        cp_room_json(s->party->room, s->party)));
 	return 0;
 }
@@ -76,7 +76,7 @@ static json_t *own_tracks_json(const struct cp_participant *p)
 	const struct cp_track *t;
 
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		json_array_append_new(list, json_pack("{ss ss}", "mid", t->mid, "track", t->id));
+		cp_json_push(&list, json_pack("{ss ss}", "mid", t->mid, "track", t->id));
 	return list;
 }
 
@@ -105,8 +105,8 @@ static int publish(struct cp_session *s, const json_t *req, struct cp_reply *r)
 	                 err_text);
 	if (err)
 		return cp_refuse_errno(r, err, err_text);
-	json_object_set_new(r->ok, "sdp", json_string(answer));
-	json_object_set_new(r->ok, "tracks", own_tracks_json(s->party));
+	cp_json_put(&r->ok, "sdp", json_string(answer));
+	cp_json_put(&r->ok, "tracks", own_tracks_json(s->party));
 	free(answer);
 	return 0;
 }

@@ -122,18 +122,17 @@ static void send_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
 	json_t *frame;
 	char *text;
 
-	if (!r->code && !r->ok)
-		cp_refuse(r, "internal", "out of memory");
 	make_ascii(r->message);
 	frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code, "message", r->message)
 	                : json_pack("{sI ss}", "re", re, "type", "ok");
 	if (!r->code)
-		json_object_update(frame, r->ok);
+		cp_json_merge(&frame, json_incref(r->ok));
 	c->of->counts.refused += r->code != NULL;
-	text = json_dumps(frame, JSON_COMPACT);
+	text = cp_json_text(frame);
 	json_decref(frame);
 	json_decref(r->ok);
 	r->ok = NULL;
+	/* Out of memory: what was asked for may have been done, and the client learns of it when it resumes. */
 	if (text)
 		(void)cp_conn_send(c->conn, text, strlen(text));
 	else

@@ -20,7 +20,7 @@ static int session_reply(struct cp_session *s, struct cp_reply *r)
 
 	if (cp_session_make_resume(s, resume) || cp_auth_issue(s->of->auth, &s->who, token, sizeof(token)))
 		return cp_refuse(r, "internal", "no token could be made");
-	json_object_update_new(r->ok, json_pack("{ss ss ss ss si ss ss sI}", "user", s->who.user, "display",
+	cp_json_merge(&r->ok, json_pack("{ss ss ss ss si ss ss sI}", "user", s->who.user, "display",
 	                                        s->who.display, "session", s->id, "resume", resume, "resume_ttl",
 	                                        (int)s->of->conf.resume_ttl_s, "token", token, "server",
 	                                        CALLSTACK_VERSION, "seq", (json_int_t)s->seq));
@@ -112,16 +112,16 @@ int cp_req_resume(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		return -1;
 	cp_session_bind(s, c);
 	whole = cp_session_has(s, (uint64_t)seen);
-	json_object_set_new(r->ok, "replayed", json_boolean(whole));
+	cp_json_put(&r->ok, "replayed", json_boolean(whole));
 	if (whole) {
 		/* What follows begins behind that one; held until the reply is out, as every event. */
-		json_object_set_new(r->ok, "seq", json_integer(seen));
+		cp_json_put(&r->ok, "seq", json_integer(seen));
 		c->held_from = (uint64_t)seen + 1;
 	}
 	if (s->party) {
-		json_object_set_new(r->ok, "room", json_string(s->party->room->name));
-		json_object_set_new(r->ok, "participant", json_string(s->party->id));
-		json_object_set_new(r->ok, "participants", cp_room_json(s->party->room, s->party));
+		cp_json_put(&r->ok, "room", json_string(s->party->room->name));
+		cp_json_put(&r->ok, "participant", json_string(s->party->id));
+		cp_json_put(&r->ok, "participants", cp_room_json(s->party->room, s->party));
 		if (!whole)
 			cp_session_reset_again(s, (uint64_t)seen);
 		if (!whole || s->offer_seq <= (uint64_t)seen)
@@ -140,7 +140,7 @@ int cp_req_logout(struct cp_client *c, const json_t *req, struct cp_reply *r)
 
 int cp_req_ping(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	json_object_set_new(r->ok, "now", json_integer((json_int_t)cp_wall_ms()));
+	cp_json_put(&r->ok, "now", json_integer((json_int_t)cp_wall_ms()));
 	return 0;
 }
 
@@ -157,8 +157,7 @@ static bool guest(const struct cp_client *c, struct cp_reply *r)
 
 static void add_user(void *arg, const char *user, const char *display, enum cp_presence state)
 {
-	json_array_append_new(arg, json_pack("{ss ss ss}", "user", user, "display", display, "state",
-	                                     cp_presence_name(state)));
+	cp_json_push(arg, json_pack("{ss ss ss}", "user", user, "display", display, "state", cp_presence_name(state)));
 }
 
 int cp_req_presence(struct cp_client *c, const json_t *req, struct cp_reply *r)
@@ -168,8 +167,8 @@ int cp_req_presence(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	if (guest(c, r))
 		return -1;
 	users = json_array();
-	cp_agent_watch(c->session->agent, add_user, users);
-	json_object_set_new(r->ok, "users", users);
+	cp_agent_watch(c->session->agent, add_user, &users);
+	cp_json_put(&r->ok, "users", users);
 	return 0;
 }
 
@@ -190,7 +189,7 @@ int cp_req_call(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		return cp_refuse(r, "bad_request", "one cannot call oneself");
 	if (err)
 		return cp_refuse_errno(r, err, "");
-	json_object_update_new(r->ok, json_pack("{ss ss}", "call", call->id, "room", call->room));
+	cp_json_merge(&r->ok, json_pack("{ss ss}", "call", call->id, "room", call->room));
 	cp_call_ring(call);
 	return 0;
 }
@@ -215,7 +214,7 @@ int cp_req_accept(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	err = cp_call_accept(&call, c->session->agent, text_of(req, "call"));
 	if (err)
 		return cp_refuse_errno(r, err, "");
-	json_object_set_new(r->ok, "room", json_string(call->room));
+	cp_json_put(&r->ok, "room", json_string(call->room));
 	return 0;
 }
 

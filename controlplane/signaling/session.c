@@ -198,8 +198,8 @@ void cp_session_event(struct cp_session *s, json_t *event)
 	uint64_t seq = s->seq + 1;
 	char *text;
 
-	json_object_set_new(event, "seq", json_integer((json_int_t)seq));
-	text = json_dumps(event, JSON_COMPACT);
+	cp_json_put(&event, "seq", json_integer((json_int_t)seq));
+	text = cp_json_text(event);
 	json_decref(event);
 	while (s->oldest < seq && (!text || seq - s->oldest == CP_EVENTS_KEPT))
 		forget_oldest(s);
@@ -248,7 +248,7 @@ json_t *cp_participant_json(const struct cp_participant *p)
 	const struct cp_track *t;
 
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		json_array_append_new(tracks, cp_track_json(t));
+		cp_json_push(&tracks, cp_track_json(t));
 	return json_pack("{ss ss ss so}", "participant", p->id, "user", p->user, "display", p->display, "tracks", tracks);
 }
 
@@ -259,7 +259,7 @@ json_t *cp_room_json(const struct cp_room *r, const struct cp_participant *but)
 
 	TAILQ_FOREACH (p, &r->participants, entry)
 		if (p != but && !p->hidden)
-			json_array_append_new(list, cp_participant_json(p));
+			cp_json_push(&list, cp_participant_json(p));
 	return list;
 }
 
@@ -300,8 +300,8 @@ static void on_offer(void *arg, uint32_t rev, const char *sdp)
 
 	TAILQ_FOREACH (sub, &p->subs, entry)
 		if (sub->media != CP_NO_MEDIA)
-			json_array_append_new(
-				tracks, json_pack("{ss ss ss}", "mid", p->endpoint[CP_SUBSCRIBE]->nego.media[sub->media].mid,
+			cp_json_push(
+				&tracks, json_pack("{ss ss ss}", "mid", p->endpoint[CP_SUBSCRIBE]->nego.media[sub->media].mid,
 			                          "track", sub->track->id, "participant", sub->track->owner->id));
 	cp_session_event(s, json_pack("{ss sI ss so}", "type", "offer", "rev", (json_int_t)rev, "sdp", sdp, "tracks",
 	                              tracks));
@@ -374,14 +374,14 @@ static void on_call(void *arg, const struct cp_call *call, enum cp_call_event ev
 	json_t *o = json_pack("{ss ss}", "type", cp_call_event_name(event), "call", call->id);
 
 	if (event == CP_CALL_RING) {
-		json_object_set_new(o, "from", json_string(cp_agent_user(call->caller)));
-		json_object_set_new(o, "display", json_string(cp_agent_display(call->caller)));
-		json_object_set_new(o, "media", json_string(call->video ? "video" : "audio"));
+		cp_json_put(&o, "from", json_string(cp_agent_user(call->caller)));
+		cp_json_put(&o, "display", json_string(cp_agent_display(call->caller)));
+		cp_json_put(&o, "media", json_string(call->video ? "video" : "audio"));
 	}
 	if (event == CP_CALL_RING || event == CP_CALL_ACCEPTED)
-		json_object_set_new(o, "room", json_string(call->room));
+		cp_json_put(&o, "room", json_string(call->room));
 	if (reason)
-		json_object_set_new(o, "reason", json_string(reason));
+		cp_json_put(&o, "reason", json_string(reason));
 	cp_session_event(s, o);
 	if (event == CP_CALL_ENDED)
 		leave_call_room(s, call, reason);
@@ -430,7 +430,7 @@ json_t *cp_session_save(const struct cp_session *s)
 	o = json_pack("{ss ss ss ss ss ss sI}", "id", s->id, "user", s->who.user, "display", s->who.display, "room",
 	              s->who.room, "resume", h[0], "older", h[1], "seq", (json_int_t)s->seq);
 	if (o && s->party)
-		json_object_set_new(o, "party", cp_participant_save(s->party));
+		cp_json_put(&o, "party", cp_participant_save(s->party));
 	return o;
 }
 

@@ -1,6 +1,7 @@
 /* Private to protocol.c, session.c, requests.c, media.c, whip.c, journal.c. */
 #pragma once
 #include <openssl/sha.h>
+#include "controlplane/call/json.h"
 #include "controlplane/signaling/signaling.h"
 
 enum {
@@ -91,7 +92,7 @@ struct cp_signaling {
 
 /* A reply under construction: handlers add to `ok`, or say what is wrong. */
 struct cp_reply {
-	json_t *ok;             // object; owned by the caller of the handler
+	json_t *ok;             // object, by json.h; owned by the caller of the handler
 	const char *code;       // NULL: ok
 	char message[CP_NEGO_ERROR_MAX + 64];
 	bool later;             // the handler will reply itself

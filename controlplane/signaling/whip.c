@@ -270,17 +270,14 @@ static bool authorised(struct cp_signaling *s, struct cp_http *h, const struct c
 /* The name that a publisher asks for: "" none. -EINVAL: not a name. */
 static int wanted_name(const struct cp_http_req *req, char name[CP_NAME_MAX + 1])
 {
-	const char *at = req->query;
-
 	*name = 0;
 	if (cp_http_query(req, "name", name, CP_NAME_MAX + 1))
 		return cp_name_valid(name) ? 0 : -EINVAL;
 	/* There, but too long or malformed? */
-	while (at && *at) {
+	for (const char *at = req->query; at; at = strchr(at, '&')) {
+		at += *at == '&';
 		if (strncmp(at, "name", 4) == 0 && (at[4] == '=' || at[4] == '&' || !at[4]))
 			return -EINVAL;
-		at = strchr(at, '&');
-		at += at != NULL;
 	}
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* The worker's own state beside slab entries: made when an entry is first met, dropped when it is another one. */
+/* The worker's own state beside slab entries: made when an entry is first met, dropped when it is
+ * another one. */
 #include <rte_hash_crc.h>
 #include <string.h>
 #include "dataplane/node/node.h"
@@ -35,10 +36,7 @@ struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 {
 	struct dp_ep_rt *r = &dp_node(w)->ep[index];
 
-	*r = (struct dp_ep_rt){
-		.id = dp_slabs.endpoint[index].set.id,
-		.twcc_seq = dp_slabs.endpoint[index].twcc_tx_seq,
-	};
+	*r = (struct dp_ep_rt){.id = dp_slabs.endpoint[index].set.id};
 	return r;
 }
 
@@ -49,10 +47,10 @@ static uint32_t conf_hash(const struct sh_sub *s, const struct sh_endpoint *e)
 		uint8_t ext_id[SH_EXT_COUNT], mid[SH_MID_MAX];
 		uint8_t two_byte, mid_len, nack, rtx;
 	} __rte_aligned(8) c = {
-		.two_byte = e->set.ext_two_byte,
-		.mid_len = s->set.mid_len,
-		.nack = s->set.flags & SH_SUB_NACK,
-		.rtx = !!s->set.rtx_ssrc,
+	    .two_byte = e->set.ext_two_byte,
+	    .mid_len = s->set.mid_len,
+	    .nack = s->set.flags & SH_SUB_NACK,
+	    .rtx = !!s->set.rtx_ssrc,
 	};
 
 	memcpy(c.ext_id, e->set.ext_id, sizeof(c.ext_id));
@@ -69,8 +67,9 @@ void dp_sub_rt_check(struct dp_worker *w, uint32_t index)
 		r->id = 0;
 }
 
-/* Retransmission without RTX repeats a packet byte for byte under the same SRTP index (RFC 3711 §3.3.1 forbids
- * anything else), so such a subscription carries no transport-wide number, which may not repeat. */
+/* Retransmission without RTX repeats a packet byte for byte under the same SRTP index (RFC 3711
+ * §3.3.1 forbids anything else), so such a subscription carries no transport-wide number, which may
+ * not repeat. */
 struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 {
 	struct dp_sub_rt *r = &dp_node(w)->sub[index];
@@ -97,6 +96,7 @@ void dp_nodes_forget_endpoint(struct dp_worker *w, uint32_t index)
 	const struct dp_fanout *subs = dp_endpoint_subs(index);
 
 	memset(&dp_node(w)->ep[index], 0, sizeof(struct dp_ep_rt));
+	dp_node(w)->due_ms[index] = 0;
 	for (uint32_t i = 0; subs && i < subs->n; i++)
 		dp_nodes_forget_sub(w, subs->sub[i]);
 }

@@ -1,6 +1,7 @@
-/* Which stream an SSRC of an endpoint is. SSRCs are looked for among those that the endpoint's tracks have learned,
- * then those that SDP signaled; an authenticated packet of another SSRC finds its track by MID and layer by RID
- * (RFC 8843 §9.2, RFC 8852), or, without MID, by a payload type that only one track has. */
+/* Which stream an SSRC of an endpoint is. SSRCs are looked for among those that the endpoint's
+ * tracks have learned, then those that SDP signaled; an authenticated packet of another SSRC finds
+ * its track by MID and layer by RID (RFC 8843 §9.2, RFC 8852), or, without MID, by a payload type
+ * that only one track has. */
 #include "dataplane/node/node.h"
 #include <rte_hash_crc.h>
 #include <string.h>
@@ -53,7 +54,8 @@ static bool find_signaled(struct dp_stream_ref *out, const struct dp_fanout *tra
 	return false;
 }
 
-bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint, uint32_t ssrc)
+bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
+                    uint32_t ssrc)
 {
 	struct dp_bound *b = bound_entry(w, endpoint, ssrc);
 	const struct dp_fanout *tracks;
@@ -72,8 +74,29 @@ bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t end
 		*b = (struct dp_bound){endpoint, ssrc, out->track, out->layer, out->rtx, {0}};
 		return true;
 	}
-	// signaled, but the stream may have moved on to another SSRC since: then it has to be bound again
+	// signaled, but the stream may have moved on to another SSRC since: then it has to be bound
+	// again
 	return find_signaled(out, tracks, ssrc) && !dp_stream(out)->ssrc;
+}
+
+void dp_stream_prefetch(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
+{
+	rte_prefetch0(bound_entry(w, endpoint, ssrc));
+}
+
+void dp_stream_prefetch_track(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
+{
+	const struct dp_bound *b = bound_entry(w, endpoint, ssrc);
+	const char *t = (const char *)&dp_slabs.track[b->track], *s;
+
+	if (b->ssrc != ssrc || b->endpoint != endpoint)
+		return;
+	s = (const char *)dp_stream(&(struct dp_stream_ref){b->track, b->layer, b->rtx});
+	for (unsigned l = 0; l < sizeof(struct sh_msg_track_set); l += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(t + l);
+	for (unsigned l = 0; l < sizeof(struct sh_rx_stream); l += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(s + l);
+	rte_prefetch0(&dp_node(w)->track[b->track]);
 }
 
 static const struct dp_retired *find_retired(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
@@ -90,7 +113,8 @@ static const struct dp_retired *find_retired(struct dp_worker *w, uint32_t endpo
 	return NULL;
 }
 
-uint64_t dp_stream_guess_unknown(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc, uint16_t seq)
+uint64_t dp_stream_guess_unknown(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc,
+                                 uint16_t seq)
 {
 	const struct dp_retired *d = find_retired(w, endpoint, ssrc);
 	struct sh_rx_crypto c = {0};
@@ -112,7 +136,8 @@ static bool same_label(const uint8_t *a, uint32_t a_len, const uint8_t *buf,
 }
 
 /* Layer of a track for this packet: by RID or repaired RID, or the only one. -1: none. */
-static int pick_layer(const struct sh_track *t, const struct dp_rtp_exts *x, const uint8_t *buf, bool rtx)
+static int pick_layer(const struct sh_track *t, const struct dp_rtp_exts *x, const uint8_t *buf,
+                      bool rtx)
 {
 	enum sh_ext kind = rtx && (x->present & 1u << SH_EXT_RRID) ? SH_EXT_RRID : SH_EXT_RID;
 
@@ -124,8 +149,8 @@ static int pick_layer(const struct sh_track *t, const struct dp_rtp_exts *x, con
 	return t->set.layers == 1 && !(x->present & 1u << kind) ? 0 : -1;
 }
 
-/* Without MID: the one track of the endpoint that has this payload type, that no SDP named SSRCs for, and
- * that is not being sent under another SSRC right now. */
+/* Without MID: the one track of the endpoint that has this payload type, that no SDP named SSRCs
+ * for, and that is not being sent under another SSRC right now. */
 static int pick_track_by_pt(struct dp_worker *w, const struct dp_fanout *tracks, uint8_t pt)
 {
 	int found = -1;
@@ -149,8 +174,8 @@ static int pick_track_by_pt(struct dp_worker *w, const struct dp_fanout *tracks,
 	return found;
 }
 
-static int pick_track(struct dp_worker *w, const struct dp_fanout *tracks, const struct dp_rtp_hdr *hdr,
-                      const struct dp_rtp_exts *x, const uint8_t *buf)
+static int pick_track(struct dp_worker *w, const struct dp_fanout *tracks,
+                      const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *x, const uint8_t *buf)
 {
 	if (!(x->present & 1u << SH_EXT_MID))
 		return pick_track_by_pt(w, tracks, hdr->pt);
@@ -174,8 +199,10 @@ static bool rebind_allowed(struct dp_worker *w, struct dp_track_rt *r)
 	return r->rebinds++ < REBINDS_PER_S;
 }
 
-/* The stream changes its SSRC, or gets its first one: it starts anew, and the old SSRC's index is remembered. */
-static unsigned take_over(struct dp_worker *w, const struct dp_stream_ref *ref, uint32_t ssrc, uint64_t index)
+/* The stream changes its SSRC, or gets its first one: it starts anew, and the old SSRC's index is
+ * remembered. */
+static unsigned take_over(struct dp_worker *w, const struct dp_stream_ref *ref, uint32_t ssrc,
+                          uint64_t index)
 {
 	struct sh_rx_stream *s = dp_stream(ref);
 	struct dp_track_rt *r = dp_track_rt(w, ref->track);
@@ -183,7 +210,8 @@ static unsigned take_over(struct dp_worker *w, const struct dp_stream_ref *ref, 
 	if (s->ssrc) {
 		if (!rebind_allowed(w, r))
 			return SH_STAT_drop_rtp_streams;
-		r->retired[r->retired_next++ % DP_RETIRED] = (struct dp_retired){s->ssrc, s->crypto.index};
+		r->retired[r->retired_next++ % DP_RETIRED] =
+		    (struct dp_retired){s->ssrc, s->crypto.index};
 	}
 	for (unsigned k = 0; k < DP_RETIRED; k++)
 		if (r->retired[k].ssrc == ssrc)
@@ -196,8 +224,8 @@ static unsigned take_over(struct dp_worker *w, const struct dp_stream_ref *ref, 
 }
 
 unsigned dp_stream_bind(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
-                        const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *x, const uint8_t *buf,
-                        uint64_t index)
+                        const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *x,
+                        const uint8_t *buf, uint64_t index)
 {
 	const struct dp_fanout *tracks = dp_endpoint_tracks(endpoint);
 	int track = -1, layer, slot;
@@ -205,7 +233,8 @@ unsigned dp_stream_bind(struct dp_worker *w, struct dp_stream_ref *out, uint32_t
 
 	if (!tracks || !hdr->ssrc)
 		return SH_STAT_drop_rtp_ssrc;
-	if (find_learned(out, tracks, hdr->ssrc)) // bound by a packet before this one in the same vector
+	if (find_learned(out, tracks,
+	                 hdr->ssrc)) // bound by a packet before this one in the same vector
 		return 0;
 	if (find_signaled(out, tracks, hdr->ssrc) && !dp_stream(out)->ssrc)
 		return take_over(w, out, hdr->ssrc, index);

@@ -1,4 +1,5 @@
-/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN). */
+/* A frame becomes a UDP payload of a known endpoint, or one that may make its sender known (STUN).
+ */
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
@@ -33,48 +34,55 @@ static int find_endpoint(struct dp_worker *w, struct last *last, const struct sh
 	return last->endpoint;
 }
 
-/* Returns the edge, or -1: the packet is gone. */
-static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf *m)
+/* false: the packet is gone. */
+static bool parse(struct dp_worker *w, struct dp_frame *f, struct rte_mbuf *m)
 {
-	struct dp_pkt *p = dp_pkt(m);
-	struct dp_frame f;
-	enum dp_frame_kind kind;
-	const uint8_t *payload;
 	unsigned why;
-	int endpoint;
 
 	if (unlikely(m->nb_segs != 1)) {
 		DP_DROP(w, ip_malformed, m);
-		return -1;
+		return false;
 	}
-	if (dp_frame_parse(&f, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, &why)) {
+	if (dp_frame_parse(f, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, &why)) {
 		dp_drop(w, why, m);
-		return -1;
+		return false;
 	}
-	if (f.dst.port != w->udp_port) {
-		hand_over(w, m, f.dst.port);
-		return -1;
+	if (f->dst.port != w->udp_port) {
+		hand_over(w, m, f->dst.port);
+		return false;
 	}
 	DP_COUNT(w, rx_packets, 1);
-	DP_COUNT(w, rx_bytes, f.payload_len);
-	if (!f.payload_len) {
+	DP_COUNT(w, rx_bytes, f->payload_len);
+	if (!f->payload_len) {
 		DP_DROP(w, empty, m);
-		return -1;
+		return false;
 	}
-	p->l2_len = f.l2_len;
-	p->l3_len = f.l3_len;
-	payload = rte_pktmbuf_mtod_offset(m, uint8_t *, f.payload_off);
-	kind = dp_frame_kind(payload, f.payload_len);
-	m->data_off += f.payload_off;
-	m->data_len = f.payload_len;
-	m->pkt_len = f.payload_len;
+	return true;
+}
+
+/* Returns the edge, or -1: the packet is gone. */
+static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf *m,
+                        const struct dp_frame *f)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	enum dp_frame_kind kind;
+	const uint8_t *payload;
+	int endpoint;
+
+	p->l2_len = f->l2_len;
+	p->l3_len = f->l3_len;
+	payload = rte_pktmbuf_mtod_offset(m, uint8_t *, f->payload_off);
+	kind = dp_frame_kind(payload, f->payload_len);
+	m->data_off += f->payload_off;
+	m->data_len = f->payload_len;
+	m->pkt_len = f->payload_len;
 	if (kind == DP_FRAME_IS_STUN)
 		return CLASSIFY_STUN;
 	if (kind == DP_FRAME_IS_NONE) {
 		DP_DROP(w, first_byte, m);
 		return -1;
 	}
-	endpoint = find_endpoint(w, last, &f.src);
+	endpoint = find_endpoint(w, last, &f->src);
 	if (endpoint < 0) {
 		DP_DROP(w, unknown_source, m);
 		return -1;
@@ -86,42 +94,56 @@ static int classify_one(struct dp_worker *w, struct last *last, struct rte_mbuf 
 	return CLASSIFY_SRTP;
 }
 
-static uint16_t classify(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+/* Three rounds, so that the lookups of many packets wait for memory together. */
+static void some(struct rte_graph *graph, struct rte_node *node, void **objs, unsigned nb)
 {
 	struct dp_worker *w = dp_self;
 	struct last last = {.endpoint = -1};
-	void *srtp[DP_VECTOR];
+	struct dp_frame frame[DP_BURST];
+	struct rte_mbuf *m[DP_BURST];
+	void *srtp[DP_BURST];
 	uint16_t n = 0;
+	unsigned k = 0;
 
-	for (uint16_t i = 0; i < nb; i++) {
-		int edge;
-
+	for (unsigned i = 0; i < nb; i++) {
 		if (i + DP_AHEAD < nb)
-			rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
-		edge = classify_one(w, &last, objs[i]);
-		if (likely(edge == CLASSIFY_SRTP)) {
-			srtp[n++] = objs[i];
-			if (n == DP_VECTOR) {
-				rte_node_enqueue(graph, node, CLASSIFY_SRTP, srtp, n);
-				n = 0;
-			}
-		} else if (edge >= 0) {
-			rte_node_enqueue_x1(graph, node, (rte_edge_t)edge, objs[i]);
-		}
+			rte_prefetch0(
+			    rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + DP_AHEAD], void *));
+		if (!parse(w, &frame[k], objs[i]))
+			continue;
+		dp_tuple_prefetch(w, &frame[k].src);
+		m[k++] = objs[i];
+	}
+	for (unsigned i = 0; i < k; i++)
+		dp_tuple_prefetch_endpoint(w, &frame[i].src);
+	for (unsigned i = 0; i < k; i++) {
+		int edge = classify_one(w, &last, m[i], &frame[i]);
+
+		if (likely(edge == CLASSIFY_SRTP))
+			srtp[n++] = m[i];
+		else if (edge >= 0)
+			rte_node_enqueue_x1(graph, node, (rte_edge_t)edge, m[i]);
 	}
 	if (n)
 		rte_node_enqueue(graph, node, CLASSIFY_SRTP, srtp, n);
+}
+
+static uint16_t classify(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+{
+	for (uint16_t i = 0; i < nb; i += DP_BURST)
+		some(graph, node, objs + i, RTE_MIN(nb - i, DP_BURST));
 	return nb;
 }
 
 static struct rte_node_register classify_node = {
-	.name = "dp_classify",
-	.process = classify,
-	.nb_edges = CLASSIFY_EDGES,
-	.next_nodes = {
-		[CLASSIFY_STUN] = "dp_stun",
-		[CLASSIFY_DTLS] = "dp_dtls_punt",
-		[CLASSIFY_SRTP] = "dp_srtp_in",
-	},
+    .name = "dp_classify",
+    .process = classify,
+    .nb_edges = CLASSIFY_EDGES,
+    .next_nodes =
+        {
+            [CLASSIFY_STUN] = "dp_stun",
+            [CLASSIFY_DTLS] = "dp_dtls_punt",
+            [CLASSIFY_SRTP] = "dp_srtp_in",
+        },
 };
 RTE_NODE_REGISTER(classify_node);

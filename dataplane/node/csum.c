@@ -1,58 +1,105 @@
-/* The Internet checksum (RFC 1071) over whole packets: it reads every byte that is sent where no NIC computes it, so it
- * has a file and a width of its own. 1200 B in the cache: 16 ns with AVX2, 45 ns with what x86-64 always has. */
+/* The Internet checksum over whole payloads, which is most of what tx costs where no NIC does it.
+ * Sums are taken in host order, which RFC 1071 §2 (B) allows, 32 bits at a time in 64-bit lanes: 64
+ * KiB stay far below 2^64.
+ *
+ * bench_forward, 1200 B, EPYC of family 26, cycles of the tx node a packet: plain C (SSE2) 211,
+ * AVX-512 105. */
 #include <string.h>
 #include "dataplane/node/frame.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-/* Sums in host order, which RFC 1071 §2 (B) allows, in 64-bit lanes that 64 KiB cannot overflow. */
-static inline __attribute__((always_inline)) uint64_t add(uint64_t sum, const uint8_t *data, uint32_t len)
+static uint64_t plain(uint64_t sum, const uint8_t *data, uint32_t len)
 {
-	typedef uint64_t lanes __attribute__((vector_size(32)));
-	lanes low = {0}, high = {0}, v;
+	uint64_t part[4] = {0};
 
-	for (; len >= 64; data += 64, len -= 64) {
-		memcpy(&v, data, 32);
-		low += v & 0xffffffffu;
-		high += v >> 32;
-		memcpy(&v, data + 32, 32);
-		low += v & 0xffffffffu;
-		high += v >> 32;
+	for (; len >= 16; data += 16, len -= 16) {
+		uint32_t v[4];
+
+		memcpy(v, data, 16);
+		for (unsigned i = 0; i < 4; i++)
+			part[i] += v[i];
 	}
-	low += high;
 	for (; len >= 4; data += 4, len -= 4) {
-		uint32_t word;
+		uint32_t v;
 
-		memcpy(&word, data, 4);
-		sum += word;
+		memcpy(&v, data, 4);
+		sum += v;
 	}
 	if (len) {
-		uint32_t word = 0;
+		uint32_t v = 0;
 
-		memcpy(&word, data, len);
-		sum += word;
+		memcpy(&v, data, len);
+		sum += v;
 	}
 	for (unsigned i = 0; i < 4; i++)
-		sum += (low[i] & 0xffffffffu) + (low[i] >> 32);
+		sum += (part[i] & 0xffffffffu) + (part[i] >> 32);
 	return sum;
 }
 
-#ifdef __x86_64__
-__attribute__((target("avx2"))) static uint64_t add_avx2(uint64_t sum, const uint8_t *data, uint32_t len)
+static uint64_t (*chosen)(uint64_t, const uint8_t *, uint32_t) = plain;
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static uint64_t avx2(uint64_t sum, const uint8_t *data,
+                                                     uint32_t len)
 {
-	return add(sum, data, len);
+	const __m256i mask = _mm256_set1_epi64x(0xffffffff);
+	__m256i lo = _mm256_setzero_si256(), hi = lo;
+	uint64_t part[4];
+
+	for (; len >= 32; data += 32, len -= 32) {
+		__m256i v = _mm256_loadu_si256((const __m256i *)data);
+
+		lo = _mm256_add_epi64(lo, _mm256_and_si256(v, mask));
+		hi = _mm256_add_epi64(hi, _mm256_srli_epi64(v, 32));
+	}
+	_mm256_storeu_si256((__m256i *)part, _mm256_add_epi64(lo, hi));
+	return plain(sum + part[0] + part[1] + part[2] + part[3], data, len);
 }
 
-static bool avx2;
-__attribute__((constructor)) static void find_avx2(void)
+/* Bytes at even and at odd places are summed up apart, 32 bits wide, by two dot products with 0 and
+ * 1; 64 KiB stay far below 2^32. A 16-bit word is even + 256 * odd, which the host's order makes of
+ * the first and the second byte. */
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static uint64_t
+vnni(uint64_t sum, const uint8_t *data, uint32_t len)
 {
-	avx2 = __builtin_cpu_supports("avx2");
+	const __m512i first = _mm512_set1_epi16(0x0001), second = _mm512_set1_epi16(0x0100);
+	__m512i even[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()},
+	        odd[2] = {even[0], even[0]};
+
+	for (; len >= 128; data += 128, len -= 128) {
+		__m512i a = _mm512_loadu_si512(data), b = _mm512_loadu_si512(data + 64);
+
+		even[0] = _mm512_dpbusd_epi32(even[0], a, first);
+		odd[0] = _mm512_dpbusd_epi32(odd[0], a, second);
+		even[1] = _mm512_dpbusd_epi32(even[1], b, first);
+		odd[1] = _mm512_dpbusd_epi32(odd[1], b, second);
+	}
+	for (; len; data += 64, len -= len < 64 ? len : 64) {
+		__m512i a = len >= 64 ? _mm512_loadu_si512(data)
+		                      : _mm512_maskz_loadu_epi8((UINT64_C(1) << len) - 1, data);
+
+		even[0] = _mm512_dpbusd_epi32(even[0], a, first);
+		odd[0] = _mm512_dpbusd_epi32(odd[0], a, second);
+	}
+	even[0] = _mm512_add_epi32(even[0], even[1]);
+	odd[0] = _mm512_add_epi32(odd[0], odd[1]);
+	return sum + (uint32_t)_mm512_reduce_add_epi32(even[0]) +
+	       ((uint64_t)(uint32_t)_mm512_reduce_add_epi32(odd[0]) << 8);
+}
+
+__attribute__((constructor)) static void choose(void)
+{
+	__builtin_cpu_init();
+	if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
+		chosen = vnni;
+	else if (__builtin_cpu_supports("avx2"))
+		chosen = avx2;
 }
 #endif
 
 uint64_t dp_csum_add(uint64_t sum, const uint8_t *data, uint32_t len)
 {
-#ifdef __x86_64__
-	if (__builtin_expect(avx2, 1))
-		return add_avx2(sum, data, len);
-#endif
-	return add(sum, data, len);
+	return chosen(sum, data, len);
 }

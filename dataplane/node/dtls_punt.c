@@ -1,5 +1,5 @@
-/* DTLS goes up to the daemon: from validated addresses only (classify saw to that), with records that look like
- * records, and not more of them a second than a handshake needs. */
+/* DTLS goes up to the daemon: from validated addresses only (classify saw to that), with records
+ * that look like records, and not more of them a second than a handshake needs. */
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
@@ -14,7 +14,8 @@ static void follow(struct dp_worker *w, const struct rte_mbuf *m)
 
 	if (e->ice != SH_ICE_NEW)
 		return;
-	if (dp_frame_parse(&f, rte_pktmbuf_mtod(m, const uint8_t *) - head, m->data_len + head, &why) ||
+	if (dp_frame_parse(&f, rte_pktmbuf_mtod(m, const uint8_t *) - head, m->data_len + head,
+	                   &why) ||
 	    dp_addr_equal(&f.src, &e->remote))
 		return;
 	(void)dp_tuple_set(w, p->endpoint, &f.dst, &f.src);
@@ -55,7 +56,7 @@ static uint16_t dtls_punt(struct rte_graph *graph, struct rte_node *node, void *
 }
 
 static struct rte_node_register dtls_punt_node = {
-	.name = "dp_dtls_punt",
-	.process = dtls_punt,
+    .name = "dp_dtls_punt",
+    .process = dtls_punt,
 };
 RTE_NODE_REGISTER(dtls_punt_node);

@@ -1,25 +1,16 @@
-/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each; those of this
- * worker get a packet each, whose payload stays where it is until srtp_out encrypts it into the packet.
+/* One plaintext, many subscribers. Workers with subscribers of the track get a reference each;
+ * those of this worker get a packet each, whose payload stays where it is until srtp_out encrypts
+ * it into the packet.
  *
- * A vector of plaintexts can mean tens of thousands of packets, so they are made a vector at a time: fanout keeps
- * a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of fanout_more, behind
- * which rewrite, srtp_out and tx get their turn while the packets are still in the cache. The queue is empty
- * at the end of every walk. */
+ * A vector of plaintexts can mean tens of thousands of packets, so they are made a chunk at a time:
+ * fanout keeps a queue of plaintexts, makes CHUNK packets, and sends itself a token by way of
+ * fanout_more, behind which rewrite, srtp_out and tx get their turn while the packets are still in
+ * the cache. The queue is empty at the end of every walk. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/node.h"
 
-enum {
-	AHEAD = 6,
-	CHUNK = 64, // packets made at once: their buffers stay in the second level cache until they are sent
-	READY = 200, // ns >> 20, about as many milliseconds
-};
-
-struct chunk { // packets to be made now
-	uint32_t sub[CHUNK], endpoint[CHUNK];
-	struct rte_mbuf *src[CHUNK];
-	uint8_t flags[CHUNK];
-	unsigned n;
-};
+/* Enough for the multi-buffer crypto, few enough to stay near the first cache level. */
+enum { CHUNK = 32 };
 
 static void to_other_workers(struct dp_worker *w, struct rte_mbuf *m)
 {
@@ -73,58 +64,47 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 		return;
 	}
 	n->pending[n->pending_head++ % DP_PENDING] = (struct dp_pending){
-		.m = m,
-		.list = list,
-		.active = t->set.layers > 1
-		                  ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer)
-		                  : 1,
+	    .m = m,
+	    .list = list,
+	    .layers = t->set.layers,
+	    .active =
+	        t->set.layers > 1 ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer) : 1,
 	};
 }
 
-/* Three cache misses, so a yes holds for a moment; a lost consent takes it back (timers). */
-static bool look_connected(struct dp_worker *w, struct dp_sub_rt *r, uint32_t endpoint)
+static inline bool connected(uint32_t endpoint)
 {
-	bool yes = dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
-	           dp_path(endpoint);
-
-	r->ready_until = yes ? ((uint32_t)(w->now_ns >> 20) + READY) | 1 : 0;
-	return yes;
+	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
+	       dp_path(endpoint);
 }
 
-static bool connected(struct dp_worker *w, struct dp_sub_rt *r, uint32_t endpoint)
-{
-	if (likely(r->ready_until && (int32_t)(r->ready_until - (uint32_t)(w->now_ns >> 20)) > 0))
-		return true;
-	return look_connected(w, r, endpoint);
-}
-
-/* Whether this subscriber gets the packet; counted when not. */
+/* Whether this subscriber gets the packet, when it is not plain; counted when not. */
 static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p, uint32_t sub,
                    uint8_t *flags)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
-	struct dp_sub_rt *r = dp_sub_rt(w, sub);
 	enum dp_layer_verdict v;
 	uint8_t ask;
 
-	if (unlikely((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state))) {
+	(void)dp_sub_rt(w, sub); // makes a new one ready, its layer too
+	if ((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state)) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (unlikely(!connected(w, r, SH_ID_INDEX(s->set.endpoint)))) {
+	if (!connected(SH_ID_INDEX(s->set.endpoint))) {
 		s->layer = DP_LAYER_NONE; // its decoder starts, or starts again, with a key frame
 		w->stat[SH_STAT_drop_sub_not_connected]++;
 		return false;
 	}
 	v = dp_layer_choose(&s->layer,
 	                    &(struct dp_layer_in){
-				    .layers = dp_slabs.track[p->track].set.layers,
-				    .active = q->active,
-				    .limit = RTE_MIN(s->want_layer, s->set.max_layer),
-				    .layer = p->layer,
-				    .key = p->flags & DP_PKT_KEY,
-			    },
+	                        .layers = q->layers,
+	                        .active = q->active,
+	                        .limit = RTE_MIN(s->want_layer, s->set.max_layer),
+	                        .layer = p->layer,
+	                        .key = p->flags & DP_PKT_KEY,
+	                    },
 	                    &ask);
 	q->ask |= ask;
 	if (v == DP_LAYER_SKIP)
@@ -134,7 +114,7 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		return false;
 	}
 	// within a segment rewrite drops it, which knows what that means for the numbers
-	if (unlikely(s->set.pt[p->pt_slot] == 255 && v == DP_LAYER_SWITCH)) {
+	if (s->set.pt[p->pt_slot] == 255 && v == DP_LAYER_SWITCH) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_pt]++;
 		return false;
@@ -143,52 +123,124 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 	return true;
 }
 
-static void prefetch_sub(struct dp_worker *w, uint32_t sub)
+/* ---- fetching ahead ----
+ *
+ * With tens of thousands of subscriptions none of what a packet needs is in a cache: subscription,
+ * its template and map, its endpoint, that one's keys and path, each found through the one before.
+ * So three stages run ahead of the packets being made, a chunk apart: while chunk k is made, the
+ * memory answers for k+1, k+2 and k+3. It answers a few questions at a time only, so they are asked
+ * a few at a time, by the nodes that follow (dp_fanout_fetch), which have other work in between. */
+
+static inline void fetch_sub(struct dp_worker *w, uint32_t sub)
 {
-	const struct sh_sub *s = &dp_slabs.sub[sub];
-	const char *r = (const char *)&dp_node(w)->sub[sub];
+	const char *s = (const char *)&dp_slabs.sub[sub], *r = (const char *)&dp_node(w)->sub[sub];
 
 	rte_prefetch0(s);
-	rte_prefetch0((const char *)s + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(s + RTE_CACHE_LINE_SIZE);
 	rte_prefetch0(r);
 	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
 }
 
-/* For the nodes behind. */
-static void prefetch_endpoint(struct dp_worker *w, uint32_t sub)
+static inline void fetch_peer(uint32_t sub)
 {
 	uint32_t endpoint = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
 
-	rte_prefetch0(&dp_node(w)->ep[endpoint]);
-	dp_endpoint_prefetch(endpoint);
+	rte_prefetch0(&dp_slabs.endpoint[endpoint].ice);
+	rte_prefetch0(&dp_peers[endpoint]);
 }
 
-/* Subscribers of one plaintext, as far as the chunk has room. */
-static void choose_some(struct dp_worker *w, struct dp_pending *q, struct chunk *c)
+static inline void fetch_path(uint32_t sub)
 {
+	uint32_t endpoint = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
+
+	rte_prefetch0(dp_session(endpoint));
+	rte_prefetch0(dp_path(endpoint));
+}
+
+/* The next few subscriptions of a cursor, all of one list; NULL: it stands where it shall. */
+static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor *c,
+                                       unsigned chunks, int32_t *left, uint32_t *many)
+{
+	int32_t most = (int32_t)(n->chosen + chunks * CHUNK - c->passed);
+
+	for (most = RTE_MIN(most, *left); most > 0 && c->turn != n->pending_head;
+	     c->turn++, c->at = 0) {
+		const struct dp_fanout *list = n->pending[c->turn % DP_PENDING].list;
+		const uint32_t *run = list->sub + c->at;
+
+		if (c->at == list->n)
+			continue;
+		*many = RTE_MIN(list->n - c->at, (uint32_t)most);
+		c->at += *many;
+		c->passed += *many;
+		*left -= (int32_t)*many;
+		return run;
+	}
+	return NULL;
+}
+
+void dp_fanout_fetch(struct dp_worker *w, int32_t most)
+{
+	struct dp_node *n = dp_node(w);
+	const uint32_t *run;
+	int32_t left;
+	uint32_t many;
+
+	for (left = most; (run = next_run(n, &n->fetch_sub, 3, &left, &many));)
+		for (uint32_t i = 0; i < many; i++)
+			fetch_sub(w, run[i]);
+	for (left = most; (run = next_run(n, &n->fetch_peer, 2, &left, &many));)
+		for (uint32_t i = 0; i < many; i++)
+			fetch_peer(run[i]);
+	for (left = most; (run = next_run(n, &n->fetch_path, 1, &left, &many));)
+		for (uint32_t i = 0; i < many; i++)
+			fetch_path(run[i]);
+}
+
+/* ---- packets ---- */
+
+/* One layer, and nothing is in the way: what nearly every packet meets. */
+static inline bool plain(const struct dp_node *n, const struct dp_pending *q,
+                         const struct dp_pkt *p, uint32_t sub, const struct sh_sub *s)
+{
+	return q->layers == 1 && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) &&
+	       dp_live(&s->state) && n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
+	       connected(SH_ID_INDEX(s->set.endpoint));
+}
+
+/* Packets to the subscribers of one plaintext, into m[have..], as far as there is room. Returns how
+ * many m[] holds. */
+static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf **m, unsigned have,
+                     unsigned room)
+{
+	struct dp_node *n = dp_node(w);
 	const struct dp_pkt *p = dp_pkt(q->m);
 	const struct dp_fanout *list = q->list;
-	unsigned before = c->n;
+	unsigned before = have;
+	uint32_t from = q->at;
 
-	for (; q->at < list->n && c->n < CHUNK; q->at++) {
+	for (; q->at < list->n && have < room; q->at++) {
 		uint32_t sub = list->sub[q->at];
+		const struct sh_sub *s = &dp_slabs.sub[sub];
+		struct dp_pkt *out = dp_pkt(m[have]);
+		uint8_t flags = 0;
 
-		if (q->at + 2 * AHEAD < list->n)
-			prefetch_sub(w, list->sub[q->at + 2 * AHEAD]);
-		if (q->at + AHEAD < list->n)
-			prefetch_endpoint(w, list->sub[q->at + AHEAD]);
-		if (!choose(w, q, p, sub, &c->flags[c->n]))
+		if (unlikely(!plain(n, q, p, sub, s)) && !choose(w, q, p, sub, &flags))
 			continue;
-		if (!q->kept && (dp_slabs.sub[sub].set.flags & SH_SUB_NACK)) {
+		if (!q->kept && (s->set.flags & SH_SUB_NACK)) {
 			q->kept = true;
 			dp_history_put(w, q->m);
 		}
-		c->sub[c->n] = sub;
-		c->endpoint[c->n] = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
-		c->src[c->n++] = q->m;
+		out->endpoint = SH_ID_INDEX(s->set.endpoint);
+		out->sub = sub;
+		out->flags = flags;
+		out->src = q->m;
+		have++;
 	}
-	if (c->n != before)
-		rte_pktmbuf_refcnt_update(q->m, (int16_t)(c->n - before));
+	n->chosen += q->at - from;
+	if (have != before)
+		rte_pktmbuf_refcnt_update(q->m, (int16_t)(have - before));
+	return have;
 }
 
 static void finish(struct dp_worker *w, struct dp_pending *q)
@@ -201,34 +253,67 @@ static void finish(struct dp_worker *w, struct dp_pending *q)
 	rte_pktmbuf_free(q->m);
 }
 
-static void make(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, struct chunk *c)
+/* Of subscribers that wait, up to a chunk. */
+static unsigned waiting(const struct dp_node *n)
 {
-	struct rte_mbuf **m = (struct rte_mbuf **)dp_node(w)->out;
+	unsigned sum = 0;
 
-	if (!c->n)
-		return;
-	if (rte_pktmbuf_alloc_bulk(w->pool, m, c->n)) {
-		w->stat[SH_STAT_drop_no_mbuf] += c->n;
-		for (unsigned i = 0; i < c->n; i++)
-			rte_pktmbuf_free(c->src[i]);
-		return;
-	}
-	for (unsigned i = 0; i < c->n; i++) {
-		struct dp_pkt *p = dp_pkt(m[i]);
+	for (uint32_t i = n->pending_tail; i != n->pending_head && sum < CHUNK; i++) {
+		const struct dp_pending *q = &n->pending[i % DP_PENDING];
 
-		p->endpoint = c->endpoint[i];
-		p->sub = c->sub[i];
-		p->flags = c->flags[i];
-		p->src = c->src[i];
+		sum += q->list->n - q->at;
 	}
-	rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)c->n);
+	return RTE_MIN(sum, (unsigned)CHUNK);
+}
+
+/* Without packet buffers, what waits is lost: the next burst finds some again. */
+static void lose(struct dp_worker *w)
+{
+	struct dp_node *n = dp_node(w);
+
+	for (; n->pending_tail != n->pending_head; n->pending_tail++) {
+		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
+
+		w->stat[SH_STAT_drop_no_mbuf] += q->list->n - q->at;
+		finish(w, q);
+	}
+}
+
+/* The next chunk of packets, into m[CHUNK]. From the pool they come with next, nb_segs and refcnt
+ * as they must be; what else of their headers anybody reads is set here and in srtp_out. */
+static unsigned make(struct dp_worker *w, struct rte_mbuf **m)
+{
+	struct dp_node *n = dp_node(w);
+	unsigned room = waiting(n), have = 0;
+
+	if (!room)
+		return 0;
+	if (unlikely(rte_mempool_get_bulk(w->pool, (void **)m, room))) {
+		lose(w);
+		return 0;
+	}
+	for (unsigned i = 0; i < room; i++)
+		m[i]->ol_flags = 0;
+	while (n->pending_tail != n->pending_head) {
+		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
+
+		have = fill(w, q, m, have, room);
+		if (q->at < q->list->n)
+			break;
+		finish(w, q);
+		n->pending_tail++;
+	}
+	if (unlikely(have < room))
+		rte_mempool_put_bulk(w->pool, (void **)(m + have), room - have);
+	return have;
 }
 
 static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *n = dp_node(w);
-	struct chunk c;
+	struct rte_mbuf **m = (struct rte_mbuf **)n->out;
+	unsigned made;
 
 	for (uint16_t i = 0; i < nb; i++) {
 		if (objs[i] == (void *)n)
@@ -236,18 +321,14 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 		else
 			take_in(w, objs[i]);
 	}
-	c.n = 0;
-	while (n->pending_tail != n->pending_head && c.n < CHUNK) {
-		struct dp_pending *q = &n->pending[n->pending_tail % DP_PENDING];
-
-		choose_some(w, q, &c);
-		if (q->at < q->list->n)
-			break;
-		finish(w, q);
-		n->pending_tail++;
-	}
-	make(w, graph, node, &c);
-	if (n->pending_tail != n->pending_head && !n->more_queued) {
+	dp_fanout_fetch(w, INT32_MAX);
+	made = make(w, m);
+	if (made)
+		rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)made);
+	if (n->pending_tail == n->pending_head) {
+		n->fetch_sub = n->fetch_peer = n->fetch_path =
+		    (struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};
+	} else if (!n->more_queued) {
 		n->more_queued = true;
 		rte_node_enqueue_x1(graph, node, FANOUT_MORE, n);
 	}
@@ -255,25 +336,26 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register fanout_node = {
-	.name = "dp_fanout",
-	.process = fanout,
-	.nb_edges = FANOUT_EDGES,
-	.next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
+    .name = "dp_fanout",
+    .process = fanout,
+    .nb_edges = FANOUT_EDGES,
+    .next_nodes = {[FANOUT_REWRITE] = "dp_rewrite", [FANOUT_MORE] = "dp_fanout_more"},
 };
 RTE_NODE_REGISTER(fanout_node);
 
 /* A node cannot be its own next one. */
-static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
+static uint16_t fanout_more(struct rte_graph *graph, struct rte_node *node, void **objs,
+                            uint16_t nb)
 {
 	rte_node_enqueue(graph, node, MORE_FANOUT, objs, nb);
 	return nb;
 }
 
 static struct rte_node_register fanout_more_node = {
-	.name = "dp_fanout_more",
-	.process = fanout_more,
-	.nb_edges = MORE_EDGES,
-	.next_nodes = {[MORE_FANOUT] = "dp_fanout"},
+    .name = "dp_fanout_more",
+    .process = fanout_more,
+    .nb_edges = MORE_EDGES,
+    .next_nodes = {[MORE_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(fanout_more_node);
 
@@ -292,10 +374,10 @@ static uint16_t fanin(struct rte_graph *graph, struct rte_node *node, void **obj
 }
 
 static struct rte_node_register fanin_node = {
-	.name = "dp_fanin",
-	.process = fanin,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = FANIN_EDGES,
-	.next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
+    .name = "dp_fanin",
+    .process = fanin,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = FANIN_EDGES,
+    .next_nodes = {[FANIN_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(fanin_node);

@@ -49,7 +49,8 @@ static int parse_ip4(struct dp_frame *f, const uint8_t *frame, uint32_t len, uin
 	return 0;
 }
 
-/* RFC 8200 §4: hop-by-hop, routing and destination options are stepped over, fragments are not put together. */
+/* RFC 8200 §4: hop-by-hop, routing and destination options are stepped over, fragments are not put
+ * together. */
 static int parse_ip6(struct dp_frame *f, const uint8_t *frame, uint32_t len, uint32_t *at,
                      uint32_t *end, unsigned *drop)
 {
@@ -140,7 +141,8 @@ enum dp_frame_kind dp_frame_kind(const uint8_t *payload, uint32_t len)
 	return payload[1] >= 192 && payload[1] <= 223 ? DP_FRAME_IS_RTCP : DP_FRAME_IS_RTP;
 }
 
-/* DTLS 1.3 ciphertext has a header of one to five bytes (RFC 9147 §4); without its length field it is the last. */
+/* DTLS 1.3 ciphertext has a header of one to five bytes (RFC 9147 §4); without its length field it
+ * is the last. */
 static uint32_t unified_record(const uint8_t *p, uint32_t len)
 {
 	uint32_t hdr = 1 + (p[0] & 8 ? 2 : 1);

@@ -58,15 +58,15 @@ static uint32_t build(uint8_t *f, const struct build *b)
 static void good(void **state)
 {
 	static const struct build cases[] = {
-		{.payload = 20},
-		{.payload = 0},
-		{.payload = 20, .trailer = 10},
-		{.payload = 20, .vlans = 1},
-		{.payload = 20, .vlans = 2},
-		{.payload = 20, .v4_words = 15},
-		{.payload = 20, .ip6 = true},
-		{.payload = 20, .ip6 = true, .v6_ext = 1},
-		{.payload = 20, .ip6 = true, .v6_ext = 4, .vlans = 2, .trailer = 3},
+	    {.payload = 20},
+	    {.payload = 0},
+	    {.payload = 20, .trailer = 10},
+	    {.payload = 20, .vlans = 1},
+	    {.payload = 20, .vlans = 2},
+	    {.payload = 20, .v4_words = 15},
+	    {.payload = 20, .ip6 = true},
+	    {.payload = 20, .ip6 = true, .v6_ext = 1},
+	    {.payload = 20, .ip6 = true, .v6_ext = 4, .vlans = 2, .trailer = 3},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -148,7 +148,7 @@ static void kinds(void **state)
 {
 	for (unsigned b = 0; b < 256; b++) {
 		uint8_t p[2] = {(uint8_t)b, 200};
-		enum dp_frame_kind want = b < 4                ? DP_FRAME_IS_STUN
+		enum dp_frame_kind want = b < 4                 ? DP_FRAME_IS_STUN
 		                          : b >= 20 && b < 64   ? DP_FRAME_IS_DTLS
 		                          : b >= 128 && b < 192 ? DP_FRAME_IS_RTCP
 		                                                : DP_FRAME_IS_NONE;
@@ -211,8 +211,9 @@ static void sums(void **state)
 	}
 	for (uint32_t off = 0; off < 3; off++)
 		for (uint32_t len = 0; len < 300; len++)
-			assert_int_equal(__builtin_bswap16(dp_csum_fold(dp_csum_add(0, b + off, len))),
-			                 slow_sum(b + off, len));
+			assert_int_equal(
+			    __builtin_bswap16(dp_csum_fold(dp_csum_add(0, b + off, len))),
+			    slow_sum(b + off, len));
 	memset(b, 0xff, sizeof(b));
 	assert_int_equal(dp_csum_fold(dp_csum_add(0, b, sizeof(b))), 0xffff);
 }
@@ -222,7 +223,8 @@ static void replies(void **state)
 {
 	for (unsigned k = 0; k < 6; k++) {
 		uint8_t f[MAX], out[MAX] = {0}, l3;
-		struct build b = {.payload = 33, .vlans = k / 2, .ip6 = k & 1, .v6_ext = k & 1, .v4_words = 6};
+		struct build b = {
+		    .payload = 33, .vlans = k / 2, .ip6 = k & 1, .v6_ext = k & 1, .v4_words = 6};
 		uint32_t len = build(f, &b), head;
 		struct dp_frame p, r;
 		unsigned why;
@@ -247,8 +249,8 @@ static void replies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good), cmocka_unit_test(bad),     cmocka_unit_test(kinds),
-		cmocka_unit_test(sums), cmocka_unit_test(records), cmocka_unit_test(replies),
+	    cmocka_unit_test(good), cmocka_unit_test(bad),     cmocka_unit_test(kinds),
+	    cmocka_unit_test(sums), cmocka_unit_test(records), cmocka_unit_test(replies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

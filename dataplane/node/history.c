@@ -1,11 +1,15 @@
-/* Plaintext kept for retransmission. Each stream with NACK has a ring of slots by sequence number (struct dp_hist); the
- * packets of all of them stand in one queue by age, `kept`, whose length bounds what histories take from
- * the packet pool. A packet leaves when it is too old, when its slot is needed or when the queue is full. */
+/* Plaintext kept for retransmission. Each stream with NACK has a ring of slots by sequence number
+ * (struct dp_hist); the packets of all of them stand in one queue by age, `kept`, whose length
+ * bounds what histories take from the packet pool. A packet leaves when it is too old, when its
+ * slot is needed or when the queue is full. */
 #include "dataplane/node/node.h"
+
+enum { KEPT_AHEAD = 8 };
 
 static uint32_t slots_of(unsigned kind)
 {
-	return kind == SH_KIND_VIDEO ? dp_nodes_config.history_video : dp_nodes_config.history_audio;
+	return kind == SH_KIND_VIDEO ? dp_nodes_config.history_video
+	                             : dp_nodes_config.history_audio;
 }
 
 static void release(struct dp_node *n, uint32_t handle)
@@ -19,15 +23,31 @@ static void release(struct dp_node *n, uint32_t handle)
 	n->history[k->hist].held--;
 }
 
+/* The one that will be popped a few packets from now: nobody has looked at it for a second. */
+static inline void fetch_oldest(const struct dp_node *n)
+{
+	const struct dp_kept *k = &n->kept[(n->kept_tail + KEPT_AHEAD) & (n->kept_size - 1)];
+	const struct dp_hist *h = &n->history[k->hist].h;
+
+	rte_prefetch0(k + KEPT_AHEAD);
+	if (!k->m)
+		return;
+	rte_prefetch0(k->m);
+	rte_prefetch0((const char *)k->m + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(&h->slot[k->ext_seq & h->mask]);
+}
+
 /* The oldest in the queue; its slot is emptied when it still is the slot's. */
 static void pop(struct dp_node *n)
 {
 	uint32_t handle = n->kept_tail++ & (n->kept_size - 1);
 	struct dp_kept *k = &n->kept[handle];
 
+	fetch_oldest(n);
 	if (!k->m)
 		return;
-	struct dp_hist_slot *s = &n->history[k->hist].h.slot[k->ext_seq & n->history[k->hist].h.mask];
+	struct dp_hist_slot *s =
+	    &n->history[k->hist].h.slot[k->ext_seq & n->history[k->hist].h.mask];
 
 	if (s->handle == handle)
 		s->handle = DP_HIST_NONE;
@@ -55,7 +75,8 @@ void dp_history_forget(struct dp_worker *w, uint32_t slot)
 	dp_pool_give(&n->histories, slot);
 }
 
-static struct dp_history *open_history(struct dp_worker *w, struct dp_track_rt *r, const struct dp_pkt *p)
+static struct dp_history *open_history(struct dp_worker *w, struct dp_track_rt *r,
+                                       const struct dp_pkt *p)
 {
 	struct dp_node *n = dp_node(w);
 	const struct sh_track *t = &dp_slabs.track[p->track];
@@ -101,10 +122,10 @@ void dp_history_put(struct dp_worker *w, struct rte_mbuf *m)
 	n->kept_head++;
 	rte_pktmbuf_refcnt_update(m, 1);
 	n->kept[handle] = (struct dp_kept){
-		.m = m,
-		.at_ns = w->now_ns,
-		.hist = (uint32_t)(y - n->history),
-		.ext_seq = (uint32_t)p->index,
+	    .m = m,
+	    .at_ns = w->now_ns,
+	    .hist = (uint32_t)(y - n->history),
+	    .ext_seq = (uint32_t)p->index,
 	};
 	y->held++;
 	if (old != DP_HIST_NONE)
@@ -130,7 +151,8 @@ struct rte_mbuf *dp_history_get(struct dp_worker *w, uint32_t track, uint8_t lay
 	return n->kept[handle].m;
 }
 
-/* One history a call is looked at: one that holds nothing any more belongs to a track that went silent or away. */
+/* One history a call is looked at: one that holds nothing any more belongs to a track that went
+ * silent or away. */
 static void sweep_one(struct dp_worker *w)
 {
 	struct dp_node *n = dp_node(w);

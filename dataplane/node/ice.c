@@ -20,7 +20,7 @@ static enum dp_ice_verdict same_address(struct sh_endpoint *e, struct dp_ice *ic
 		e->ice = SH_ICE_CONNECTED;
 		return was == SH_ICE_NEW            ? DP_ICE_NOMINATED
 		       : was == SH_ICE_DISCONNECTED ? DP_ICE_RESUMED
-						    : DP_ICE_CONSENT;
+		                                    : DP_ICE_CONSENT;
 	}
 	if (was != SH_ICE_DISCONNECTED)
 		return was == SH_ICE_NEW ? DP_ICE_VALID : DP_ICE_CONSENT;

@@ -13,8 +13,8 @@ static struct sh_addr remote(uint8_t n)
 	return (struct sh_addr){4, 0, (uint16_t)(5000 + n), {192, 0, 2, n}};
 }
 
-static enum dp_ice_verdict check(struct sh_endpoint *e, struct dp_ice *i, uint8_t from, bool nominate,
-                                 uint32_t priority, uint64_t now)
+static enum dp_ice_verdict check(struct sh_endpoint *e, struct dp_ice *i, uint8_t from,
+                                 bool nominate, uint32_t priority, uint64_t now)
 {
 	struct sh_addr r = remote(from);
 
@@ -40,7 +40,8 @@ static void late_nomination(void **state)
 	assert_int_equal(check(&e, &i, 2, true, 20, 2 * S), DP_ICE_NOMINATED);
 	assert_true(at(&e, 2));
 	assert_int_equal(e.ice, SH_ICE_CONNECTED);
-	assert_int_equal(check(&e, &i, 2, false, 20, 3 * S), DP_ICE_CONSENT); // without USE-CANDIDATE from now on
+	assert_int_equal(check(&e, &i, 2, false, 20, 3 * S),
+	                 DP_ICE_CONSENT); // without USE-CANDIDATE from now on
 	assert_int_equal(e.consent_at_ns, 3 * S);
 	assert_int_equal(check(&e, &i, 1, false, 30, 4 * S), DP_ICE_VALID);
 	assert_int_equal(e.consent_at_ns, 3 * S); // another path says nothing of this one
@@ -62,7 +63,8 @@ static void moves_when_nominated(void **state)
 	struct dp_ice i = {0};
 
 	check(&e, &i, 1, true, 100, S);
-	assert_int_equal(check(&e, &i, 2, true, 1, 2 * S), DP_ICE_MOVED); // Wi-Fi to LTE: at once, if worse
+	assert_int_equal(check(&e, &i, 2, true, 1, 2 * S),
+	                 DP_ICE_MOVED); // Wi-Fi to LTE: at once, if worse
 	assert_true(at(&e, 2));
 	assert_int_equal(check(&e, &i, 1, true, 100, 3 * S), DP_ICE_MOVED); // and back
 	assert_true(at(&e, 1));
@@ -97,7 +99,8 @@ static void consent(void **state)
 	assert_int_equal(check(&e, &i, 1, false, 1, 42 * S), DP_ICE_RESUMED);
 	assert_int_equal(e.ice, SH_ICE_CONNECTED);
 	assert_true(dp_ice_expired(&e, 72 * S, DP_CONSENT_NS));
-	assert_int_equal(check(&e, &i, 3, false, 1, 73 * S), DP_ICE_VALID); // elsewhere: only when nominated
+	assert_int_equal(check(&e, &i, 3, false, 1, 73 * S),
+	                 DP_ICE_VALID); // elsewhere: only when nominated
 	assert_int_equal(e.ice, SH_ICE_DISCONNECTED);
 	assert_int_equal(check(&e, &i, 3, true, 1, 74 * S), DP_ICE_MOVED);
 	assert_int_equal(e.ice, SH_ICE_CONNECTED);
@@ -106,8 +109,11 @@ static void consent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(late_nomination), cmocka_unit_test(provisional_then_nominated),
-		cmocka_unit_test(moves_when_nominated), cmocka_unit_test(aggressive), cmocka_unit_test(consent),
+	    cmocka_unit_test(late_nomination),
+	    cmocka_unit_test(provisional_then_nominated),
+	    cmocka_unit_test(moves_when_nominated),
+	    cmocka_unit_test(aggressive),
+	    cmocka_unit_test(consent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

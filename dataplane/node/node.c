@@ -2,24 +2,27 @@
  *
  *   rx ── handover ─┐                           ┌ stun ─────────────────────────────────┐
  *                   ├ classify ─────────────────┼ dtls_punt → control                   │
- *                   │                           └ srtp_in ┬ rtp_in ── fanout ─ rewrite ─┼ srtp_out ─ (pace) ─ tx
- *   fanin ──────────┼─────────────────────────────────────┼──────────┘  │       │       │    │
- *   inject ─────────┼─────────────────────────────────────┼─────────────┼───────┼───────┼────┼──────────────┘
+ *                   │                           └ srtp_in ┬ rtp_in ── fanout ─ rewrite ─┼ srtp_out
+ * ─ (pace) ─ tx fanin ──────────┼─────────────────────────────────────┼──────────┘  │       │ │ │
+ *   inject
+ * ─────────┼─────────────────────────────────────┼─────────────┼───────┼───────┼────┼──────────────┘
  *   timers ─ rtcp_out ────────────────────────────────────│─────────────│───────│───────┘
  *                                                         └ rtcp_in ────│───────┘
  *                                                                       └ other workers' fanin
  *
- * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer (simulcast), seqmap
- * (our sequence numbers), report (RTCP times); the nodes carry packets to them. beside, bind, history and valid
- * keep the per-worker state that the nodes share. This file alone allocates.
+ * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
+ * (simulcast), seqmap (our sequence numbers), report (RTCP times); the nodes carry packets to them.
+ * beside, bind, history and valid keep the per-worker state that the nodes share. This file alone
+ * allocates.
  *
- * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the control
- * thread while the lcore does not run. The only packets that more than one worker sees are plaintexts
- * between fanout and srtp_out (or a history): reference counted, read-only.
+ * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
+ * control thread while the lcore does not run. The only packets that more than one worker sees are
+ * plaintexts between fanout and srtp_out (or a history): reference counted, read-only.
  *
- * Lifetimes. State beside a slab entry carries the entry's id and is made anew when another entry took
- * the place, so that nothing outlives its entry even when a forget call came late or not at all. Arrays
- * are mapped at start and touched when used; no node allocates anything but packets from its pool. */
+ * Lifetimes. State beside a slab entry carries the entry's id and is made anew when another entry
+ * took the place, so that nothing outlives its entry even when a forget call came late or not at
+ * all. Arrays are mapped at start and touched when used; no node allocates anything but packets
+ * from its pool. */
 #include "dataplane/node/node.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -27,23 +30,23 @@
 #include <sys/mman.h>
 
 struct dp_nodes_config dp_nodes_config = {
-	.history_video = 1024,
-	.history_audio = 0,
-	.histories = 2048,
-	.history_ms = 1000,
-	.history_share = 25,
-	.nack_streams = 4096,
-	.nack = 1,
-	.pli_interval_ms = 300,
-	.consent_s = 30,
-	.dtls_per_s = 100,
-	.retransmit_per_s = 500,
+    .history_video = 1024,
+    .history_audio = 0,
+    .histories = 2048,
+    .history_ms = 1000,
+    .history_share = 25,
+    .nack_streams = 4096,
+    .nack = 1,
+    .pli_interval_ms = 300,
+    .consent_s = 30,
+    .dtls_per_s = 100,
+    .retransmit_per_s = 500,
 };
 
 const char *const dp_node_names[] = {
-	"dp_rx",      "dp_handover",  "dp_fanin",  "dp_inject", "dp_timers",      "dp_rtcp_out",
-	"dp_classify", "dp_stun",     "dp_dtls_punt", "dp_srtp_in", "dp_rtp_in",  "dp_rtcp_in",
-	"dp_fanout",  "dp_fanout_more", "dp_rewrite", "dp_srtp_out", "dp_tx",
+    "dp_rx",       "dp_handover",    "dp_fanin",     "dp_inject",   "dp_timers", "dp_rtcp_out",
+    "dp_classify", "dp_stun",        "dp_dtls_punt", "dp_srtp_in",  "dp_rtp_in", "dp_rtcp_in",
+    "dp_fanout",   "dp_fanout_more", "dp_rewrite",   "dp_srtp_out", "dp_tx",
 };
 const unsigned dp_node_count = RTE_DIM(dp_node_names);
 
@@ -83,16 +86,17 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->ep = map(n, 1, dp_slabs.endpoints, sizeof(*n->ep));
 	n->track = map(n, 2, dp_slabs.tracks, sizeof(*n->track));
 	n->history = map(n, 3, c->histories, sizeof(*n->history));
-	n->history_slots = map(n, 4, (size_t)c->histories * dp_history_stride(),
-	                       sizeof(*n->history_slots));
+	n->history_slots =
+	    map(n, 4, (size_t)c->histories * dp_history_stride(), sizeof(*n->history_slots));
 	n->kept = map(n, 5, n->kept_size, sizeof(*n->kept));
 	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
 	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
+	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->valid || !n->bound || !n->pending)
 		return -ENOMEM;
 	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
 		return -ENOMEM;
@@ -107,7 +111,8 @@ int dp_nodes_init(struct dp_worker *w)
 	if (!dp_nodes_config.histories || !rte_is_power_of_2(dp_nodes_config.history_video) ||
 	    (dp_nodes_config.history_audio && !rte_is_power_of_2(dp_nodes_config.history_audio)))
 		return -EINVAL;
-	n = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(sizeof(*n), (size_t)RTE_CACHE_LINE_SIZE));
+	n = aligned_alloc(RTE_CACHE_LINE_SIZE,
+	                  RTE_ALIGN_CEIL(sizeof(*n), (size_t)RTE_CACHE_LINE_SIZE));
 	if (!n)
 		return -ENOMEM;
 	memset(n, 0, sizeof(*n));
@@ -144,6 +149,7 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->kept, n->bytes[5]);
 	unmap(n->nack, n->bytes[6]);
 	unmap(n->active, n->bytes[7]);
+	unmap(n->due_ms, n->bytes[8]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);

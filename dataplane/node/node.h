@@ -1,5 +1,6 @@
-/* What the graph nodes of one worker share: their state, the edges between them, and the few helpers that all of
- * them use. Included by node/ only, but for dp_nodes_config, which the configuration sets before the start. */
+/* What the graph nodes of one worker share: their state, the edges between them, and the few
+ * helpers that all of them use. Included by node/ only, but for dp_nodes_config, which the
+ * configuration sets before the start. */
 #pragma once
 #include <rte_graph_worker.h>
 #include <rte_mbuf.h>
@@ -14,23 +15,26 @@
 
 /* Set before dp_nodes_init(), the same for all workers. */
 struct dp_nodes_config {
-	uint32_t history_video;   // packets kept a stream for NACK, power of two, 64..32768
-	uint32_t history_audio;   // the same for audio; 0: none
-	uint32_t histories;       // streams with a history a worker; memory is touched when used
-	uint32_t history_ms;      // packets older than this are given back
-	uint32_t history_share;   // percent of the packet pool that all histories of all workers may hold, 1..50
-	uint32_t nack_streams;    // incoming streams with gap tracking a worker
-	uint32_t nack;            // 0: publishers are never asked for losses
+	uint32_t history_video; // packets kept a stream for NACK, power of two, 64..32768
+	uint32_t history_audio; // the same for audio; 0: none
+	uint32_t histories;     // streams with a history a worker; memory is touched when used
+	uint32_t history_ms;    // packets older than this are given back
+	uint32_t history_share; // percent of the packet pool that all histories of all workers may
+	                        // hold, 1..50
+	uint32_t nack_streams;  // incoming streams with gap tracking a worker
+	uint32_t nack;          // 0: publishers are never asked for losses
 	uint32_t pli_interval_ms; // shortest time between two key frame requests for one layer
 	uint32_t dtls_per_s;      // DTLS datagrams an endpoint may send to the daemon, and burst
-	uint32_t consent_s;       // without an authenticated check for so long no more is sent (RFC 7675: 30)
+	uint32_t
+	    consent_s; // without an authenticated check for so long no more is sent (RFC 7675: 30)
 	uint32_t retransmit_per_s; // retransmissions a subscription may ask for, and burst
 };
 extern struct dp_nodes_config dp_nodes_config;
 
 /* More of dp_pkt.flags, inside the graph only. */
 enum {
-	DP_PKT_FRAMED = 32, // whole frame, headers in front of the data: lengths and checksums are to be filled in
+	DP_PKT_FRAMED = 32, // whole frame, headers in front of the data: lengths and checksums are
+	                    // to be filled in
 	DP_PKT_SWITCH = 64, // fanout → rewrite: first packet of a segment
 };
 
@@ -53,36 +57,37 @@ enum { MORE_FANOUT, MORE_EDGES };
 enum { REWRITE_SRTP_OUT, REWRITE_EDGES };
 enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
 
-/* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds ---- */
+/* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds
+ * ---- */
 
 /* A subscription on its way out. The first two cache lines are read for every packet. */
 struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
-	uint32_t conf;         // hash of what tmpl was made of
-	uint32_t rtx_tokens;   // retransmissions that it may ask for now
-	uint32_t ready_until;  // found connected: not looked at again before then, ns >> 20; 0: look
-	uint64_t rtx_at_ns;    // when they were last topped up
+	uint32_t conf;       // hash of what tmpl was made of
+	uint32_t rtx_tokens; // retransmissions that it may ask for now
+	uint32_t pad;
+	uint64_t rtx_at_ns; // when they were last topped up
 	struct dp_seqmap map;
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
 
 struct dp_ep_rt {
-	/* for every packet sent, so kept out of the slab; the timers' walk brings it there */
-	uint64_t tx_packets, tx_bytes; // not counted there yet
-	uint32_t twcc_seq;             // next transport-wide number
 	sh_id id;
 	uint32_t dtls_tokens;
 	uint64_t dtls_at_ns;
-	uint64_t report_at_ns;  // next compound; 0: not scheduled
-	uint32_t report_cursor; // next subscription to report on, when one compound does not hold all
+	uint64_t report_at_ns; // next compound; 0: not scheduled
+	uint32_t
+	    report_cursor; // next subscription to report on, when one compound does not hold all
+	bool video;        // as of the last report
 	struct dp_ice ice;
 } __rte_cache_aligned;
 
 enum { DP_RETIRED = 4, DP_NO_ENTRY = UINT32_MAX };
 struct dp_retired {
 	uint32_t ssrc;
-	uint64_t index; // newest authenticated: the SSRC comes back above it or not at all (RFC 3711 §3.3.2)
+	uint64_t index; // newest authenticated: the SSRC comes back above it or not at all (RFC
+	                // 3711 §3.3.2)
 };
 
 struct dp_track_rt {
@@ -110,7 +115,7 @@ struct dp_history {
 	struct dp_hist h;
 	sh_id track;
 	uint32_t ssrc;
-	uint32_t held;  // packets in it
+	uint32_t held; // packets in it
 	uint8_t layer, used;
 };
 
@@ -119,7 +124,8 @@ struct dp_pool { // of numbers 0..n-1
 	uint32_t n;
 };
 
-/* An address that an authenticated check came from: DTLS and SRTP from there are the endpoint's, nominated or not. */
+/* An address that an authenticated check came from: DTLS and SRTP from there are the endpoint's,
+ * nominated or not. */
 struct dp_valid {
 	struct sh_addr addr;
 	uint32_t endpoint;
@@ -136,17 +142,24 @@ struct dp_bound { // where an endpoint's SSRC was found; checked against the sla
 struct dp_pending { // plaintext on its way through fanout
 	struct rte_mbuf *m;
 	const struct dp_fanout *list; // of this walk
-	uint32_t at;    // next position in it
-	uint8_t active; // bit l: layer l had packets lately
-	uint8_t ask;    // bit l: somebody waits for a key frame of layer l
-	bool kept;      // it is in the history
+	uint32_t at;                  // next position in it
+	uint8_t layers;               // of its track
+	uint8_t active;               // bit l: layer l had packets lately
+	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
+	bool kept;                    // it is in the history
+};
+
+/* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
+struct dp_cursor {
+	uint32_t turn, at;
+	uint32_t passed; // subscriptions, since the queue was last empty
 };
 
 enum {
 	DP_VALIDS = 8192,
 	DP_BOUNDS = 16384,
 	DP_PENDING = 4096,
-	DP_DUE = 64, // reports and feedback made in one walk
+	DP_DUE = 256, // reports and feedback made in one walk
 };
 
 struct dp_node {
@@ -158,26 +171,29 @@ struct dp_node {
 
 	struct dp_pending *pending; // ring of DP_PENDING
 	uint32_t pending_head, pending_tail;
-	bool more_queued;           // a token is on its way to fanout
+	struct dp_cursor fetch_sub, fetch_peer, fetch_path; // how far fanout has fetched ahead …
+	uint32_t chosen;  // … of how many subscriptions it has looked at
+	bool more_queued; // a token is on its way to fanout
 
 	struct dp_history *history;
 	struct dp_hist_slot *history_slots; // dp_history_stride() of them each
 	struct dp_pool histories;
-	struct dp_kept *kept;       // ring of kept_size, oldest at kept_tail
+	struct dp_kept *kept; // ring of kept_size, oldest at kept_tail
 	uint32_t kept_size, kept_head, kept_tail;
 	uint32_t history_sweep;
 
 	struct dp_nack *nack;
 	struct dp_pool nacks;
 
-	uint32_t *active;           // tracks that had packets, ours
+	uint32_t *due_ms; // by endpoint: when timers looks at it again, modulo 2^32
+	uint32_t *active; // tracks that had packets, ours
 	uint32_t n_active;
 	uint32_t scan_endpoint, scan_track; // where the timers' walk goes on
 	uint64_t scan_at_ns;
-	uint32_t due_report[DP_DUE], n_due_report;    // endpoints
+	uint32_t due_report[DP_DUE], n_due_report;     // endpoints
 	uint32_t due_feedback[DP_DUE], n_due_feedback; // tracks
 
-	uint32_t refusals;          // unauthenticated STUN that may be answered now
+	uint32_t refusals; // unauthenticated STUN that may be answered now
 	uint64_t refusals_at_ns;
 
 	/* scratch of one node call */
@@ -188,7 +204,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[8];            // of the mappings above, for dp_nodes_free()
+	size_t bytes[9]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -280,6 +296,9 @@ static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 	p->free[p->n++] = i;
 }
 
+/* Whether it sends or gets video, so reports are due more often (timers.c). */
+bool dp_endpoint_has_video(uint32_t endpoint);
+
 /* ---- incoming streams (bind.c) ---- */
 
 struct dp_stream_ref {
@@ -293,14 +312,21 @@ static inline struct sh_rx_stream *dp_stream(const struct dp_stream_ref *r)
 	return r->rtx ? &t->rtx[r->layer] : &t->media[r->layer];
 }
 /* Stream of an endpoint's SSRC, learned or signaled; false: neither. Changes no state. */
-bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint, uint32_t ssrc);
-/* After authentication: the stream of a packet whose SSRC has none yet, made ready to count it. index: what the
- * packet was authenticated with. 0; or the drop reason, enum sh_stat. */
+bool dp_stream_find(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
+                    uint32_t ssrc);
+/* Before many of these: asks the memory for the place of the answer; when that has arrived, for the
+ * track. */
+void dp_stream_prefetch(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc);
+void dp_stream_prefetch_track(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc);
+/* After authentication: the stream of a packet whose SSRC has none yet, made ready to count it.
+ * index: what the packet was authenticated with. 0; or the drop reason, enum sh_stat. */
 unsigned dp_stream_bind(struct dp_worker *w, struct dp_stream_ref *out, uint32_t endpoint,
-                        const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *exts, const uint8_t *buf,
-                        uint64_t index);
-/* Index that a packet of an unknown SSRC is tried with: behind the one it had when it was last ours. */
-uint64_t dp_stream_guess_unknown(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc, uint16_t seq);
+                        const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *exts,
+                        const uint8_t *buf, uint64_t index);
+/* Index that a packet of an unknown SSRC is tried with: behind the one it had when it was last
+ * ours. */
+uint64_t dp_stream_guess_unknown(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc,
+                                 uint16_t seq);
 /* Slot of a payload type in a track's pt[], or -1. */
 static inline int dp_pt_slot(const struct sh_track *t, uint8_t pt)
 {
@@ -321,12 +347,19 @@ static inline uint32_t dp_history_stride(void)
 }
 /* Keeps a reference to a plaintext packet; m's fields are those that rtp_in set. */
 void dp_history_put(struct dp_worker *w, struct rte_mbuf *m);
-/* The packet of that index of a layer of a track, still the history's; NULL: not kept (any more). */
+/* The packet of that index of a layer of a track, still the history's; NULL: not kept (any more).
+ */
 struct rte_mbuf *dp_history_get(struct dp_worker *w, uint32_t track, uint8_t layer, uint32_t ssrc,
                                 uint64_t index);
 void dp_history_forget(struct dp_worker *w, uint32_t slot);
 /* Gives back what is too old; called once a walk. */
 void dp_history_expire(struct dp_worker *w);
+
+/* ---- what fanout will need soon (fanout.c) ---- */
+
+enum { DP_FETCH_EVERY = 8, DP_FETCH = 4 };
+/* Asks the memory for it, for at most so many subscriptions a stage. */
+void dp_fanout_fetch(struct dp_worker *w, int32_t most);
 
 /* ---- addresses of authenticated checks (valid.c) ---- */
 

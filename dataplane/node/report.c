@@ -9,8 +9,8 @@ uint64_t dp_report_next(uint64_t now_ns, bool video, bool first, uint32_t random
 	return now_ns + (first ? wait / 2 : wait);
 }
 
-/* The least delayed SR shows the true difference, so a smaller one is taken at once; a larger one may be clock drift
- * and is followed by 1/64; one a second or more away is another clock. */
+/* The least delayed SR shows the true difference, so a smaller one is taken at once; a larger one
+ * may be clock drift and is followed by 1/64; one a second or more away is another clock. */
 int64_t dp_ntp_skew(int64_t old, uint64_t ours, uint64_t theirs)
 {
 	int64_t skew = (int64_t)(ours - theirs), diff = (int64_t)((uint64_t)skew - (uint64_t)old);
@@ -32,18 +32,19 @@ struct dp_sr_time dp_sr_time(const struct dp_sr_in *in)
 	if (s->sr_at_ns && in->skew) {
 		// our now, on the publisher's clock, as a distance from its SR
 		uint64_t there = in->ntp_now - (uint64_t)in->skew - s->sr_ntp;
-		uint64_t ns = (there >> 32) * 1000000000u + ((there & 0xffffffffu) * 1000000000u >> 32);
+		uint64_t ns =
+		    (there >> 32) * 1000000000u + ((there & 0xffffffffu) * 1000000000u >> 32);
 
 		if (there >> 32 < 3600)
 			return (struct dp_sr_time){
-				.ntp = in->ntp_now,
-				.rtp = s->sr_rtp + in->ts_offset + (uint32_t)dp_ticks(ns, in->clock_hz),
+			    .ntp = in->ntp_now,
+			    .rtp = s->sr_rtp + in->ts_offset + (uint32_t)dp_ticks(ns, in->clock_hz),
 			};
 	}
 	elapsed = in->now_ns - in->last_at_ns;
 	return (struct dp_sr_time){
-		.ntp = in->ntp_now,
-		.rtp = in->last_ts + (uint32_t)dp_ticks(elapsed, in->clock_hz),
+	    .ntp = in->ntp_now,
+	    .rtp = in->last_ts + (uint32_t)dp_ticks(elapsed, in->clock_hz),
 	};
 }
 

@@ -13,7 +13,8 @@ static void intervals(void **state)
 		assert_in_range(dp_report_next(S, true, true, r) - S, S / 4, 3 * S / 4);
 		assert_in_range(dp_report_next(S, false, false, r) - S, 5 * S / 2, 15 * S / 2);
 	}
-	assert_int_not_equal(dp_report_next(S, true, false, 1), dp_report_next(S, true, false, 1000));
+	assert_int_not_equal(dp_report_next(S, true, false, 1),
+	                     dp_report_next(S, true, false, 1000));
 }
 
 static void skew(void **state)
@@ -36,8 +37,14 @@ static void senders_time(void **state)
 	const uint64_t sec = UINT64_C(1) << 32;
 	struct sh_rx_stream st = {.sr_ntp = 400 * sec, .sr_rtp = 90000, .sr_at_ns = 50 * S};
 	struct dp_sr_in in = {
-		.now_ns = 52 * S, .ntp_now = 1002 * sec, .stream = &st, .skew = 600 * (int64_t)sec,
-		.ts_offset = 7, .clock_hz = 90000, .last_ts = 1234, .last_at_ns = 51 * S,
+	    .now_ns = 52 * S,
+	    .ntp_now = 1002 * sec,
+	    .stream = &st,
+	    .skew = 600 * (int64_t)sec,
+	    .ts_offset = 7,
+	    .clock_hz = 90000,
+	    .last_ts = 1234,
+	    .last_at_ns = 51 * S,
 	};
 
 	assert_int_equal(dp_sr_time(&in).ntp, in.ntp_now);
@@ -68,8 +75,10 @@ static void translate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(intervals), cmocka_unit_test(skew),
-		cmocka_unit_test(senders_time), cmocka_unit_test(translate),
+	    cmocka_unit_test(intervals),
+	    cmocka_unit_test(skew),
+	    cmocka_unit_test(senders_time),
+	    cmocka_unit_test(translate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

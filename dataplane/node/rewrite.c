@@ -1,11 +1,12 @@
-/* The RTP header of each egress packet: our SSRC, sequence number, timestamp and payload type, the subscriber's MID
- * and extension ids. sub.tx_index moves here, before encryption, so that whatever happens after, no SRTP
- * index is used for two different packets. */
+/* The RTP header of each egress packet: our SSRC, sequence number, timestamp and payload type, the
+ * subscriber's MID and extension ids. sub.tx_index moves here, before encryption, so that whatever
+ * happens after, no SRTP index is used for two different packets. */
 #include <string.h>
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
-/* Timestamp of the first packet of a new layer, by the publisher's own clock: where the old layer's would be. */
+/* Timestamp of the first packet of a new layer, by the publisher's own clock: where the old layer's
+ * would be. */
 static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct sh_track *t,
                          const struct sh_sub *s, const struct dp_pkt *src, uint64_t now_ns)
 {
@@ -22,25 +23,26 @@ static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct 
 		return false;
 	ts += s->ts_offset;
 	// what lies behind, or far ahead of what was sent, is a clock that cannot be believed
-	if ((int32_t)(ts - s->last_ts) <= 0 || ts - s->last_ts > dp_ticks(elapsed, hz) + 2 * (uint64_t)hz)
+	if ((int32_t)(ts - s->last_ts) <= 0 ||
+	    ts - s->last_ts > dp_ticks(elapsed, hz) + 2 * (uint64_t)hz)
 		return false;
 	*out = ts;
 	return true;
 }
 
 /* 0, or the drop reason. */
-static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, struct dp_sub_rt *r,
-                      const struct dp_pkt *src)
+static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
+                           struct dp_sub_rt *r, const struct dp_pkt *src)
 {
 	const struct sh_track *t = &dp_slabs.track[src->track];
 	struct dp_seqmap_in in = {
-		.index = src->index,
-		.ssrc = src->ssrc,
-		.ts = src->ts,
-		.layer = src->layer,
-		.start = p->flags & DP_PKT_SWITCH,
-		.clock_hz = t->set.pt[src->pt_slot].clock_hz,
-		.now_ns = w->now_ns,
+	    .index = src->index,
+	    .ssrc = src->ssrc,
+	    .ts = src->ts,
+	    .layer = src->layer,
+	    .start = p->flags & DP_PKT_SWITCH,
+	    .clock_hz = t->set.pt[src->pt_slot].clock_hz,
+	    .now_ns = w->now_ns,
 	};
 	uint32_t ts;
 
@@ -50,7 +52,9 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	}
 	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
 		in.ts_out = &ts;
-	if (dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index, &p->ts))
+	if (!dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts) &&
+	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index,
+	                  &p->ts))
 		return SH_STAT_drop_sub_paused; // late, from before a switch
 	p->ssrc = s->set.ssrc;
 	p->pt = s->set.pt[src->pt_slot];
@@ -69,10 +73,10 @@ static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t 
 	return 255;
 }
 
-/* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the same packet again,
- * byte for byte. */
-static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, const struct dp_pkt *src,
-                      bool *as_rtx, uint16_t *osn)
+/* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the
+ * same packet again, byte for byte. */
+static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
+                      const struct dp_pkt *src, bool *as_rtx, uint16_t *osn)
 {
 	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[src->track], src->pt_slot) : 255;
 	*as_rtx = p->pt != 255;
@@ -90,11 +94,12 @@ static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, c
 }
 
 /* 0, or the drop reason. */
-static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
+static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
+	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
 	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
 	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
@@ -104,30 +109,35 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
 	m->data_off = DP_HEADROOM;
-	if (again)
+	if (unlikely(again))
 		map_again(w, p, s, src, &as_rtx, &osn);
 	else if ((why = map_packet(w, p, s, r, src)))
 		return why;
 	out = (struct dp_rtp_write){
-		.ts = p->ts,
-		.ssrc = p->ssrc,
-		.seq = (uint16_t)p->index,
-		.pt = p->pt,
-		.marker = !!(src->flags & DP_PKT_MARKER),
-		.csrc_count = in[0] & 15,
-		.csrc = in + DP_RTP_HDR_MIN,
-		.abs_send_time = dp_rtp_abs_send_time(as_rtx ? w->now_ns : src->at_ns),
-		.exts = p->src->buf_addr,
-		.exts_buf = in,
+	    .ts = p->ts,
+	    .ssrc = p->ssrc,
+	    .seq = (uint16_t)p->index,
+	    .pt = p->pt,
+	    .marker = !!(src->flags & DP_PKT_MARKER),
+	    .csrc_count = in[0] & 15,
+	    .csrc = in + DP_RTP_HDR_MIN,
+	    .abs_send_time = unlikely(as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
+	    .exts = p->src->buf_addr,
+	    .exts_buf = in,
 	};
 	if (r->tmpl.twcc_at)
-		out.twcc_seq = (uint16_t)dp_node(w)->ep[p->endpoint].twcc_seq++;
-	len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
+		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
+	if (likely(room >= (int)sizeof(r->tmpl.bytes) + 16 && !out.csrc_count &&
+	           !(r->tmpl.copy & out.exts->present)))
+		len = (int)dp_rtp_write_plain(buf, &r->tmpl, &out);
+	else
+		len =
+		    room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
 	if (len < 0)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
 	p->payload_len = src->payload_len;
-	if (as_rtx) { // two bytes stand before the payload, so this one is copied
+	if (unlikely(as_rtx)) { // two bytes stand before the payload, so this one is copied
 		dp_put16(buf + len, osn);
 		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
 		p->payload_len += 2;
@@ -137,14 +147,16 @@ static unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	return 0;
 }
 
-/* Where the header goes, and the path that tx puts in front of it. */
-static void prefetch(struct rte_mbuf *m)
+/* From the second cache level, where fanout's questions brought it, to the first. */
+static inline void fetch_near(const struct dp_worker *w, const struct rte_mbuf *m)
 {
-	const char *path = (const char *)dp_path(dp_pkt(m)->endpoint);
+	uint32_t sub = dp_pkt((struct rte_mbuf *)(uintptr_t)m)->sub;
+	const char *r = (const char *)&dp_node(w)->sub[sub];
 
-	rte_prefetch0((char *)m->buf_addr + DP_HEADROOM);
-	rte_prefetch0(path);
-	rte_prefetch0(path + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0((const char *)m->buf_addr + DP_HEADROOM);
+	rte_prefetch0(&dp_slabs.sub[sub].tx_index);
+	rte_prefetch0(r);
+	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
 }
 
 static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
@@ -157,8 +169,10 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 		struct rte_mbuf *m = objs[i];
 		unsigned why;
 
+		if (i % DP_FETCH_EVERY == 0)
+			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
-			prefetch(objs[i + DP_AHEAD]);
+			fetch_near(w, objs[i + DP_AHEAD]);
 		why = rewrite_one(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);
@@ -177,9 +191,9 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 }
 
 static struct rte_node_register rewrite_node = {
-	.name = "dp_rewrite",
-	.process = rewrite,
-	.nb_edges = REWRITE_EDGES,
-	.next_nodes = {[REWRITE_SRTP_OUT] = "dp_srtp_out"},
+    .name = "dp_rewrite",
+    .process = rewrite,
+    .nb_edges = REWRITE_EDGES,
+    .next_nodes = {[REWRITE_SRTP_OUT] = "dp_srtp_out"},
 };
 RTE_NODE_REGISTER(rewrite_node);

@@ -1,5 +1,5 @@
-/* RTCP ends here: publishers' SRs become our time lines, subscribers' RRs their view of a subscription, NACKs
- * retransmissions, PLI and FIR a wish for a key frame. */
+/* RTCP ends here: publishers' SRs become our time lines, subscribers' RRs their view of a
+ * subscription, NACKs retransmissions, PLI and FIR a wish for a key frame. */
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
@@ -17,7 +17,8 @@ static void sender_report(struct from *f, const struct dp_rtcp_sr *sr)
 	struct dp_stream_ref ref;
 	struct sh_rx_stream *s;
 
-	if (!dp_stream_find(f->w, &ref, f->endpoint, sr->ssrc) || !dp_stream(&ref)->ssrc || !sr->ntp)
+	if (!dp_stream_find(f->w, &ref, f->endpoint, sr->ssrc) || !dp_stream(&ref)->ssrc ||
+	    !sr->ntp)
 		return;
 	s = dp_stream(&ref);
 	e->ntp_skew = dp_ntp_skew(e->ntp_skew, f->w->ntp_now, sr->ntp);
@@ -93,12 +94,12 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	}
 	rte_pktmbuf_refcnt_update(src, 1);
 	*dp_pkt(m) = (struct dp_pkt){
-		.endpoint = f->endpoint,
-		.sub = sub,
-		.flags = DP_PKT_RTX,
-		.src = src,
-		.index = index,
-		.ts = dp_pkt(src)->ts + g->ts_offset,
+	    .endpoint = f->endpoint,
+	    .sub = sub,
+	    .flags = DP_PKT_RTX,
+	    .src = src,
+	    .index = index,
+	    .ts = dp_pkt(src)->ts + g->ts_offset,
 	};
 	rte_node_enqueue_x1(f->graph, f->node, RTCP_IN_REWRITE, m);
 	return true;
@@ -118,7 +119,8 @@ static void nack(struct from *f, const struct dp_rtcp_fb *fb)
 	if (!(s->set.flags & SH_SUB_NACK) || !s->tx_index)
 		return;
 	while (dp_rtcp_nack_next(&it, &seq)) {
-		uint64_t index = s->tx_index + (uint64_t)(int64_t)(int16_t)(seq - (uint16_t)s->tx_index);
+		uint64_t index =
+		    s->tx_index + (uint64_t)(int64_t)(int16_t)(seq - (uint16_t)s->tx_index);
 
 		s->nacks++;
 		DP_COUNT(f->w, nack_in, 1);
@@ -159,7 +161,7 @@ static void bye(struct from *f, uint32_t ssrc)
 		return;
 	r = dp_track_rt(f->w, ref.track);
 	dp_stream(&ref)->last_at_ns = 0;
-	r->alive &= (uint8_t)~(1u << ref.layer);
+	r->alive &= (uint8_t) ~(1u << ref.layer);
 	dp_notify(f->w, DP_NOTE_TRACK, ref.track);
 }
 
@@ -199,7 +201,8 @@ static uint16_t rtcp_in(struct rte_graph *graph, struct rte_node *node, void **o
 
 		f.endpoint = dp_pkt(m)->endpoint;
 		// RFC 5506 is asked of the peer in SDP, and what it sends is read either way
-		if (dp_rtcp_first(&it, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, DP_RTCP_RSIZE)) {
+		if (dp_rtcp_first(&it, rte_pktmbuf_mtod(m, uint8_t *), m->data_len,
+		                  DP_RTCP_RSIZE)) {
 			DP_DROP(f.w, rtcp_malformed, m);
 			continue;
 		}
@@ -211,9 +214,9 @@ static uint16_t rtcp_in(struct rte_graph *graph, struct rte_node *node, void **o
 }
 
 static struct rte_node_register rtcp_in_node = {
-	.name = "dp_rtcp_in",
-	.process = rtcp_in,
-	.nb_edges = RTCP_IN_EDGES,
-	.next_nodes = {[RTCP_IN_REWRITE] = "dp_rewrite"},
+    .name = "dp_rtcp_in",
+    .process = rtcp_in,
+    .nb_edges = RTCP_IN_EDGES,
+    .next_nodes = {[RTCP_IN_REWRITE] = "dp_rewrite"},
 };
 RTE_NODE_REGISTER(rtcp_in_node);

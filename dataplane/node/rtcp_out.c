@@ -1,19 +1,24 @@
-/* The RTCP that we originate. A report to an endpoint is one compound: an SR for each subscription that has been
- * sent something, an RR about each stream that it publishes, SDES with our CNAME (RFC 3550 §6.1). Feedback to a
- * publisher goes at once, alone where reduced size was negotiated (RFC 5506), else behind an empty RR. */
+/* The RTCP that we originate. A report to an endpoint is one compound: an SR for each subscription
+ * that has been sent something, an RR about each stream that it publishes, SDES with our CNAME (RFC
+ * 3550 §6.1). Feedback to a publisher goes at once, alone where reduced size was negotiated (RFC
+ * 5506), else behind an empty RR. */
+#include <stddef.h>
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
 
 enum {
 	COMPOUND_MAX = 1200,
-	COMPOUNDS_MAX = 8,   // in one report; what they do not hold comes with the next one
-	BLOCKS_MAX = 24,     // in one RR
-	BLOCK = 24,          // bytes of one (RFC 3550 §6.4.1)
-	PER_SUB = 28 + 48,   // SR and SDES of one subscription, bytes
-	NACK_MAX = 64,       // sequence numbers in one feedback packet
+	COMPOUNDS_MAX = 8,  // in one report; what they do not hold comes with the next one
+	BLOCKS_MAX = 24,    // in one RR
+	BLOCK = 24,         // bytes of one (RFC 3550 §6.4.1)
+	PER_SUB = 28 + 48,  // SR and SDES of one subscription, bytes
+	NACK_MAX = 64,      // sequence numbers in one feedback packet
+	REPORTS_AHEAD = 16, // endpoints whose state is fetched together
+	SUBS_AHEAD = 4,     // … with so many of their subscriptions
 };
-#define SR_SILENCE_NS UINT64_C(10000000000) // a subscription that was sent nothing for so long gets no SR
+#define SR_SILENCE_NS                                                                              \
+	UINT64_C(10000000000) // a subscription that was sent nothing for so long gets no SR
 
 static struct rte_mbuf *begin(struct dp_worker *w, uint32_t endpoint, struct dp_rtcp_out *o)
 {
@@ -26,16 +31,17 @@ static struct rte_mbuf *begin(struct dp_worker *w, uint32_t endpoint, struct dp_
 	m->data_off = DP_HEADROOM;
 	*dp_pkt(m) = (struct dp_pkt){.endpoint = endpoint, .flags = DP_PKT_RTCP};
 	*o = (struct dp_rtcp_out){
-		.buf = rte_pktmbuf_mtod(m, uint8_t *),
-		.room = RTE_MIN((uint32_t)COMPOUND_MAX,
-	                        (uint32_t)m->buf_len - DP_HEADROOM - DP_TAILROOM),
+	    .buf = rte_pktmbuf_mtod(m, uint8_t *),
+	    .room =
+	        RTE_MIN((uint32_t)COMPOUND_MAX, (uint32_t)m->buf_len - DP_HEADROOM - DP_TAILROOM),
 	};
 	return m;
 }
 
-/* SRTCP indexes are one counter for all that we send to an endpoint (31 bits; the key is used up after). */
-static void send(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, struct rte_mbuf *m,
-                 const struct dp_rtcp_out *o)
+/* SRTCP indexes are one counter for all that we send to an endpoint (31 bits; the key is used up
+ * after). */
+static void send(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                 struct rte_mbuf *m, const struct dp_rtcp_out *o)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
@@ -66,21 +72,21 @@ static void put_sender(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_sub
 		return;
 	stream = dp_sr_copy(&t->media[g->layer]);
 	time = dp_sr_time(&(struct dp_sr_in){
-		.now_ns = w->now_ns,
-		.ntp_now = w->ntp_now,
-		.stream = &stream,
-		.skew = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].ntp_skew,
-		.ts_offset = s->ts_offset,
-		.clock_hz = t->media[g->layer].clock_hz,
-		.last_ts = s->last_ts,
-		.last_at_ns = s->last_at_ns,
+	    .now_ns = w->now_ns,
+	    .ntp_now = w->ntp_now,
+	    .stream = &stream,
+	    .skew = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].ntp_skew,
+	    .ts_offset = s->ts_offset,
+	    .clock_hz = t->media[g->layer].clock_hz,
+	    .last_ts = s->last_ts,
+	    .last_at_ns = s->last_at_ns,
 	});
 	sr = (struct dp_rtcp_sr){
-		.ssrc = s->set.ssrc,
-		.rtp_ts = time.rtp,
-		.ntp = time.ntp,
-		.packets = (uint32_t)s->packets,
-		.octets = (uint32_t)s->bytes,
+	    .ssrc = s->set.ssrc,
+	    .rtp_ts = time.rtp,
+	    .ntp = time.ntp,
+	    .packets = (uint32_t)s->packets,
+	    .octets = (uint32_t)s->bytes,
 	};
 	if (dp_rtcp_put_sr(o, &sr, NULL, 0))
 		return;
@@ -89,9 +95,10 @@ static void put_sender(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_sub
 	s->sr_ntp_mid = dp_ntp_mid(time.ntp);
 }
 
-/* As many as fit before `end` bytes, from the cursor on; returns how many subscriptions that leaves of `left`. */
-static uint32_t put_senders(struct dp_worker *w, struct dp_rtcp_out *o, uint32_t endpoint, uint32_t left,
-                            uint32_t end)
+/* As many as fit before `end` bytes, from the cursor on; returns how many subscriptions that leaves
+ * of `left`. */
+static uint32_t put_senders(struct dp_worker *w, struct dp_rtcp_out *o, uint32_t endpoint,
+                            uint32_t left, uint32_t end)
 {
 	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
 	struct dp_ep_rt *r = dp_ep_rt(w, endpoint);
@@ -117,8 +124,8 @@ static unsigned blocks_of(struct dp_worker *w, struct dp_rtcp_block *b, uint32_t
 		struct sh_track *t = &dp_slabs.track[tracks->sub[i]];
 
 		for (unsigned l = 0; l < 2 * SH_MAX_LAYERS; l++) {
-			struct sh_rx_stream *s = l < SH_MAX_LAYERS ? &t->media[l]
-			                                           : &t->rtx[l - SH_MAX_LAYERS];
+			struct sh_rx_stream *s =
+			    l < SH_MAX_LAYERS ? &t->media[l] : &t->rtx[l - SH_MAX_LAYERS];
 
 			// RFC 3550 §6.4: about sources heard since the last report
 			if (!s->ssrc || !s->received || s->received == s->received_prior)
@@ -130,10 +137,10 @@ static unsigned blocks_of(struct dp_worker *w, struct dp_rtcp_block *b, uint32_t
 	return n;
 }
 
-/* One compound; the first one speaks of what the endpoint publishes, too. Returns how many subscriptions are left
- * for the next. */
-static uint32_t compound(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, uint32_t endpoint,
-                         uint32_t left, bool first)
+/* One compound; the first one speaks of what the endpoint publishes, too. Returns how many
+ * subscriptions are left for the next. */
+static uint32_t compound(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                         uint32_t endpoint, uint32_t left, bool first)
 {
 	struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
 	struct dp_rtcp_block blocks[BLOCKS_MAX];
@@ -152,7 +159,8 @@ static uint32_t compound(struct dp_worker *w, struct rte_graph *graph, struct rt
 	return left;
 }
 
-static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, uint32_t endpoint)
+static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                   uint32_t endpoint)
 {
 	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
 	uint32_t left = subs ? subs->n : 0;
@@ -161,10 +169,11 @@ static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node
 	for (unsigned i = 1; left && i < COMPOUNDS_MAX; i++)
 		left = compound(w, graph, node, endpoint, left, false);
 	dp_slabs.endpoint[endpoint].rtcp_at_ns = w->now_ns;
+	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 }
 
-static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t, uint32_t sender,
-                          struct sh_rx_stream *s)
+static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
+                          uint32_t sender, struct sh_rx_stream *s)
 {
 	int err = -1;
 
@@ -179,8 +188,8 @@ static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_
 	DP_COUNT(w, pli_out, 1);
 }
 
-static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t, struct dp_track_rt *r,
-                uint32_t sender)
+static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
+                struct dp_track_rt *r, uint32_t sender)
 {
 	uint64_t interval = dp_nodes_config.pli_interval_ms * UINT64_C(1000000);
 
@@ -191,8 +200,9 @@ static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t, 
 
 		if (!s->ssrc)
 			continue;
-		if ((r->want_key & 1u << l) && (!s->pli_at_ns || w->now_ns - s->pli_at_ns >= interval)) {
-			r->want_key &= (uint8_t)~(1u << l);
+		if ((r->want_key & 1u << l) &&
+		    (!s->pli_at_ns || w->now_ns - s->pli_at_ns >= interval)) {
+			r->want_key &= (uint8_t) ~(1u << l);
 			ask_key_frame(w, o, t, sender, s);
 		}
 		if (!r->nack[l])
@@ -205,7 +215,8 @@ static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t, 
 	}
 }
 
-static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node, uint32_t track)
+static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                     uint32_t track)
 {
 	struct sh_track *t = &dp_slabs.track[track];
 	uint32_t endpoint = SH_ID_INDEX(t->set.endpoint), head;
@@ -229,6 +240,52 @@ static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_no
 	send(w, graph, node, m, &o);
 }
 
+/* What a report is made of lies behind one another: list, subscription, track. Asked of the memory
+ * for several endpoints at a time, a step each. */
+static void fetch_reports(struct dp_worker *w, const uint32_t *endpoint, unsigned many)
+{
+	struct dp_node *n = dp_node(w);
+	const struct dp_fanout *subs[REPORTS_AHEAD];
+
+	for (unsigned i = 0; i < many; i++) {
+		const char *e = (const char *)&dp_slabs.endpoint[endpoint[i]];
+
+		for (unsigned l = 0; l < offsetof(struct sh_endpoint, keys);
+		     l += RTE_CACHE_LINE_SIZE)
+			rte_prefetch0(e + l);
+		rte_prefetch0(e + offsetof(struct sh_endpoint, ice));
+		rte_prefetch0(&n->ep[endpoint[i]]);
+		if (dp_session(endpoint[i]))
+			dp_srtp_prefetch(dp_session(endpoint[i]));
+		subs[i] = dp_endpoint_subs(endpoint[i]);
+		rte_prefetch0(subs[i]);
+	}
+	for (unsigned i = 0; i < many; i++) {
+		const struct dp_srtp_session *session = dp_session(endpoint[i]);
+
+		rte_prefetch0(dp_path(endpoint[i]));
+		if (session)
+			dp_srtcp_prefetch_keys(w->srtp, session);
+		for (uint32_t k = 0; subs[i] && k < subs[i]->n && k < SUBS_AHEAD; k++) {
+			const char *s = (const char *)&dp_slabs.sub[subs[i]->sub[k]];
+			const char *r = (const char *)&n->sub[subs[i]->sub[k]];
+
+			rte_prefetch0(s);
+			rte_prefetch0(s + RTE_CACHE_LINE_SIZE);
+			rte_prefetch0(s + 2 * RTE_CACHE_LINE_SIZE);
+			rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
+		}
+	}
+	for (unsigned i = 0; i < many; i++) {
+		for (uint32_t k = 0; subs[i] && k < subs[i]->n && k < SUBS_AHEAD; k++) {
+			uint32_t track = SH_ID_INDEX(dp_slabs.sub[subs[i]->sub[k]].set.track);
+
+			rte_prefetch0(&dp_slabs.track[track]);
+			rte_prefetch0(&dp_slabs.track[track].media[0].sr_ntp);
+		}
+	}
+}
+
 static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
@@ -237,18 +294,22 @@ static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **
 	for (uint32_t i = 0; i < n->n_due_feedback; i++)
 		if (dp_live(&dp_slabs.track[n->due_feedback[i]].state))
 			feedback(w, graph, node, n->due_feedback[i]);
-	for (uint32_t i = 0; i < n->n_due_report; i++)
+	for (uint32_t i = 0; i < n->n_due_report; i++) {
+		if (i % REPORTS_AHEAD == 0)
+			fetch_reports(w, n->due_report + i,
+			              RTE_MIN(n->n_due_report - i, (uint32_t)REPORTS_AHEAD));
 		if (dp_live(&dp_slabs.endpoint[n->due_report[i]].state))
 			report(w, graph, node, n->due_report[i]);
+	}
 	n->n_due_feedback = 0;
 	n->n_due_report = 0;
 	return nb;
 }
 
 static struct rte_node_register rtcp_out_node = {
-	.name = "dp_rtcp_out",
-	.process = rtcp_out,
-	.nb_edges = RTCP_OUT_EDGES,
-	.next_nodes = {[RTCP_OUT_SRTP_OUT] = "dp_srtp_out"},
+    .name = "dp_rtcp_out",
+    .process = rtcp_out,
+    .nb_edges = RTCP_OUT_EDGES,
+    .next_nodes = {[RTCP_OUT_SRTP_OUT] = "dp_srtp_out"},
 };
 RTE_NODE_REGISTER(rtcp_out_node);

@@ -1,10 +1,11 @@
-/* An authentic RTP packet becomes a plaintext that can be fanned out: header and extensions read once, RTX undone,
- * its stream accounted for. From here on nothing writes to it. */
+/* An authentic RTP packet becomes a plaintext that can be fanned out: header and extensions read
+ * once, RTX undone, its stream accounted for. From here on nothing writes to it. */
 #include <errno.h>
 #include <string.h>
 #include "dataplane/node/node.h"
 
-/* An RTX packet may overtake what it repeats, but not lead its stream's roll-over counter astray. */
+/* An RTX packet may overtake what it repeats, but not lead its stream's roll-over counter astray.
+ */
 enum { RTX_AHEAD = 512 };
 
 static void mark_alive(struct dp_worker *w, struct dp_track_rt *r, const struct dp_pkt *p)
@@ -40,8 +41,8 @@ static bool track_gap(struct dp_worker *w, struct dp_track_rt *r, const struct s
 }
 
 /* RFC 4588 §4: hdr becomes the original's. 0, or the drop reason. */
-static unsigned restore(struct dp_worker *w, struct dp_pkt *p, struct sh_track *t, struct dp_rtp_hdr *hdr,
-                        const uint8_t *buf, unsigned slot)
+static unsigned restore(struct dp_worker *w, struct dp_pkt *p, struct sh_track *t,
+                        struct dp_rtp_hdr *hdr, const uint8_t *buf, unsigned slot)
 {
 	struct sh_rx_stream *media = &t->media[p->layer];
 	uint8_t apt = t->set.pt[slot].apt_slot;
@@ -66,8 +67,8 @@ static unsigned restore(struct dp_worker *w, struct dp_pkt *p, struct sh_track *
 	return 0;
 }
 
-static unsigned account(struct dp_worker *w, struct dp_pkt *p, struct sh_track *t, struct dp_rtp_hdr *hdr,
-                        const uint8_t *buf)
+static unsigned account(struct dp_worker *w, struct dp_pkt *p, struct sh_track *t,
+                        struct dp_rtp_hdr *hdr, const uint8_t *buf)
 {
 	int slot = dp_pt_slot(t, hdr->pt);
 	bool rtx = p->flags & DP_PKT_RTX;
@@ -82,8 +83,9 @@ static unsigned account(struct dp_worker *w, struct dp_pkt *p, struct sh_track *
 	return rtx ? restore(w, p, t, hdr, buf, (unsigned)slot) : 0;
 }
 
-static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct dp_pkt *p, struct sh_track *t,
-                       const struct dp_rtp_hdr *hdr, const struct dp_rtp_exts *x, const uint8_t *buf)
+static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct dp_pkt *p,
+                       struct sh_track *t, const struct dp_rtp_hdr *hdr,
+                       const struct dp_rtp_exts *x, const uint8_t *buf)
 {
 	bool dd = x->present & 1u << SH_EXT_DEPENDENCY;
 
@@ -91,13 +93,13 @@ static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct dp_pkt
 		p->flags |= DP_PKT_KEY;
 		return;
 	}
-	if (!dp_rtp_is_keyframe(t->set.pt[p->pt_slot].codec, buf + hdr->payload_off, hdr->payload_len,
-	                        dd ? buf + x->off[SH_EXT_DEPENDENCY] : NULL,
+	if (!dp_rtp_is_keyframe(t->set.pt[p->pt_slot].codec, buf + hdr->payload_off,
+	                        hdr->payload_len, dd ? buf + x->off[SH_EXT_DEPENDENCY] : NULL,
 	                        dd ? x->len[SH_EXT_DEPENDENCY] : 0))
 		return;
 	p->flags |= DP_PKT_KEY;
 	t->media[p->layer].key_frames++;
-	r->want_key &= (uint8_t)~(1u << p->layer);
+	r->want_key &= (uint8_t) ~(1u << p->layer);
 }
 
 static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
@@ -132,7 +134,7 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->payload_len = hdr.payload_len;
 	p->ts = hdr.ts;
 	p->ssrc = hdr.ssrc;
-	p->exts = 0;
+	p->ast = dp_rtp_abs_send_time(p->at_ns);
 	if (hdr.marker)
 		p->flags |= DP_PKT_MARKER;
 	mark_frame(w, r, p, t, &hdr, x, buf);
@@ -148,9 +150,9 @@ static uint16_t rtp_in(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register rtp_in_node = {
-	.name = "dp_rtp_in",
-	.process = rtp_in,
-	.nb_edges = RTP_IN_EDGES,
-	.next_nodes = {[RTP_IN_FANOUT] = "dp_fanout"},
+    .name = "dp_rtp_in",
+    .process = rtp_in,
+    .nb_edges = RTP_IN_EDGES,
+    .next_nodes = {[RTP_IN_FANOUT] = "dp_fanout"},
 };
 RTE_NODE_REGISTER(rtp_in_node);

@@ -24,17 +24,18 @@ static uint16_t rx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 }
 
 static struct rte_node_register rx_node = {
-	.name = "dp_rx",
-	.process = rx,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = RX_EDGES,
-	.next_nodes = {[RX_CLASSIFY] = "dp_classify"},
+    .name = "dp_rx",
+    .process = rx,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = RX_EDGES,
+    .next_nodes = {[RX_CLASSIFY] = "dp_classify"},
 };
 RTE_NODE_REGISTER(rx_node);
 
 static uint16_t handover(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
-	uint16_t got = (uint16_t)rte_ring_dequeue_burst(dp_self->handover, node->objs, DP_BURST, NULL);
+	uint16_t got =
+	    (uint16_t)rte_ring_dequeue_burst(dp_self->handover, node->objs, DP_BURST, NULL);
 
 	if (!got)
 		return 0;
@@ -46,10 +47,10 @@ static uint16_t handover(struct rte_graph *graph, struct rte_node *node, void **
 }
 
 static struct rte_node_register handover_node = {
-	.name = "dp_handover",
-	.process = handover,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = HANDOVER_EDGES,
-	.next_nodes = {[HANDOVER_CLASSIFY] = "dp_classify"},
+    .name = "dp_handover",
+    .process = handover,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = HANDOVER_EDGES,
+    .next_nodes = {[HANDOVER_CLASSIFY] = "dp_classify"},
 };
 RTE_NODE_REGISTER(handover_node);

@@ -1,32 +1,33 @@
 /* From a publisher's packet index to ours, and back for NACK. Pure.
  *
- * What a subscriber gets is a chain of segments, each a run of one incoming stream (layer and SSRC) with a
- * fixed distance between its index and ours. A switch of layer, a resumed pause or a publisher's new SSRC starts
- * a segment right behind the newest index sent, so our sequence numbers go on without a gap; a gap inside a
- * segment stays a gap, so that the subscriber can ask for what is missing, and a late packet finds its place.
- * Invariants: the segments' ranges [first_out, next segment's first_out) do not overlap; within one, our
- * index = theirs + offset. The input is free of duplicates (replay window), so no index of ours is used twice. */
+ * What a subscriber gets is a chain of segments, each a run of one incoming stream (layer and SSRC)
+ * with a fixed distance between its index and ours. A switch of layer, a resumed pause or a
+ * publisher's new SSRC starts a segment right behind the newest index sent, so our sequence numbers
+ * go on without a gap; a gap inside a segment stays a gap, so that the subscriber can ask for what
+ * is missing, and a late packet finds its place. Invariants: the segments' ranges [first_out, next
+ * segment's first_out) do not overlap; within one, our index = theirs + offset. The input is free
+ * of duplicates (replay window), so no index of ours is used twice. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "shared/state.h"
 
 enum {
-	DP_SEGMENTS = 8,           // remembered; older ones can no longer be asked for
-	DP_SEQMAP_JUMP = 1 << 13,  // a forward gap this wide is a restart, not loss
+	DP_SEGMENTS = 8,          // remembered; older ones can no longer be asked for
+	DP_SEQMAP_JUMP = 1 << 13, // a forward gap this wide is a restart, not loss
 };
 
 struct dp_segment {
 	uint64_t first_out;
-	uint64_t offset;   // ours − theirs, modulo 2^64
-	uint32_t ssrc;     // publisher's
+	uint64_t offset;    // ours − theirs, modulo 2^64
+	uint32_t ssrc;      // publisher's
 	uint32_t ts_offset; // our RTP timestamp − theirs
 	uint8_t layer, pad[7];
 };
 
-/* Worker-private; zeroed = new. seg[newest] is the one that goes on. */
+/* Worker-private; zeroed = new. Newest first: seg[0] is the one that goes on. */
 struct dp_seqmap {
-	uint8_t count, newest, pad[6];
+	uint8_t count, pad[7];
 	struct dp_segment seg[DP_SEGMENTS];
 };
 
@@ -35,26 +36,51 @@ struct dp_seqmap_in {
 	uint64_t index;
 	uint32_t ssrc, ts;
 	uint8_t layer;
-	bool start;          // begins a new segment in any case (layer switch, end of a pause)
+	bool start; // begins a new segment in any case (layer switch, end of a pause)
 	uint32_t clock_hz;
 	uint64_t now_ns;
-	const uint32_t *ts_out; // start of a segment: our timestamp of this packet when it is known (SRs); or NULL
+	const uint32_t *ts_out; // start of a segment: our timestamp of this packet when it is known
+	                        // (SRs); or NULL
 };
 
-/* Maps a packet, advances s->tx_index, and keeps seq_offset, ts_offset, last_ts and last_at_ns of s right.
- * first: index that a new subscription starts behind. 0 with *index and *ts; -ESTALE: it is older than
- * what was sent of its stream's segment (a late packet from before a switch): not to be sent. */
-int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in, uint16_t first,
-                  uint64_t *index, uint32_t *ts);
+/* Maps a packet, advances s->tx_index, and keeps seq_offset, ts_offset, last_ts and last_at_ns of s
+ * right. first: index that a new subscription starts behind. 0 with *index and *ts; -ESTALE: it is
+ * older than what was sent of its stream's segment (a late packet from before a switch): not to be
+ * sent. */
+int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in,
+                  uint16_t first, uint64_t *index, uint32_t *ts);
 
-/* A packet that is not forwarded at all (a payload type that the subscriber has not): leaves no gap. */
-void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint32_t ssrc, uint8_t layer);
+/* A packet that is not forwarded at all (a payload type that the subscriber has not): leaves no
+ * gap. */
+void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint32_t ssrc,
+                    uint8_t layer);
 
 /* The segment that holds our index, or NULL: never sent, or forgotten. */
-const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_index, uint64_t index);
+const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, uint64_t tx_index,
+                                        uint64_t index);
 
-/* Newest segment's timestamp offset and layer are what SRs are made with; NULL: nothing sent yet. */
+/* Newest segment's timestamp offset and layer are what SRs are made with; NULL: nothing sent yet.
+ */
 static inline const struct dp_segment *dp_seqmap_newest(const struct dp_seqmap *m)
 {
-	return m->count ? &m->seg[m->newest] : NULL;
+	return m->count ? &m->seg[0] : NULL;
+}
+
+/* dp_seqmap_out() for nearly every packet: the next one, or one soon after it, of the segment that
+ * goes on. false: nothing was done. */
+static inline bool dp_seqmap_next(const struct dp_seqmap *m, struct sh_sub *s,
+                                  const struct dp_seqmap_in *in, uint64_t *index, uint32_t *ts)
+{
+	const struct dp_segment *g = &m->seg[0];
+	uint64_t out = in->index + g->offset;
+
+	if (!m->count || in->start || g->ssrc != in->ssrc || g->layer != in->layer ||
+	    out - s->tx_index - 1 >= DP_SEQMAP_JUMP || g->first_out > s->tx_index + 1)
+		return false;
+	s->tx_index = out;
+	*index = out;
+	*ts = in->ts + g->ts_offset;
+	s->last_ts = *ts;
+	s->last_at_ns = in->now_ns;
+	return true;
 }

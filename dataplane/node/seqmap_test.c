@@ -64,7 +64,8 @@ static void layers_follow_each_other(void **state)
 	assert_int_equal(put(&r, 52, false), 0);
 	assert_int_equal(r.index, 105);
 	assert_int_equal(r.ts, 1001 * 3000 + 9000 + 6000);
-	assert_int_equal(put(&r, 49, false), -ESTALE); // of the new layer, from before its key frame
+	assert_int_equal(put(&r, 49, false),
+	                 -ESTALE); // of the new layer, from before its key frame
 	// what is asked for again is found where it came from
 	g = dp_seqmap_find(&r.m, r.s.tx_index, 102);
 	assert_non_null(g);
@@ -169,7 +170,8 @@ static void restart_of_ours(void **state)
 	assert_int_equal(r.index, 106);
 }
 
-/* Whatever comes in, no index of ours is used twice, and every one found again maps back to its packet. */
+/* Whatever comes in, no index of ours is used twice, and every one found again maps back to its
+ * packet. */
 static void no_index_twice(void **state)
 {
 	enum { N = 200000 };
@@ -213,7 +215,8 @@ static void no_index_twice(void **state)
 		assert_true(r.index < N * 4);
 		assert_int_equal(used[r.index], 0);
 		used[r.index] = 1;
-		assert_int_equal(r.index - dp_seqmap_find(&r.m, r.s.tx_index, r.index)->offset, index);
+		assert_int_equal(r.index - dp_seqmap_find(&r.m, r.s.tx_index, r.index)->offset,
+		                 index);
 		assert_int_equal(dp_seqmap_find(&r.m, r.s.tx_index, r.index)->layer, layer);
 	}
 	free(used);
@@ -222,10 +225,10 @@ static void no_index_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_order_with_gaps),   cmocka_unit_test(layers_follow_each_other),
-		cmocka_unit_test(known_timestamp_is_taken), cmocka_unit_test(pause_of_one_stream),
-		cmocka_unit_test(skipped_leave_no_gap), cmocka_unit_test(restart_of_publisher),
-		cmocka_unit_test(restart_of_ours),      cmocka_unit_test(no_index_twice),
+	    cmocka_unit_test(in_order_with_gaps),       cmocka_unit_test(layers_follow_each_other),
+	    cmocka_unit_test(known_timestamp_is_taken), cmocka_unit_test(pause_of_one_stream),
+	    cmocka_unit_test(skipped_leave_no_gap),     cmocka_unit_test(restart_of_publisher),
+	    cmocka_unit_test(restart_of_ours),          cmocka_unit_test(no_index_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Authentication of what comes in, a vector at a time. Which stream an SSRC is, the packet's index and whether it
- * was seen are looked up before; nothing is written before the tag was right. */
+/* Authentication of what comes in, a vector at a time. Which stream an SSRC is, the packet's index
+ * and whether it was seen are looked up before; nothing is written before the tag was right. */
 #include <errno.h>
 #include <string.h>
 #include "dataplane/node/node.h"
@@ -53,17 +53,18 @@ static bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct in *in, stru
 		return false;
 	}
 	*op = (struct dp_srtp_op){
-		.session = session,
-		.dst = rte_pktmbuf_mtod(m, uint8_t *),
-		.index = p->index,
-		.len = m->data_len,
-		.hdr_len = in->hdr.payload_off,
+	    .session = session,
+	    .dst = rte_pktmbuf_mtod(m, uint8_t *),
+	    .index = p->index,
+	    .len = m->data_len,
+	    .hdr_len = in->hdr.payload_off,
 	};
 	return true;
 }
 
 /* An authentic packet moves its stream's state. */
-static bool accept(struct dp_worker *w, struct rte_mbuf *m, struct in *in, const struct dp_srtp_op *op)
+static bool accept(struct dp_worker *w, struct rte_mbuf *m, struct in *in,
+                   const struct dp_srtp_op *op)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	struct sh_rx_stream *s;
@@ -97,20 +98,24 @@ static bool accept(struct dp_worker *w, struct rte_mbuf *m, struct in *in, const
 	return true;
 }
 
-/* A stream that has not begun has no roll-over counter to guess with; its second packet waits for the first. */
-static bool must_wait(const struct in *in, unsigned k, struct rte_mbuf *const *m, struct rte_mbuf *mine)
+/* A stream that has not begun has no roll-over counter to guess with; its second packet waits for
+ * the first. */
+static bool must_wait(const struct in *in, unsigned k, struct rte_mbuf *const *m,
+                      struct rte_mbuf *mine)
 {
 	const struct in *me = &in[k];
 
 	if (me->known && dp_stream(&me->ref)->crypto.started)
 		return false;
 	for (unsigned i = 0; i < k; i++)
-		if (in[i].hdr.ssrc == me->hdr.ssrc && dp_pkt(m[i])->endpoint == dp_pkt(mine)->endpoint)
+		if (in[i].hdr.ssrc == me->hdr.ssrc &&
+		    dp_pkt(m[i])->endpoint == dp_pkt(mine)->endpoint)
 			return true;
 	return false;
 }
 
-/* One round over m[n]: what can be tried is, what must wait is put in later[]. Returns how many wait. */
+/* One round over m[n]: what can be tried is, what must wait is put in later[]. Returns how many
+ * wait. */
 static unsigned pass(struct dp_worker *w, struct rte_mbuf **m, unsigned n, bool last,
                      struct rte_mbuf **good, unsigned *n_good)
 {
@@ -130,8 +135,9 @@ static unsigned pass(struct dp_worker *w, struct rte_mbuf **m, unsigned n, bool 
 	dp_srtp_unprotect(w->srtp, s->ops, k);
 	for (unsigned i = 0; i < k; i++) {
 		if (s->ops[i].status)
-			dp_drop(w, s->ops[i].status == -EBADMSG ? SH_STAT_drop_srtp_auth
-			                                        : SH_STAT_drop_srtp_short,
+			dp_drop(w,
+			        s->ops[i].status == -EBADMSG ? SH_STAT_drop_srtp_auth
+			                                     : SH_STAT_drop_srtp_short,
 			        s->op_mbuf[i]);
 		else if (accept(w, s->op_mbuf[i], &in[i], &s->ops[i]))
 			good[(*n_good)++] = s->op_mbuf[i];
@@ -163,7 +169,8 @@ static bool prepare_rtcp(struct dp_worker *w, struct rte_mbuf *m, struct dp_srtp
 		DP_DROP(w, srtp_no_keys, m);
 		return false;
 	}
-	if (m->data_len < DP_SRTCP_HDR_MIN || dp_srtcp_peek_index(session, buf, m->data_len, &index)) {
+	if (m->data_len < DP_SRTCP_HDR_MIN ||
+	    dp_srtcp_peek_index(session, buf, m->data_len, &index)) {
 		DP_DROP(w, srtp_short, m);
 		return false;
 	}
@@ -172,10 +179,10 @@ static bool prepare_rtcp(struct dp_worker *w, struct rte_mbuf *m, struct dp_srtp
 		return false;
 	}
 	*op = (struct dp_srtp_op){
-		.session = session,
-		.dst = rte_pktmbuf_mtod(m, uint8_t *),
-		.len = m->data_len,
-		.hdr_len = DP_SRTCP_HDR_MIN,
+	    .session = session,
+	    .dst = rte_pktmbuf_mtod(m, uint8_t *),
+	    .len = m->data_len,
+	    .hdr_len = DP_SRTCP_HDR_MIN,
 	};
 	return true;
 }
@@ -196,8 +203,10 @@ static unsigned rtcp(struct dp_worker *w, struct rte_mbuf **m, unsigned n, struc
 		uint32_t ssrc = dp_get32(op->dst + 4);
 
 		if (op->status) {
-			dp_drop(w, op->status == -EBADMSG ? SH_STAT_drop_srtp_auth
-			                                  : SH_STAT_drop_srtp_short, o);
+			dp_drop(w,
+			        op->status == -EBADMSG ? SH_STAT_drop_srtp_auth
+			                               : SH_STAT_drop_srtp_short,
+			        o);
 			continue;
 		}
 		if (dp_replay_rtcp_check(e, ssrc, (uint32_t)op->index)) {
@@ -214,6 +223,25 @@ static unsigned rtcp(struct dp_worker *w, struct rte_mbuf **m, unsigned n, struc
 	return n_good;
 }
 
+/* Before prepare, in two rounds: keys and stream of many packets. */
+static void fetch(struct dp_worker *w, struct rte_mbuf *const *m, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct dp_srtp_session *session = dp_session(dp_pkt(m[i])->endpoint);
+
+		if (session)
+			dp_srtp_prefetch(session);
+		if (m[i]->data_len >= DP_RTP_HDR_MIN)
+			dp_stream_prefetch(w, dp_pkt(m[i])->endpoint,
+			                   dp_get32(rte_pktmbuf_mtod_offset(m[i], uint8_t *, 8)));
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (m[i]->data_len >= DP_RTP_HDR_MIN)
+			dp_stream_prefetch_track(
+			    w, dp_pkt(m[i])->endpoint,
+			    dp_get32(rte_pktmbuf_mtod_offset(m[i], uint8_t *, 8)));
+}
+
 static void some(struct rte_graph *graph, struct rte_node *node, void **objs, unsigned nb)
 {
 	struct dp_worker *w = dp_self;
@@ -228,6 +256,7 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 			s->burst[n_media++] = objs[i];
 	}
 	if (n_media) {
+		fetch(w, s->burst, n_media);
 		n = rtp(w, s->burst, n_media, (struct rte_mbuf **)s->out);
 		if (n)
 			rte_node_enqueue(graph, node, SRTP_IN_RTP, s->out, (uint16_t)n);
@@ -247,9 +276,9 @@ static uint16_t srtp_in(struct rte_graph *graph, struct rte_node *node, void **o
 }
 
 static struct rte_node_register srtp_in_node = {
-	.name = "dp_srtp_in",
-	.process = srtp_in,
-	.nb_edges = SRTP_IN_EDGES,
-	.next_nodes = {[SRTP_IN_RTP] = "dp_rtp_in", [SRTP_IN_RTCP] = "dp_rtcp_in"},
+    .name = "dp_srtp_in",
+    .process = srtp_in,
+    .nb_edges = SRTP_IN_EDGES,
+    .next_nodes = {[SRTP_IN_RTP] = "dp_rtp_in", [SRTP_IN_RTCP] = "dp_rtcp_in"},
 };
 RTE_NODE_REGISTER(srtp_in_node);

@@ -1,37 +1,43 @@
-/* Encryption, a vector at a time: media from the shared plaintext into each packet, RTCP in place. */
+/* Encryption, a vector at a time: media from the shared plaintext into each packet, RTCP in place.
+ */
 #include "dataplane/node/node.h"
 
-/* References to plaintexts come in runs of one packet's subscribers: given back a run at a time. */
-struct run {
-	struct rte_mbuf *m;
-	int n;
+/* References to plaintexts come in runs of one packet's subscribers: given back a run at a time,
+ * when all of them have been read. */
+struct runs {
+	struct rte_mbuf *m[DP_VECTOR];
+	uint16_t many[DP_VECTOR];
+	unsigned n;
 };
 
-static void run_end(struct run *r)
+static inline void runs_add(struct runs *r, struct rte_mbuf *m)
 {
-	if (!r->m)
+	if (r->n && r->m[r->n - 1] == m) {
+		r->many[r->n - 1]++;
 		return;
-	if (r->n > 1)
-		rte_pktmbuf_refcnt_update(r->m, (int16_t)(1 - r->n));
-	rte_pktmbuf_free(r->m);
-}
-
-static void run_add(struct run *r, struct rte_mbuf *m)
-{
-	if (m != r->m) {
-		run_end(r);
-		*r = (struct run){m, 0};
 	}
-	r->n++;
+	r->m[r->n] = m;
+	r->many[r->n++] = 1;
 }
 
-static bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct dp_srtp_op *op)
+static void runs_end(struct runs *r)
+{
+	for (unsigned i = 0; i < r->n; i++) {
+		if (r->many[i] > 1)
+			rte_pktmbuf_refcnt_update(r->m[i], (int16_t)(1 - r->many[i]));
+		rte_pktmbuf_free(r->m[i]);
+	}
+}
+
+static inline bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct dp_srtp_op *op,
+                           struct runs *runs)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	const struct dp_srtp_session *session = dp_session(p->endpoint);
 
+	if (p->src)
+		runs_add(runs, p->src);
 	if (unlikely(!session)) {
-		rte_pktmbuf_free(p->src);
 		DP_DROP(w, sub_not_connected, m);
 		return false;
 	}
@@ -49,14 +55,9 @@ static bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct dp_srtp_op *
 static unsigned collect(struct dp_worker *w, struct rte_mbuf **m, unsigned n)
 {
 	const struct dp_srtp_op *ops = dp_node(w)->ops;
-	struct run run = {0};
 	unsigned good = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct dp_pkt *p = dp_pkt(m[i]);
-
-		if (p->src)
-			run_add(&run, p->src);
 		if (unlikely(ops[i].status)) {
 			DP_DROP(w, srtp_encrypt, m[i]);
 			continue;
@@ -65,7 +66,6 @@ static unsigned collect(struct dp_worker *w, struct rte_mbuf **m, unsigned n)
 		m[i]->pkt_len = ops[i].out_len;
 		m[good++] = m[i];
 	}
-	run_end(&run);
 	return good;
 }
 
@@ -75,12 +75,17 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 	struct dp_node *s = dp_node(w);
 	struct rte_mbuf **m = s->op_mbuf, *control[DP_VECTOR];
 	unsigned n_media = 0, n_control = 0;
+	struct runs runs;
 
+	runs.n = 0;
 	for (unsigned i = 0; i < nb; i++) {
 		if (unlikely(dp_pkt(objs[i])->flags & DP_PKT_RTCP))
 			control[n_control++] = objs[i];
-		else if (prepare(w, objs[i], &s->ops[n_media]))
+		else if (prepare(w, objs[i], &s->ops[n_media], &runs))
 			m[n_media++] = objs[i];
+		if (i + 1 == DP_SRTP_FIRST)
+			for (unsigned k = 0; k < n_media; k++)
+				dp_srtp_prefetch_keys(w->srtp, &s->ops[k]);
 	}
 	if (n_media) {
 		dp_srtp_protect(w->srtp, s->ops, n_media);
@@ -88,18 +93,21 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 		DP_COUNT(w, rtp_out, n_media);
 		rte_node_enqueue(graph, node, SRTP_OUT_TX, (void **)m, (uint16_t)n_media);
 	}
+	runs_end(&runs);
 	if (!n_control)
 		return;
+	runs.n = 0;
 	nb = n_control;
 	n_control = 0;
 	for (unsigned i = 0; i < nb; i++)
-		if (prepare(w, control[i], &s->ops[n_control]))
+		if (prepare(w, control[i], &s->ops[n_control], &runs))
 			control[n_control++] = control[i];
 	dp_srtcp_protect(w->srtp, s->ops, n_control);
 	n_control = collect(w, control, n_control);
 	DP_COUNT(w, rtcp_out, n_control);
 	if (n_control)
 		rte_node_enqueue(graph, node, SRTP_OUT_TX, (void **)control, (uint16_t)n_control);
+	runs_end(&runs);
 }
 
 static uint16_t srtp_out(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
@@ -110,9 +118,9 @@ static uint16_t srtp_out(struct rte_graph *graph, struct rte_node *node, void **
 }
 
 static struct rte_node_register srtp_out_node = {
-	.name = "dp_srtp_out",
-	.process = srtp_out,
-	.nb_edges = SRTP_OUT_EDGES,
-	.next_nodes = {[SRTP_OUT_TX] = "dp_tx"},
+    .name = "dp_srtp_out",
+    .process = srtp_out,
+    .nb_edges = SRTP_OUT_EDGES,
+    .next_nodes = {[SRTP_OUT_TX] = "dp_tx"},
 };
 RTE_NODE_REGISTER(srtp_out_node);

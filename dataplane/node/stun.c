@@ -1,7 +1,7 @@
-/* ICE-lite: authenticated Binding requests are answered, and say where an endpoint's peer is (RFC 8445 §7.3,
- * RFC 7675). An answer goes back the way its request came, so it needs no route. Requests that prove nothing
- * change nothing; they get an unsigned error only when that is no longer than they are, and a bounded
- * number a second, so that nobody is flooded through us. */
+/* ICE-lite: authenticated Binding requests are answered, and say where an endpoint's peer is (RFC
+ * 8445 §7.3, RFC 7675). An answer goes back the way its request came, so it needs no route.
+ * Requests that prove nothing change nothing; they get an unsigned error only when that is no
+ * longer than they are, and a bounded number a second, so that nobody is flooded through us. */
 #include <errno.h>
 #include <string.h>
 #include "dataplane/node/frame.h"
@@ -11,7 +11,8 @@
 enum { REFUSALS_PER_S = 1000 };
 
 /* The message in m becomes the frame of an answer. */
-static bool turn_back(struct rte_mbuf *m, const struct dp_frame *f, const uint8_t *answer, uint32_t len)
+static bool turn_back(struct rte_mbuf *m, const struct dp_frame *f, const uint8_t *answer,
+                      uint32_t len)
 {
 	uint8_t head[DP_FRAME_REPLY_MAX], l3_len;
 	struct dp_pkt *p = dp_pkt(m);
@@ -35,14 +36,16 @@ static void checked(struct dp_worker *w, uint32_t endpoint, const struct dp_fram
 {
 	struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
 	struct dp_ice_check c = {
-		.local = &f->dst,
-		.remote = &f->src,
-		.now_ns = w->now_ns,
-		.priority = msg->priority,
-		.use_candidate = msg->flags & DP_STUN_HAS_USE_CANDIDATE,
+	    .local = &f->dst,
+	    .remote = &f->src,
+	    .now_ns = w->now_ns,
+	    .priority = msg->priority,
+	    .use_candidate = msg->flags & DP_STUN_HAS_USE_CANDIDATE,
 	};
 	enum dp_ice_verdict v;
-	struct sh_endpoint before = {.ice = e->ice, .local = e->local, .remote = e->remote,
+	struct sh_endpoint before = {.ice = e->ice,
+	                             .local = e->local,
+	                             .remote = e->remote,
 	                             .consent_at_ns = e->consent_at_ns};
 
 	dp_valid_put(w, &f->src, endpoint);
@@ -72,12 +75,14 @@ static void checked(struct dp_worker *w, uint32_t endpoint, const struct dp_fram
 	dp_notify(w, DP_NOTE_ICE, endpoint);
 }
 
-static int refuse(struct dp_worker *w, uint8_t *answer, const struct dp_stun_msg *msg, unsigned code)
+static int refuse(struct dp_worker *w, uint8_t *answer, const struct dp_stun_msg *msg,
+                  unsigned code)
 {
 	struct dp_node *n = dp_node(w);
 	int len = dp_stun_error(answer, DP_STUN_RESPONSE_MAX, msg, code, NULL, 0);
 
-	if (len > msg->len || !dp_token(&n->refusals, &n->refusals_at_ns, w->now_ns, REFUSALS_PER_S))
+	if (len > msg->len ||
+	    !dp_token(&n->refusals, &n->refusals_at_ns, w->now_ns, REFUSALS_PER_S))
 		return 0;
 	return len;
 }
@@ -99,8 +104,9 @@ static int answer_request(struct dp_worker *w, uint8_t *answer, const struct dp_
 	if (dp_stun_ufrag(msg, &ufrag, &ufrag_len))
 		return refuse(w, answer, msg, 400);
 	endpoint = dp_endpoint_by_ufrag(ufrag, ufrag_len);
-	/* RFC 8489 §9.1.3 would have a 401. A peer's first check can overtake the daemon's COMMIT, and some agents
-	 * (aioice) take an error for the end of the pair, where silence is tried again 50 ms later. */
+	/* RFC 8489 §9.1.3 would have a 401. A peer's first check can overtake the daemon's COMMIT,
+	 * and some agents (aioice) take an error for the end of the pair, where silence is tried
+	 * again 50 ms later. */
 	if (endpoint < 0)
 		return 0;
 	e = &dp_slabs.endpoint[endpoint];
@@ -115,9 +121,11 @@ static int answer_request(struct dp_worker *w, uint8_t *answer, const struct dp_
 	*why = 0;
 	code = dp_stun_refusal(msg);
 	if (code)
-		return dp_stun_error(answer, DP_STUN_RESPONSE_MAX, msg, code, e->set.pwd, e->set.pwd_len);
+		return dp_stun_error(answer, DP_STUN_RESPONSE_MAX, msg, code, e->set.pwd,
+		                     e->set.pwd_len);
 	checked(w, (uint32_t)endpoint, f, msg);
-	return dp_stun_success(answer, DP_STUN_RESPONSE_MAX, msg, &f->src, e->set.pwd, e->set.pwd_len);
+	return dp_stun_success(answer, DP_STUN_RESPONSE_MAX, msg, &f->src, e->set.pwd,
+	                       e->set.pwd_len);
 }
 
 /* true: m is an answer now. */
@@ -132,7 +140,9 @@ static bool stun_one(struct dp_worker *w, struct rte_mbuf *m)
 
 	err = dp_stun_parse(&msg, rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
 	if (err || msg.type != DP_STUN_BINDING_REQUEST) {
-		dp_drop(w, err == -EBADMSG ? SH_STAT_drop_stun_malformed : SH_STAT_drop_stun_not_request,
+		dp_drop(w,
+		        err == -EBADMSG ? SH_STAT_drop_stun_malformed
+		                        : SH_STAT_drop_stun_not_request,
 		        m);
 		return false;
 	}
@@ -163,9 +173,9 @@ static uint16_t stun(struct rte_graph *graph, struct rte_node *node, void **objs
 }
 
 static struct rte_node_register stun_node = {
-	.name = "dp_stun",
-	.process = stun,
-	.nb_edges = STUN_EDGES,
-	.next_nodes = {[STUN_TX] = "dp_tx"},
+    .name = "dp_stun",
+    .process = stun,
+    .nb_edges = STUN_EDGES,
+    .next_nodes = {[STUN_TX] = "dp_tx"},
 };
 RTE_NODE_REGISTER(stun_node);

@@ -1,15 +1,18 @@
-/* What is due without a packet: consent that ran out, tracks that fell silent, key frames and losses to ask
- * publishers for, reports. The worker's endpoints are looked at in slices, all of them within SCAN_NS; so
- * are its tracks, four times as often. What is due is put in two lists, from which rtcp_out makes packets. */
+/* What is due without a packet: consent that ran out, tracks that fell silent, key frames and
+ * losses to ask publishers for, reports. The worker's endpoints are looked at in slices, all of
+ * them within SCAN_NS, but of most no more than when they are due, as there may be tens of
+ * thousands; tracks four times as often. What is due is put in two lists, from which rtcp_out makes
+ * packets. */
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
-#define SCAN_NS  UINT64_C(20000000)
-#define SLICE_NS UINT64_C(1000000)
+#define SCAN_NS   UINT64_C(20000000)
+#define SLICE_NS  UINT64_C(1000000)
 #define SILENT_NS UINT64_C(1000000000)
-enum { TRACK_SCANS = 4 };
+#define IDLE_NS   UINT64_C(100000000) // how late it may be seen that an endpoint was connected
+enum { TRACK_SCANS = 4, VISITS = 32 };
 
-static bool has_video(uint32_t endpoint)
+bool dp_endpoint_has_video(uint32_t endpoint)
 {
 	const struct dp_fanout *list = dp_endpoint_tracks(endpoint);
 
@@ -26,62 +29,81 @@ static bool has_video(uint32_t endpoint)
 	return false;
 }
 
-static void stop_sending(struct dp_worker *w, uint32_t endpoint)
-{
-	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
-
-	for (uint32_t i = 0; subs && i < subs->n; i++)
-		dp_node(w)->sub[subs->sub[i]].ready_until = 0;
-}
-
-static void visit_endpoint(struct dp_worker *w, uint32_t index)
+/* Returns when to look again. */
+static uint64_t visit_endpoint(struct dp_worker *w, uint32_t index)
 {
 	struct dp_node *n = dp_node(w);
 	struct sh_endpoint *e = &dp_slabs.endpoint[index];
 	struct dp_ep_rt *r = dp_ep_rt(w, index);
+	uint64_t consent_ns = dp_nodes_config.consent_s * UINT64_C(1000000000);
 
 	if (!dp_live(&e->state))
-		return;
-	if (r->tx_packets) {
-		e->tx_packets += r->tx_packets;
-		e->tx_bytes += r->tx_bytes;
-		e->twcc_tx_seq = r->twcc_seq;
-		r->tx_packets = 0;
-		r->tx_bytes = 0;
-	}
-	if (dp_ice_expired(e, w->now_ns, dp_nodes_config.consent_s * UINT64_C(1000000000))) {
-		stop_sending(w, index);
+		return w->now_ns + IDLE_NS;
+	if (dp_ice_expired(e, w->now_ns, consent_ns))
 		dp_notify(w, DP_NOTE_ICE, index);
-	}
 	if (e->ice != SH_ICE_CONNECTED || !dp_session(index)) {
 		r->report_at_ns = 0;
-		return;
+		return w->now_ns + IDLE_NS;
 	}
 	if (!r->report_at_ns) {
-		r->report_at_ns = dp_report_next(w->now_ns, has_video(index), true,
-		                                 (uint32_t)dp_random(w));
-		return;
+		r->video = dp_endpoint_has_video(index);
+		r->report_at_ns = dp_report_next(w->now_ns, r->video, true, (uint32_t)dp_random(w));
+	} else if (w->now_ns >= r->report_at_ns) {
+		if (n->n_due_report == DP_DUE)
+			return w->now_ns;
+		n->due_report[n->n_due_report++] = index;
+		r->report_at_ns =
+		    dp_report_next(w->now_ns, r->video, false, (uint32_t)dp_random(w));
 	}
-	if (w->now_ns < r->report_at_ns || n->n_due_report == DP_DUE)
-		return;
-	n->due_report[n->n_due_report++] = index;
-	r->report_at_ns = dp_report_next(w->now_ns, has_video(index), false, (uint32_t)dp_random(w));
+	return RTE_MIN(r->report_at_ns, e->consent_at_ns + consent_ns + 1000000);
+}
+
+static void visit_endpoints(struct dp_worker *w, const uint32_t *index, unsigned many)
+{
+	struct dp_node *n = dp_node(w);
+
+	for (unsigned i = 0; i < many; i++) {
+		rte_prefetch0(&dp_slabs.endpoint[index[i]]);
+		rte_prefetch0(&dp_slabs.endpoint[index[i]].ice);
+		rte_prefetch0(&n->ep[index[i]]);
+		rte_prefetch0(&dp_peers[index[i]]);
+	}
+	for (unsigned i = 0; i < many; i++)
+		n->due_ms[index[i]] =
+		    (uint32_t)(visit_endpoint(w, index[i]) / 1000000) | 1; // 0: at once
 }
 
 static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
 {
 	struct dp_node *n = dp_node(w);
 	const struct dp_fanout *list = dp_worker_endpoints(w->index);
+	uint32_t now_ms = (uint32_t)(w->now_ns / 1000000), due[VISITS];
+	unsigned many = 0;
 	uint64_t quota;
 
 	if (!list || !list->n)
 		return;
 	quota = elapsed >= SCAN_NS ? list->n : list->n * elapsed / SCAN_NS + 1;
 	for (uint64_t i = 0; i < quota; i++) {
+		uint32_t index, at;
+
 		if (n->scan_endpoint >= list->n)
 			n->scan_endpoint = 0;
-		visit_endpoint(w, list->sub[n->scan_endpoint++]);
+		index = list->sub[n->scan_endpoint++];
+		at = n->due_ms[index];
+		if (at && (int32_t)(now_ms - at) < 0)
+			continue;
+		if (n->n_due_report + many == DP_DUE) { // the rest next time
+			n->scan_endpoint--;
+			break;
+		}
+		due[many++] = index;
+		if (many == VISITS) {
+			visit_endpoints(w, due, many);
+			many = 0;
+		}
 	}
+	visit_endpoints(w, due, many);
 }
 
 /* true: something is to be asked of the publisher. */
@@ -91,7 +113,7 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	const struct sh_rx_stream *s = &t->media[l];
 
 	if ((r->alive & 1u << l) && w->now_ns - s->last_at_ns > SILENT_NS) {
-		r->alive &= (uint8_t)~(1u << l);
+		r->alive &= (uint8_t) ~(1u << l);
 		dp_notify(w, DP_NOTE_TRACK, (uint32_t)(t - dp_slabs.track));
 	}
 	if (!(r->alive & 1u << l))
@@ -104,8 +126,8 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	if (k && k->count)
 		return true;
 	return (r->want_key & 1u << l) &&
-	       (!s->pli_at_ns || w->now_ns - s->pli_at_ns >=
-	                                 dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
+	       (!s->pli_at_ns ||
+	        w->now_ns - s->pli_at_ns >= dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
 }
 
 static void visit_track(struct dp_worker *w, uint32_t index)
@@ -156,10 +178,10 @@ static uint16_t timers(struct rte_graph *graph, struct rte_node *node, void **ob
 }
 
 static struct rte_node_register timers_node = {
-	.name = "dp_timers",
-	.process = timers,
-	.flags = RTE_NODE_SOURCE_F,
-	.nb_edges = TIMERS_EDGES,
-	.next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
+    .name = "dp_timers",
+    .process = timers,
+    .flags = RTE_NODE_SOURCE_F,
+    .nb_edges = TIMERS_EDGES,
+    .next_nodes = {[TIMERS_RTCP_OUT] = "dp_rtcp_out"},
 };
 RTE_NODE_REGISTER(timers_node);

@@ -7,17 +7,18 @@ static struct dp_valid *entry(struct dp_worker *w, const struct sh_addr *addr)
 	uint64_t ip[2];
 
 	memcpy(ip, addr->ip, sizeof(ip));
-	return &dp_node(w)->valid[rte_hash_crc_8byte(ip[0], rte_hash_crc_8byte(ip[1], addr->port)) % DP_VALIDS];
+	return &dp_node(w)->valid[rte_hash_crc_8byte(ip[0], rte_hash_crc_8byte(ip[1], addr->port)) %
+	                          DP_VALIDS];
 }
 
 /* One entry a hash value, the newest wins: who loses his is let in again by his next check. */
 void dp_valid_put(struct dp_worker *w, const struct sh_addr *addr, uint32_t endpoint)
 {
 	*entry(w, addr) = (struct dp_valid){
-		.addr = *addr,
-		.endpoint = endpoint,
-		.id = dp_slabs.endpoint[endpoint].set.id,
-		.at_ns = w->now_ns,
+	    .addr = *addr,
+	    .endpoint = endpoint,
+	    .id = dp_slabs.endpoint[endpoint].set.id,
+	    .at_ns = w->now_ns,
 	};
 }
 

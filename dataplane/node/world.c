@@ -87,12 +87,13 @@ static void wait_ops(void *arg)
 int world_setup(void)
 {
 	char *argv[] = {"graph_test", "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry",
-	                "-m", "192", "-l", "0", "--log-level=error", NULL};
+	                "-m",         "192",       "-l",          "0",        "--log-level=error",
+	                NULL};
 
 	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0)
 		return -1;
-	world.pool = rte_pktmbuf_pool_create("test", 8191, 0, sizeof(struct dp_pkt), 2048,
-	                                     SOCKET_ID_ANY);
+	world.pool =
+	    rte_pktmbuf_pool_create("test", 8191, 0, sizeof(struct dp_pkt), 2048, SOCKET_ID_ANY);
 	world.out = calloc(WORLD_OUT, sizeof(*world.out));
 	urcu_qsbr_register_thread();
 	// its init is libsrtp2's, which can be called but once
@@ -123,23 +124,23 @@ static void start_worker(unsigned i, const struct dp_srtp_backend *backend)
 	struct dp_worker *w = calloc(1, sizeof(*w));
 	char name[16];
 	struct rte_graph_param param = {
-		.socket_id = SOCKET_ID_ANY,
-		.nb_node_patterns = (uint16_t)dp_node_count,
-		.node_patterns = (const char **)(uintptr_t)dp_node_names,
+	    .socket_id = SOCKET_ID_ANY,
+	    .nb_node_patterns = (uint16_t)dp_node_count,
+	    .node_patterns = (const char **)(uintptr_t)dp_node_names,
 	};
 
 	*w = (struct dp_worker){
-		.index = i,
-		.now_ns = world.now_ns,
-		.random = 12345 + i,
-		.stat = dp_slabs.head->stats[i].v,
-		.pool = world.pool,
-		.udp_port = (uint16_t)(WORLD_BASE + i),
-		.n_ports = 1,
-		.handover = ring("handover", i),
-		.fanin = ring("fanin", i),
-		.inject = ring("inject", i),
-		.punt = ring("punt", i),
+	    .index = i,
+	    .now_ns = world.now_ns,
+	    .random = 12345 + i,
+	    .stat = dp_slabs.head->stats[i].v,
+	    .pool = world.pool,
+	    .udp_port = (uint16_t)(WORLD_BASE + i),
+	    .n_ports = 1,
+	    .handover = ring("handover", i),
+	    .fanin = ring("fanin", i),
+	    .inject = ring("inject", i),
+	    .punt = ring("punt", i),
 	};
 	assert_int_equal(dp_srtp_batch_new(&w->srtp, backend), 0);
 	assert_int_equal(dp_nodes_init(w), 0);
@@ -171,8 +172,9 @@ void world_start(unsigned workers, const char *backend)
 	assert_true(fd >= 0);
 	close(fd);
 	unlink(path);
-	assert_int_equal(sh_slabs_create(&dp_slabs, path, WORLD_ENDPOINTS, WORLD_TRACKS, WORLD_SUBS,
-	                                 &created), 0);
+	assert_int_equal(
+	    sh_slabs_create(&dp_slabs, path, WORLD_ENDPOINTS, WORLD_TRACKS, WORLD_SUBS, &created),
+	    0);
 	unlink(path);
 	dp_slabs.head->base_port = WORLD_BASE;
 	dp_slabs.head->workers = workers;
@@ -239,7 +241,8 @@ void world_walk(void)
 
 			dp_self = w;
 			w->now_ns = world.now_ns;
-			w->ntp_now = dp_ntp_from_unix_ns(UINT64_C(1700000000000000000) + world.now_ns);
+			w->ntp_now =
+			    dp_ntp_from_unix_ns(UINT64_C(1700000000000000000) + world.now_ns);
 			rte_graph_walk(w->graph);
 			run_ops(w);
 			drain_punt(w);
@@ -287,8 +290,11 @@ void peer_new(struct peer *p, uint32_t endpoint, unsigned worker, uint16_t profi
 	p->profile = profile;
 	snprintf(p->ufrag, sizeof(p->ufrag), "uf%04u", endpoint);
 	snprintf(p->pwd, sizeof(p->pwd), "password+of+endpoint+%02u", endpoint % 100);
-	p->addr = (struct sh_addr){.family = 4, .port = (uint16_t)(40000 + endpoint), .ip = {192, 0, 2, (uint8_t)(endpoint + 1)}};
-	p->local = (struct sh_addr){.family = 4, .port = (uint16_t)(WORLD_BASE + worker), .ip = {198, 51, 100, 1}};
+	p->addr = (struct sh_addr){.family = 4,
+	                           .port = (uint16_t)(40000 + endpoint),
+	                           .ip = {192, 0, 2, (uint8_t)(endpoint + 1)}};
+	p->local = (struct sh_addr){
+	    .family = 4, .port = (uint16_t)(WORLD_BASE + worker), .ip = {198, 51, 100, 1}};
 	if (ip6) {
 		p->addr.family = p->local.family = 6;
 		memcpy(p->addr.ip, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\1\2", 16);
@@ -321,8 +327,10 @@ static srtp_t session(uint16_t profile, const struct sh_srtp_secret *secret, srt
 
 	memcpy(key, secret->bytes, sizeof(secret->bytes));
 	policy.ssrc.type = type;
-	assert_int_equal(srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, (srtp_profile_t)profile), 0);
-	assert_int_equal(srtp_crypto_policy_set_from_profile_for_rtcp(&policy.rtcp, (srtp_profile_t)profile), 0);
+	assert_int_equal(
+	    srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, (srtp_profile_t)profile), 0);
+	assert_int_equal(
+	    srtp_crypto_policy_set_from_profile_for_rtcp(&policy.rtcp, (srtp_profile_t)profile), 0);
 	assert_int_equal(srtp_create(&s, &policy), srtp_err_status_ok);
 	return s;
 }
@@ -349,8 +357,8 @@ void peer_keys(struct peer *p)
 	commit(SH_MSG_ENDPOINT_KEYS, &k, sizeof(k));
 }
 
-static void put_headers(uint8_t *out, uint8_t *l2, uint8_t *l3, unsigned vlans, const struct sh_addr *from,
-                        const struct sh_addr *to)
+static void put_headers(uint8_t *out, uint8_t *l2, uint8_t *l3, unsigned vlans,
+                        const struct sh_addr *from, const struct sh_addr *to)
 {
 	uint8_t *at = out + 12;
 
@@ -407,7 +415,8 @@ void world_track(uint32_t track, const struct peer *publisher, const struct sh_m
 	commit(SH_MSG_TRACK_SET, &s, sizeof(s));
 }
 
-void world_sub(uint32_t sub, uint32_t track, const struct peer *subscriber, const struct sh_msg_sub_set *like)
+void world_sub(uint32_t sub, uint32_t track, const struct peer *subscriber,
+               const struct sh_msg_sub_set *like)
 {
 	struct sh_msg_sub_set s = *like;
 
@@ -465,18 +474,21 @@ uint32_t peer_stun(const struct peer *p, uint8_t *buf, unsigned flags, uint32_t 
 	int len;
 
 	txid[0]++;
-	snprintf(username, sizeof(username), "%s:theirs", flags & PEER_BAD_UFRAG ? "nobody" : p->ufrag);
+	snprintf(username, sizeof(username), "%s:theirs",
+	         flags & PEER_BAD_UFRAG ? "nobody" : p->ufrag);
 	dp_stun_begin(&o, buf, 512, DP_STUN_BINDING_REQUEST, txid);
 	dp_stun_put(&o, DP_STUN_USERNAME, username, (uint32_t)strlen(username));
 	dp_put32(be, priority);
 	dp_stun_put(&o, DP_STUN_PRIORITY, be, 4);
-	dp_stun_put(&o, flags & PEER_CONTROLLED ? DP_STUN_ICE_CONTROLLED : DP_STUN_ICE_CONTROLLING, be, 8);
+	dp_stun_put(&o, flags & PEER_CONTROLLED ? DP_STUN_ICE_CONTROLLED : DP_STUN_ICE_CONTROLLING,
+	            be, 8);
 	if (flags & PEER_NOMINATE)
 		dp_stun_put(&o, DP_STUN_USE_CANDIDATE, NULL, 0);
 	if (flags & PEER_UNKNOWN_ATTR)
 		dp_stun_put(&o, 0x7777, be, 4);
 	if (!(flags & PEER_NO_MI))
-		dp_stun_put_integrity(&o, (const uint8_t *)(flags & PEER_BAD_PWD ? "wrong" : p->pwd),
+		dp_stun_put_integrity(&o,
+		                      (const uint8_t *)(flags & PEER_BAD_PWD ? "wrong" : p->pwd),
 		                      (uint32_t)strlen(flags & PEER_BAD_PWD ? "wrong" : p->pwd));
 	dp_stun_put_fingerprint(&o);
 	len = dp_stun_end(&o);
@@ -542,7 +554,8 @@ static void assert_checksums(const struct frame *f, const struct dp_frame *p)
 	assert_int_equal(dp_csum_fold(dp_csum_add(sum, udp, udp_len)), 0xffff);
 }
 
-bool peer_take(struct peer *p, uint8_t *payload, uint32_t *len, bool (*is)(const uint8_t *, uint32_t))
+bool peer_take(struct peer *p, uint8_t *payload, uint32_t *len,
+               bool (*is)(const uint8_t *, uint32_t))
 {
 	for (unsigned i = 0; i < world.n_out; i++) {
 		struct frame *f = &world.out[i];

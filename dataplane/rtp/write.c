@@ -56,6 +56,8 @@ void dp_rtp_tmpl_init(struct dp_rtp_tmpl *t, const uint8_t ext_id[SH_EXT_COUNT],
 		p += 2;
 	}
 	t->len = p - t->bytes;
+	dp_put16(t->head, t->two_byte ? 0x1000 : 0xBEDE);
+	dp_put16(t->head + 2, (t->len + 3) / 4);
 	for (unsigned k = 0; k < SH_EXT_COUNT; k++) {
 		if (!(copied_kinds() & 1u << k) || !ext_id[k] || ext_id[k] > max_id)
 			continue;

@@ -34,6 +34,9 @@ struct dp_srtp_backend {
 	                    const struct sh_srtp_secret *const secret[DP_SRTP_WAYS]);
 	void (*session_wipe)(struct dp_srtp_session *session);
 	dp_srtp_run_h *run[DP_SRTP_RUNS];
+	/* may be NULL */
+	void (*prefetch)(struct dp_srtp_batch *batch, const struct dp_srtp_op *op);
+	void (*prefetch_rtcp)(const struct dp_srtp_session *session);
 };
 
 extern const struct dp_srtp_backend dp_srtp_ipsec_mb, dp_srtp_libsrtp2;

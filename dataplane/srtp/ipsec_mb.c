@@ -208,4 +208,6 @@ const struct dp_srtp_backend dp_srtp_ipsec_mb = {
             [DP_SRTCP_PROTECT] = imb_rtcp_protect,
             [DP_SRTCP_UNPROTECT] = imb_rtcp_unprotect,
         },
+    .prefetch = imb_prefetch,
+    .prefetch_rtcp = imb_prefetch_rtcp,
 };

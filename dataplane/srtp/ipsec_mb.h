@@ -72,6 +72,8 @@ struct imb_batch {
 	IMB_JOB hash[IMB_QUEUE];
 };
 
+void imb_prefetch(struct dp_srtp_batch *batch, const struct dp_srtp_op *op);
+void imb_prefetch_rtcp(const struct dp_srtp_session *session);
 dp_srtp_run_h imb_protect, imb_unprotect, imb_rtcp_protect, imb_rtcp_unprotect;
 
 /* ipsec_mb.c: session keys of one way, as derived (or as an RFC's vectors give them). salt: 12

@@ -214,6 +214,24 @@ static inline unsigned run_rtcp(struct dp_srtp_batch *batch, struct dp_srtp_op *
 	return b->done;
 }
 
+void imb_prefetch(struct dp_srtp_batch *batch, const struct dp_srtp_op *op)
+{
+	const struct imb_batch *b = (const struct imb_batch *)batch;
+
+	prefetch_keys(b, op, DP_SRTP_TX);
+	prefetch_powers(b, op, DP_SRTP_TX);
+}
+
+void imb_prefetch_rtcp(const struct dp_srtp_session *session)
+{
+	const struct imb_session *s = (const struct imb_session *)(const void *)session;
+
+	if (is_gcm(s->head.profile))
+		prefetch(&s->gcm.rtcp[DP_SRTP_TX], 0, sizeof(s->gcm.rtcp[0]));
+	else
+		prefetch(&s->cm.rtcp[DP_SRTP_TX], 0, sizeof(s->cm.rtcp[0]));
+}
+
 unsigned imb_protect(struct dp_srtp_batch *batch, struct dp_srtp_op *ops, unsigned n)
 {
 	return run_rtp(batch, ops, n, DP_SRTP_PROTECT);

@@ -118,6 +118,18 @@ unsigned dp_srtp_protect(struct dp_srtp_batch *batch, struct dp_srtp_op *ops, un
 	return batch->backend->run[DP_SRTP_PROTECT](batch, ops, n);
 }
 
+void dp_srtp_prefetch_keys(struct dp_srtp_batch *batch, const struct dp_srtp_op *op)
+{
+	if (batch->backend->prefetch)
+		batch->backend->prefetch(batch, op);
+}
+
+void dp_srtcp_prefetch_keys(struct dp_srtp_batch *batch, const struct dp_srtp_session *session)
+{
+	if (batch->backend->prefetch_rtcp)
+		batch->backend->prefetch_rtcp(session);
+}
+
 unsigned dp_srtp_unprotect(struct dp_srtp_batch *batch, struct dp_srtp_op *ops, unsigned n)
 {
 	return batch->backend->run[DP_SRTP_UNPROTECT](batch, ops, n);

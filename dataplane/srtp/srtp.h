@@ -111,11 +111,16 @@ static inline unsigned dp_srtp_rtp_trailer(const struct dp_srtp_session *session
 }
 
 /* For a node that knows long before which sessions a batch will use: within a call the keys of its
- * first packets cannot be fetched ahead of time. */
+ * first DP_SRTP_FIRST packets cannot be fetched ahead of time. First the head of each session,
+ * then, when that has arrived, the keys that protect reads for a prepared op. */
+enum { DP_SRTP_FIRST = 8 };
 static inline void dp_srtp_prefetch(const struct dp_srtp_session *session)
 {
 	__builtin_prefetch(session);
 }
+void dp_srtp_prefetch_keys(struct dp_srtp_batch *batch, const struct dp_srtp_op *op);
+/* What srtcp_protect will read of a session, behind its head. */
+void dp_srtcp_prefetch_keys(struct dp_srtp_batch *batch, const struct dp_srtp_session *session);
 
 /* The index that a received SRTCP packet claims, before authentication, so that replays can be
  * dropped cheaply. 0, -EINVAL: too short. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <urcu-qsbr.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
@@ -10,6 +11,7 @@ struct table dp_tb;
 #ifdef __SANITIZE_THREAD__
 char dp_rcu_edge;
 #endif
+struct dp_peer *dp_peers;
 struct sh_slabs dp_slabs;
 
 /* ---- slab entries by kind ---- */
@@ -186,47 +188,80 @@ void session_drop(struct dp_srtp_session *s)
 
 void session_publish(uint32_t endpoint, struct dp_srtp_session *s)
 {
-	__atomic_store_n(&dp_tb.session[endpoint], s, __ATOMIC_RELEASE);
+	__atomic_store_n(&dp_peers[endpoint].session, s, __ATOMIC_RELEASE);
 }
 
-struct dp_srtp_session *dp_session(uint32_t endpoint)
+void paths_init(uint32_t n)
 {
-	return __atomic_load_n(&dp_tb.session[endpoint], __ATOMIC_CONSUME);
+	for (uint32_t i = n; i-- > 0;) {
+		dp_tb.paths[i].next = dp_tb.path_free;
+		dp_tb.path_free = &dp_tb.paths[i];
+	}
 }
-
-const struct dp_path *dp_path(uint32_t endpoint)
-{
-	return __atomic_load_n(&dp_tb.path[endpoint], __ATOMIC_CONSUME);
-}
-
-void dp_endpoint_prefetch(uint32_t endpoint)
-{
-	__builtin_prefetch(&dp_tb.session[endpoint]);
-	__builtin_prefetch(&dp_tb.path[endpoint]);
-}
-
-struct path_block {
-	struct dp_garbage link;
-	struct dp_path path;
-};
 
 struct dp_path *dp_path_new(void)
 {
-	struct path_block *b = calloc(1, sizeof(*b));
+	struct path_block *b = dp_tb.path_free;
 
-	return b ? &b->path : NULL;
+	if (!b && dp_tb.path_garbage) {
+		urcu_qsbr_synchronize_rcu();
+		paths_free();
+		b = dp_tb.path_free;
+	}
+	if (!b)
+		return NULL;
+	dp_tb.path_free = b->next;
+	memset(b, 0, sizeof(*b));
+	return &b->path;
+}
+
+/* RFC 1071, of an even number of bytes, folded. */
+static uint16_t sum_of(uint32_t sum, const uint8_t *p, unsigned len)
+{
+	for (unsigned i = 0; i < len; i += 2) {
+		uint16_t v;
+
+		memcpy(&v, p + i, 2);
+		sum += v;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static void fill_sums(struct dp_path *p)
+{
+	static const uint8_t udp[2] = {0, 17};
+	const uint8_t *ip = p->header + p->l2_len;
+	bool v4 = p->family == 4;
+
+	p->ip_sum = v4 ? sum_of(0, ip, p->l3_len) : 0;
+	p->pseudo = sum_of(sum_of(0, udp, 2), ip + (v4 ? 12 : 8), v4 ? 8 : 32);
+	if (!p->ol_flags)
+		p->pseudo = sum_of(p->pseudo, ip + p->l3_len, 4);
 }
 
 void dp_path_set(uint32_t endpoint, struct dp_path *path)
 {
-	struct dp_path *old = __atomic_exchange_n(&dp_tb.path[endpoint], path, __ATOMIC_ACQ_REL);
-	struct path_block *b;
+	struct path_block *old = (struct path_block *)(uintptr_t)dp_path(endpoint);
 
+	if (path)
+		fill_sums(path);
+	__atomic_store_n(&dp_peers[endpoint].path, path, __ATOMIC_RELEASE);
 	if (!old)
 		return;
-	b = (struct path_block *)((uint8_t *)old - offsetof(struct path_block, path));
-	b->link.next = dp_tb.garbage;
-	dp_tb.garbage = &b->link;
+	old->next = dp_tb.path_garbage;
+	dp_tb.path_garbage = old;
+}
+
+void paths_free(void)
+{
+	while (dp_tb.path_garbage) {
+		struct path_block *b = dp_tb.path_garbage;
+
+		dp_tb.path_garbage = b->next;
+		b->next = dp_tb.path_free;
+		dp_tb.path_free = b;
+	}
 }
 
 void path_unpublish(uint32_t endpoint)

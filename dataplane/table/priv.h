@@ -31,22 +31,29 @@ int touches_add(struct touches *t, enum dp_kind kind, uint32_t index);
 
 struct tuples;
 
+/* A path on cache lines of its own: workers read one a packet. */
+struct path_block {
+	_Alignas(64) struct dp_path path;
+	struct path_block *next; // of path_free or path_garbage
+};
+
 struct table {
 	struct dp_table_cfg cfg;
 	uint32_t count[DP_KINDS];
 	/* indexes — control: rw, workers: ro */
-	struct dp_lists fan;              // list = track * workers + worker
-	struct dp_lists tracks, subs;     // of an endpoint
-	struct dp_lists owned;            // endpoints of a worker
-	struct dp_chain ufrag;            // node = endpoint
-	struct dp_chain ssrc;             // node = 2 * sub + (1: RTX)
-	struct dp_srtp_session **session; // by endpoint
-	struct dp_path **path;            // by endpoint
-	uint8_t *keyframe;                // by track; any worker: or, owner: exchange
+	struct dp_lists fan;          // list = track * workers + worker
+	struct dp_lists tracks, subs; // of an endpoint
+	struct dp_lists owned;        // endpoints of a worker
+	struct dp_chain ufrag;        // node = endpoint
+	struct dp_chain ssrc;         // node = 2 * sub + (1: RTX)
+	uint8_t *keyframe;            // by track; any worker: or, owner: exchange
 	/* session pool */
 	struct dp_srtp_session *pool;
 	uint32_t *pool_free;
 	uint32_t pool_size, pool_frees;
+	/* path pool */
+	struct path_block *paths, *path_free, *path_garbage;
+	size_t path_bytes, peer_bytes;
 	/* worker-private */
 	struct tuples *tuples[SH_MAX_WORKERS];
 	struct dp_ops *ops[SH_MAX_WORKERS];
@@ -83,6 +90,10 @@ struct dp_srtp_session *session_take(const struct sh_msg_endpoint_keys *keys, in
 void session_drop(struct dp_srtp_session *s);
 void session_publish(uint32_t endpoint, struct dp_srtp_session *s);
 void path_unpublish(uint32_t endpoint);
+void paths_init(uint32_t n);
+void paths_free(void); // the removed ones, when no worker can see them any more
+/* Zeroed pages, huge ones when the kernel gives some; NULL. */
+void *table_map(size_t bytes);
 
 int overlay_touch(enum dp_kind kind, uint32_t index, uint32_t record, struct overlay **out);
 /* stage.c: what the transaction makes of an entry. Live by id (generation included); *set is its

@@ -16,6 +16,7 @@ static void free_garbage(void)
 		dp_tb.garbage = g->next;
 		free(g);
 	}
+	paths_free();
 }
 
 static bool all_idle(void)
@@ -51,7 +52,7 @@ static bool step(void)
 {
 	switch (dp_tb.reap_stage) {
 	case REAP_IDLE:
-		if (!dp_tb.garbage && dp_tb.dead.n == 0)
+		if (!dp_tb.garbage && !dp_tb.path_garbage && dp_tb.dead.n == 0)
 			return false;
 		dp_rcu_synchronize();
 		free_garbage();

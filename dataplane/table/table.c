@@ -11,18 +11,27 @@ struct dp_ops *dp_table_ops(unsigned worker)
 	return dp_tb.ops[worker];
 }
 
-/* Expanded keys: not in core dumps, not in a child, on huge pages when the kernel gives some. */
-static int pool_init(uint32_t sessions)
+void *table_map(size_t bytes)
 {
-	size_t bytes = (size_t)sessions * sizeof(struct dp_srtp_session);
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
+}
+
+/* Expanded keys: not in core dumps, not in a child, on huge pages when the kernel gives some. */
+static int pool_init(uint32_t sessions)
+{
+	size_t bytes = (size_t)sessions * sizeof(struct dp_srtp_session);
+	void *p = table_map(bytes);
+
+	if (!p)
 		return -ENOMEM;
 	madvise(p, bytes, MADV_DONTDUMP);
 	madvise(p, bytes, MADV_WIPEONFORK);
-	madvise(p, bytes, MADV_HUGEPAGE);
 	dp_tb.pool = p;
 	dp_tb.pool_size = sessions;
 	dp_tb.pool_free = malloc(sessions * sizeof(uint32_t));
@@ -31,6 +40,22 @@ static int pool_init(uint32_t sessions)
 	for (uint32_t i = 0; i < sessions; i++)
 		dp_tb.pool_free[i] = sessions - 1 - i;
 	dp_tb.pool_frees = sessions;
+	return 0;
+}
+
+/* Twice as many paths as endpoints: a gateway's new link address replaces all of them while workers
+ * look at the old ones. */
+static int peers_init(uint32_t endpoints)
+{
+	size_t paths = 2 * (size_t)endpoints + 64;
+
+	dp_tb.peer_bytes = endpoints * sizeof(*dp_peers);
+	dp_tb.path_bytes = paths * sizeof(*dp_tb.paths);
+	dp_peers = table_map(dp_tb.peer_bytes);
+	dp_tb.paths = table_map(dp_tb.path_bytes);
+	if (!dp_peers || !dp_tb.paths)
+		return -ENOMEM;
+	paths_init((uint32_t)paths);
 	return 0;
 }
 
@@ -75,10 +100,8 @@ int dp_table_init(const struct dp_table_cfg *cfg)
 	n[DP_KIND_ENDPOINT] = dp_slabs.endpoints;
 	n[DP_KIND_TRACK] = dp_slabs.tracks;
 	n[DP_KIND_SUB] = dp_slabs.subs;
-	dp_tb.session = calloc(n[DP_KIND_ENDPOINT], sizeof(*dp_tb.session));
-	dp_tb.path = calloc(n[DP_KIND_ENDPOINT], sizeof(*dp_tb.path));
 	dp_tb.keyframe = calloc(n[DP_KIND_TRACK], 1);
-	err = dp_tb.session && dp_tb.path && dp_tb.keyframe ? 0 : -ENOMEM;
+	err = dp_tb.keyframe ? peers_init(n[DP_KIND_ENDPOINT]) : -ENOMEM;
 	for (unsigned k = 0; k < DP_KINDS && !err; k++) {
 		dp_tb.over[k] = calloc(n[k], sizeof(*dp_tb.over[k]));
 		err = dp_tb.over[k] ? 0 : -ENOMEM;
@@ -103,12 +126,12 @@ void dp_table_free(void)
 {
 	dp_stage_abort();
 	reap_free();
-	for (uint32_t i = 0; dp_tb.path && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
+	for (uint32_t i = 0; dp_peers && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
 		dp_path_set(i, NULL);
 	reap_free();
-	for (uint32_t i = 0; dp_tb.session && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
-		if (dp_tb.session[i])
-			dp_srtp_session_wipe(dp_tb.cfg.backend, dp_tb.session[i]);
+	for (uint32_t i = 0; dp_peers && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
+		if (dp_session(i))
+			dp_srtp_session_wipe(dp_tb.cfg.backend, dp_session(i));
 	if (dp_tb.pool)
 		munmap(dp_tb.pool, (size_t)dp_tb.pool_size * sizeof(struct dp_srtp_session));
 	for (unsigned w = 0; w < SH_MAX_WORKERS; w++) {
@@ -123,8 +146,11 @@ void dp_table_free(void)
 	dp_chain_free(&dp_tb.ssrc);
 	for (unsigned k = 0; k < DP_KINDS; k++)
 		free(dp_tb.over[k]);
-	free(dp_tb.session);
-	free(dp_tb.path);
+	if (dp_peers)
+		munmap(dp_peers, dp_tb.peer_bytes);
+	if (dp_tb.paths)
+		munmap(dp_tb.paths, dp_tb.path_bytes);
+	dp_peers = NULL;
 	free(dp_tb.keyframe);
 	free(dp_tb.pool_free);
 	free(dp_tb.touched.v);

@@ -73,7 +73,7 @@ void dp_reap_all(void);
 
 /* A zeroed path to fill, or NULL. */
 struct dp_path *dp_path_new(void);
-/* Publishes it, now the table's, or NULL. */
+/* Fills its sums in and publishes it, now the table's; or NULL. */
 void dp_path_set(uint32_t endpoint, struct dp_path *path);
 
 /* Worker side of the ops: the queue, and what DP_OP_REKEY does. */

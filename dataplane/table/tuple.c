@@ -116,6 +116,26 @@ int dp_endpoint_by_tuple(struct dp_worker *w, const struct sh_addr *remote)
 	return (int)(e->endpoint - 1);
 }
 
+void dp_tuple_prefetch(struct dp_worker *w, const struct sh_addr *remote)
+{
+	const struct tuples *t = dp_tb.tuples[w->index];
+
+	__builtin_prefetch(&t->v[hash_of(t, remote) & t->mask]);
+}
+
+void dp_tuple_prefetch_endpoint(struct dp_worker *w, const struct sh_addr *remote)
+{
+	const struct tuples *t = dp_tb.tuples[w->index];
+	uint32_t hash = hash_of(t, remote);
+	const struct tuple *e = &t->v[hash & t->mask];
+
+	if (!e->endpoint || e->hash != hash)
+		return;
+	__builtin_prefetch(&dp_slabs.endpoint[e->endpoint - 1]);
+	__builtin_prefetch(&dp_slabs.endpoint[e->endpoint - 1].ice);
+	__builtin_prefetch(&dp_peers[e->endpoint - 1]);
+}
+
 /* Removes the entry of the endpoint's present remote, unless another endpoint took that address
  * over. */
 static void unlink_remote(struct tuples *t, uint32_t endpoint)

@@ -2,7 +2,7 @@
 """leaks.py BASE TOKEN ROUNDS: joins, publishes, subscribes and leaves, ROUNDS times, a tenth of them with real media.
 
 Somebody stays in the room all the while, so that every join also makes and ends subscriptions on its side."""
-import asyncio, json, sys
+import asyncio, json, os, sys
 import aiohttp, websockets
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aio_media import TLS, Bars, Tone, connected, delete, post
@@ -101,4 +101,8 @@ async def main():
     await task
     await stay.close()
 
-asyncio.run(main())
+try:
+    asyncio.run(asyncio.wait_for(main(), 280))
+except BaseException as e:  # SystemExit of one round too: the others must not keep us
+    print(f"leaks: {type(e).__name__}: {e}", flush=True)
+    os._exit(1)

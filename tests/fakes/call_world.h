@@ -33,6 +33,7 @@ void world_close(void); // asserts that nothing was left behind
 /* Both sides until nothing moves. */
 void world_settle(void);
 void world_advance(uint64_t ms); // in steps, settling
+void world_leap(uint64_t ms);    // in one
 /* The daemon goes as by SIGTERM, or by SIGKILL (what it says in its last moments is undone); another one starts. */
 void world_restart(bool killed);
 /* The dataplane dies; a new one comes, with or without its slabs. */

@@ -1,4 +1,5 @@
-/* Frames and DTLS record headers as they come from the wire: what is found lies inside, and can be answered. */
+/* Frames and DTLS record headers as they come from the wire: what is found lies inside, and can be
+ * answered. */
 #include <stdlib.h>
 #include <string.h>
 #include "dataplane/node/frame.h"
@@ -24,7 +25,8 @@ static void answer(const uint8_t *frame, const struct dp_frame *f)
 	dp_frame_finish(out, f->l2_len, l3, 64 + 8, true);
 	must(!dp_frame_parse(&back, out, head + 64, &why));
 	must(back.payload_len == 64);
-	must(!memcmp(&back.src, &f->dst, sizeof(back.src)) && !memcmp(&back.dst, &f->src, sizeof(back.dst)));
+	must(!memcmp(&back.src, &f->dst, sizeof(back.src)) &&
+	     !memcmp(&back.dst, &f->src, sizeof(back.dst)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

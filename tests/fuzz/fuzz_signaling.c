@@ -49,7 +49,7 @@ static void line(const char *text, size_t len)
 	if (len == 5 && memcmp(text, "!lose", 5) == 0)
 		conn_drop(&eve);
 	else if (len == 5 && memcmp(text, "!wait", 5) == 0)
-		world_advance(20000);
+		world_leap(20000);
 	else if (len == 7 && memcmp(text, "!answer", 7) == 0)
 		let_answer(&eve);
 	else
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (eve.frames)
 		conn_drop(&eve);
 	conn_drop(&bob);
-	world_advance(61000);
+	world_leap(61000);
 	n = world_counts();
 	cp_plane_counts(world.plane, &p);
 	assert(n.rooms + n.participants + n.endpoints + n.tracks + n.subs + n.dtls + n.calls == 0);

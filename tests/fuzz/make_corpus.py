@@ -38,7 +38,7 @@ put("conf", "dataplane", b"\0" + (root / "conf/dataplane.yaml").read_bytes()[:30
 put("conf", "callstackd", b"\1" + (root / "conf/callstackd.yaml").read_bytes()[:3000])
 for n, (table, text) in enumerate([
     (0, "ports:\n- {kind: memif, socket: /run/m, id: 3}\n- kind: 'null'\nworkers: 2\n"),
-    (0, "nack: {enabled: no, delay: 20}\nnack.retries: 3\naddresses: ['::1', 192.0.2.1]\n"),
+    (0, "nack: {enabled: no}\nstun.burst: 3\naddresses: ['::1', 192.0.2.1]\n"),
     (0, "a: &a [*a, *a]\nb: *a\n---\nc\n"),
     (0, "log: \"info,\\x61=debug\"\nlcores: 1-2,5\n? [x]\n: {y: |\n  z}\n"),
     (1, "tls: {cert: /a, key: /b}\nlimits: {tracks: 3}\ncors_origins: [\"https://a:1\"]\n"),

@@ -1,0 +1,116 @@
+/* What the files of bench_forward share: a dataplane of one worker in this process, with its tables
+ * filled by the real command path and its peers connected by real STUN checks, publishers whose
+ * packets are encrypted ahead, and the crypto alone as the floor.
+ *
+ *   forward_world.c  ports, slabs, tables, worker; endpoints, tracks and subscriptions of a shape
+ *   forward_feed.c   publishers: valid SRTP, a chunk of packets ahead of the clock
+ *   forward_floor.c  the same number of encryptions with the same sessions, in the same order, and
+ * nothing else forward_memif.c  the other end of a memif link, a process of its own: sends, drains,
+ * takes the time bench_forward.c  rows, ratios, node cycles
+ *
+ * Everything about a peer (address, keys, SSRC) follows from its number, so that both processes
+ * know it. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "dataplane/srtp/srtp.h"
+#include "dataplane/worker.h"
+#include "shared/addr.h"
+
+enum {
+	FWD_PORT = 10000,
+	FWD_TRACKS_MAX = 50000,
+	FWD_SUBS_MAX = 50000,
+	FWD_FRAME = 1536,
+	FWD_CHUNK = 2048, // publisher packets encrypted ahead
+	FWD_FIRST = 1000, // SRTP index of a publisher's first packet
+	FWD_HDR = 28,     // publisher's RTP header with extensions
+	FWD_HEAD = 42,    // Ethernet, IPv4, UDP
+};
+
+/* One track a publisher, one subscription a subscriber endpoint, each endpoint with keys of its
+ * own. */
+struct fwd_shape {
+	uint16_t profile; // enum sh_srtp_profile
+	unsigned subs;    // in all; a multiple of fanout
+	unsigned fanout;  // subscribers of each track
+	unsigned payload; // bytes of RTP payload; up to FWD_AUDIO_MAX it is Opus, else VP8
+	bool memif;
+};
+enum { FWD_AUDIO_MAX = 400 };
+static inline unsigned fwd_tracks(const struct fwd_shape *s)
+{
+	return s->subs / s->fanout;
+}
+static inline unsigned fwd_endpoints(const struct fwd_shape *s)
+{
+	return s->subs + fwd_tracks(s); // publishers come first
+}
+
+/* ---- peers, by number ---- */
+void fwd_keys(uint32_t endpoint, uint16_t profile, struct sh_srtp_secret *from_peer,
+              struct sh_srtp_secret *to_peer);
+struct sh_addr fwd_addr(uint32_t endpoint);
+struct sh_addr fwd_local(void);
+static inline uint32_t fwd_ssrc(uint32_t track)
+{
+	return 0x10000000u + track;
+}
+
+/* ---- forward_world.c ---- */
+enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_MEMIF }; // position in dp_ports
+/* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. Exits with a message when
+ * it cannot. */
+void fwd_start(const char *prefix, unsigned cpu, const char *memif);
+/* Tables of a shape, every peer connected and every subscription past its first key frame. */
+void fwd_open(const struct fwd_shape *shape);
+void fwd_close(void);
+/* Bytes of this process that the shape took, all in: slabs, indexes, keys, worker state. */
+uint64_t fwd_bytes(void);
+/* Frames into the worker's receive queue. Takes them all. */
+void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n);
+/* One turn of the worker; returns its ticks. For it, time goes on in its turns only, as if it did
+ * nothing else: else what is due by the clock (reports, scans) would be charged to packets that had
+ * no time to come. */
+uint64_t fwd_turn(void);
+uint64_t fwd_stat(unsigned stat);
+uint64_t fwd_drops(void);
+/* Names of drops since before[], to stderr. */
+void fwd_drops_print(const uint64_t *before);
+const struct dp_srtp_backend *fwd_backend(void);
+struct rte_mempool *fwd_pool(void);
+
+/* ---- forward_feed.c: any process ---- */
+void fwd_feed_open(const struct fwd_shape *shape);
+void fwd_feed_close(void);
+void fwd_feed_skip(unsigned n); // packets of every track that were sent by others
+/* Encrypts the next n <= FWD_CHUNK packets, tracks by turns in a random order, whole frames. ts:
+ * RTP timestamp of the first, then counted up. */
+void fwd_feed_make(unsigned n, uint32_t ts);
+const uint8_t *const *fwd_feed_frames(void);
+const uint16_t *fwd_feed_lens(void);
+const uint32_t *fwd_feed_tracks(void);
+
+/* ---- forward_floor.c ---- */
+void fwd_floor_open(const struct fwd_shape *shape);
+/* What the last n packets of the feed mean in encryptions, each once for each of its track's
+ * subscribers: returns how many were timed, and adds to *ticks. hot: all of them with one session.
+ */
+uint64_t fwd_floor_run(unsigned n, bool hot, uint64_t *ticks);
+unsigned fwd_floor_hdr(void); // bytes of RTP header that subscribers get
+
+/* ---- forward_memif.c ---- */
+struct fwd_link_result {
+	uint64_t sent, received, ns; // publisher's packets, copies
+	double p50_us, p99_us, max_us;
+};
+/* Before EAL: makes the other process. 0 or -errno. */
+int fwd_link_fork(const char *socket, unsigned cpu);
+/* Tells it of a shape; after fwd_open(). */
+void fwd_link_shape(const struct fwd_shape *shape);
+/* Starts a run of ms milliseconds; per_s: publisher's packets a second, 0: as many as come through,
+ * `window` of them under way. The caller turns the worker until fwd_link_done(). */
+void fwd_link_go(unsigned ms, double per_s, unsigned window);
+bool fwd_link_done(struct fwd_link_result *out);
+bool fwd_link_up(void);
+void fwd_link_end(void);
