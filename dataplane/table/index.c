@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <urcu-qsbr.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
@@ -204,7 +203,7 @@ struct dp_path *dp_path_new(void)
 	struct path_block *b = dp_tb.path_free;
 
 	if (!b && dp_tb.path_garbage) {
-		urcu_qsbr_synchronize_rcu();
+		dp_rcu_synchronize();
 		paths_free();
 		b = dp_tb.path_free;
 	}
