@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
-#include <urcu-qsbr.h>
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_graph.h>
@@ -24,6 +23,7 @@
 #include "dataplane/port.h"
 #include "dataplane/run.h"
 #include "dataplane/srtp/srtp.h"
+#include "dataplane/table/rcu.h"
 #include "dataplane/table/table.h"
 #include "shared/log.h"
 
@@ -254,7 +254,7 @@ static bool turn(struct runner *r)
 	    !rte_ring_empty(w->handover) || !rte_ring_empty(w->fanin) || !rte_ring_empty(w->inject);
 	w->punted = false;
 	rte_graph_walk(w->graph);
-	urcu_qsbr_quiescent_state();
+	dp_rcu_quiescent();
 	busy |= w->frames != r->turn_frames;
 	r->stats->packets += w->frames - r->turn_frames;
 	r->turn_frames = w->frames;
@@ -295,14 +295,14 @@ static void nap(struct runner *r)
 		us = rest_us();
 	r->nap_us = RTE_MIN(r->nap_us * 2, run.poll_sleep_us);
 	t.tv_nsec = (long)us * 1000;
-	urcu_qsbr_thread_offline();
+	dp_rcu_offline();
 	atomic_store(&r->asleep, 1);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!rings_wait(r) && !atomic_load(&stopping) && ppoll(r->fd, r->fds, &t, NULL) > 0 &&
 	    (r->fd[0].revents & POLLIN))
 		clear_fd(r->wake_fd);
 	atomic_store(&r->asleep, 0);
-	urcu_qsbr_thread_online();
+	dp_rcu_online();
 	r->stats->idle_cycles += rte_rdtsc() - tsc;
 }
 

@@ -1,8 +1,8 @@
 #include "dataplane/table/priv.h"
+#include "dataplane/table/rcu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <urcu-qsbr.h>
 
 /* What a checked transaction does, entry by entry. */
 struct plan {
@@ -316,7 +316,7 @@ static void update_all(struct plan *p)
 		p->update.v[moving++] = t;
 	}
 	if (moving)
-		urcu_qsbr_synchronize_rcu();
+		dp_rcu_synchronize();
 	for (uint32_t i = 0; i < p->update.n; i++) {
 		struct touch t = p->update.v[i];
 		const void *set = over(t.kind, t.index)->set;

@@ -1,12 +1,15 @@
 #include "dataplane/table/priv.h"
+#include "dataplane/table/rcu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <urcu-qsbr.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
 struct table dp_tb;
+#ifdef __SANITIZE_THREAD__
+char dp_rcu_edge;
+#endif
 struct dp_peer *dp_peers;
 struct sh_slabs dp_slabs;
 
@@ -200,7 +203,7 @@ struct dp_path *dp_path_new(void)
 	struct path_block *b = dp_tb.path_free;
 
 	if (!b && dp_tb.path_garbage) {
-		urcu_qsbr_synchronize_rcu();
+		dp_rcu_synchronize();
 		paths_free();
 		b = dp_tb.path_free;
 	}

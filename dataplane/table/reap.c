@@ -1,7 +1,7 @@
 #include "dataplane/table/priv.h"
+#include "dataplane/table/rcu.h"
 #include <stdlib.h>
 #include <string.h>
-#include <urcu-qsbr.h>
 
 /* Removed entries go in batches: unpublished → all workers quiescent → rings that may still name
  * them drained → owners forgot → wiped. Each arrow but the first waits for workers, so dp_reap()
@@ -54,7 +54,7 @@ static bool step(void)
 	case REAP_IDLE:
 		if (!dp_tb.garbage && !dp_tb.path_garbage && dp_tb.dead.n == 0)
 			return false;
-		urcu_qsbr_synchronize_rcu();
+		dp_rcu_synchronize();
 		free_garbage();
 		if (dp_tb.dead.n == 0)
 			return false;

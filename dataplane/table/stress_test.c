@@ -11,9 +11,9 @@
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
-#include <urcu-qsbr.h>
 #include <cmocka.h>
 #include "dataplane/srtp/srtp.h"
+#include "dataplane/table/rcu.h"
 #include "dataplane/table/table.h"
 
 enum { ENDPOINTS = 16, TRACKS = 16, SUBS = 256, WORKERS = 2, COMMITS = 1000 };
@@ -97,7 +97,7 @@ static void *worker(void *arg)
 	urcu_qsbr_register_thread();
 	while (!atomic_load(&stop)) {
 		walk(w);
-		urcu_qsbr_quiescent_state();
+		dp_rcu_quiescent();
 		run_ops(w);
 		walks++;
 	}
