@@ -11,17 +11,18 @@ export CALLSTACK_URL=https://198.18.1.1:8443
 seconds=${DOWN_SECONDS:-60}
 
 coproc pages { in_client node "$root/tests/e2e/takeover.mjs" 2>&1; }
-pids+=("$pages_PID")
+pages_pid=$pages_PID from=${pages[0]} to=${pages[1]} # bash forgets these when the process ends
+pids+=("$pages_pid")
 await() { # WORD: prints what comes until that line
 	local line
-	while IFS= read -r -t 120 line <&"${pages[0]}"; do
+	while IFS= read -r -t 120 line <&"$from"; do
 		[ "$line" = "$1" ] && return
 		echo "$line"
 	done
 	echo "the pages said no '$1'"
 	return 1
 }
-step() { echo "$*" >&"${pages[1]}"; await "done $1"; }
+step() { echo "$*" >&"$to"; await "done $1"; }
 pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
 
 await ready
@@ -46,6 +47,6 @@ echo "callstack-dataplane $dataplane killed"
 step back
 [ "$(pid_of callstack-dataplane)" != "$dataplane" ]
 step newcomer
-echo end >&"${pages[1]}"
-await never || true
-wait "$pages_PID"
+echo end >&"$to"
+await never >/dev/null || true
+wait "$pages_pid"
