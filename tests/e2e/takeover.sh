@@ -11,7 +11,8 @@ export CALLSTACK_URL=https://198.18.1.1:8443
 seconds=${DOWN_SECONDS:-60}
 
 coproc pages { in_client node "$root/tests/e2e/takeover.mjs" 2>&1; }
-pids+=("$pages_PID")
+pages_pid=$pages_PID # the shell unsets its own when they have ended
+pids+=("$pages_pid")
 await() { # WORD: prints what comes until that line
 	local line
 	while IFS= read -r -t 120 line <&"${pages[0]}"; do
@@ -48,4 +49,4 @@ step back
 step newcomer
 echo end >&"${pages[1]}"
 await never || true
-wait "$pages_PID"
+wait "$pages_pid"
