@@ -1,12 +1,12 @@
 /* callstack.v1: frames in, requests out.
  *
- * Files, in the order of a request: protocol.c (this: a connection, its limits, strict parsing by protocol.def, one reply a
- * request), requests.c (login, presence, calls), media.c (rooms, SDP, chat), session.c (what outlives a connection:
- * events with numbers, resume), whip.c (WHIP and WHEP), journal.c (what outlives the daemon). front.h brings the text
- * frames; call/ decides.
+ * Files, in the order of a request: protocol.c (this: a connection, its limits, strict parsing by
+ * protocol.def, one reply a request), requests.c (login, presence, calls), media.c (rooms, SDP,
+ * chat), session.c (what outlives a connection: events with numbers, resume), whip.c (WHIP and
+ * WHEP), journal.c (what outlives the daemon). front.h brings the text frames; call/ decides.
  *
- * Order on the wire: a request's reply goes out before any event that the request caused, so a client never hears of
- * something it has no name for yet. */
+ * Order on the wire: a request's reply goes out before any event that the request caused, so a
+ * client never hears of something it has no name for yet. */
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
@@ -81,23 +81,24 @@ int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
 		int err;
 		const char *code, *text;
 	} words[] = {
-		{-ENOENT, "not_found", "no such thing"},
-		{-EEXIST, "conflict", "not possible in this state"},
-		{-EBUSY, "busy", "already in a call"},
-		{-EINVAL, "bad_request", "not possible"},
-		{-EPERM, "forbidden", "not allowed"},
-		{-ENOSPC, "limit", "a configured maximum is reached"},
-		{-ENODEV, "unavailable", "no dataplane is connected"},
-		{-ESTALE, "conflict", "another revision is outstanding"},
-		{-ENOTSUP, "unsupported", "not supported"},
-		{-EBADMSG, "bad_sdp", "malformed SDP"},
-		{-EPROTO, "bad_sdp", "SDP that cannot be served"},
-		{-E2BIG, "bad_sdp", "SDP over a limit"},
+	    {-ENOENT, "not_found", "no such thing"},
+	    {-EEXIST, "conflict", "not possible in this state"},
+	    {-EBUSY, "busy", "already in a call"},
+	    {-EINVAL, "bad_request", "not possible"},
+	    {-EPERM, "forbidden", "not allowed"},
+	    {-ENOSPC, "limit", "a configured maximum is reached"},
+	    {-ENODEV, "unavailable", "no dataplane is connected"},
+	    {-ESTALE, "conflict", "another revision is outstanding"},
+	    {-ENOTSUP, "unsupported", "not supported"},
+	    {-EBADMSG, "bad_sdp", "malformed SDP"},
+	    {-EPROTO, "bad_sdp", "SDP that cannot be served"},
+	    {-E2BIG, "bad_sdp", "SDP over a limit"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (words[i].err == err)
-			return cp_refuse(r, words[i].code, "%s", text && *text ? text : words[i].text);
+			return cp_refuse(r, words[i].code, "%s",
+			                 text && *text ? text : words[i].text);
 	return cp_refuse(r, "internal", "error %d", -err);
 }
 
@@ -123,7 +124,8 @@ static void send_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
 	char *text;
 
 	make_ascii(r->message);
-	frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code, "message", r->message)
+	frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code,
+	                            "message", r->message)
 	                : json_pack("{sI ss}", "re", re, "type", "ok");
 	if (!r->code)
 		cp_json_merge(&frame, json_incref(r->ok));
@@ -132,7 +134,8 @@ static void send_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
 	json_decref(frame);
 	json_decref(r->ok);
 	r->ok = NULL;
-	/* Out of memory: what was asked for may have been done, and the client learns of it when it resumes. */
+	/* Out of memory: what was asked for may have been done, and the client learns of it when it
+	 * resumes. */
 	if (text)
 		(void)cp_conn_send(c->conn, text, strlen(text));
 	else
@@ -171,9 +174,9 @@ static bool track_objects_ok(const json_t *v)
 		mid = json_object_get(o, "mid");
 		source = json_object_get(o, "source");
 		muted = json_object_get(o, "muted");
-		if (!json_is_string(mid) || json_string_length(mid) > SH_MID_MAX || !json_is_string(source) ||
-		    cp_source_parse(json_string_value(source)) < 0 || (muted && !json_is_boolean(muted)) ||
-		    json_object_size(o) != (muted ? 3u : 2u))
+		if (!json_is_string(mid) || json_string_length(mid) > SH_MID_MAX ||
+		    !json_is_string(source) || cp_source_parse(json_string_value(source)) < 0 ||
+		    (muted && !json_is_boolean(muted)) || json_object_size(o) != (muted ? 3u : 2u))
 			return false;
 		for (size_t k = 0; k < i; k++)
 			if (json_equal(mid, json_object_get(json_array_get(v, k), "mid")))
@@ -261,7 +264,8 @@ static bool known(const char *spec, const char *key)
 	return false;
 }
 
-/* The fields of `spec` that are there and of their kind, and no others; 0 or -1 with the reply made. */
+/* The fields of `spec` that are there and of their kind, and no others; 0 or -1 with the reply
+ * made. */
 static int check_fields(const char *spec, const json_t *req, struct cp_reply *r)
 {
 	const char *key, *at = spec;
@@ -271,10 +275,11 @@ static int check_fields(const char *spec, const json_t *req, struct cp_reply *r)
 	while (next_field(&at, &f)) {
 		v = json_object_getn(req, f.name, f.name_len);
 		if (!v && !f.optional)
-			return cp_refuse(r, "bad_request", "missing key '%.*s'", (int)f.name_len, f.name);
+			return cp_refuse(r, "bad_request", "missing key '%.*s'", (int)f.name_len,
+			                 f.name);
 		if (v && !kind_ok(f.kind, f.kind_len, v))
-			return cp_refuse(r, "bad_request", "key '%.*s' is not a valid %.*s", (int)f.name_len, f.name,
-			                 (int)f.kind_len, f.kind);
+			return cp_refuse(r, "bad_request", "key '%.*s' is not a valid %.*s",
+			                 (int)f.name_len, f.name, (int)f.kind_len, f.kind);
 	}
 	json_object_foreach ((json_t *)req, key, v)
 		if (!known(spec, key))
@@ -362,7 +367,8 @@ static bool too_deep(const char *text, size_t len)
 	return false;
 }
 
-/* NULL: no JSON object, or a bomb. A key that is there twice is named in `duplicate`, for the reply. */
+/* NULL: no JSON object, or a bomb. A key that is there twice is named in `duplicate`, for the
+ * reply. */
 static json_t *parse(const char *text, size_t len, json_error_t *why)
 {
 	json_t *o = too_deep(text, len) ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, why);
@@ -382,14 +388,16 @@ static void on_message(struct cp_client *c, const char *text, size_t len)
 
 	if (!req)
 		cp_client_close(c, CLOSE_BAD_DATA, "not a JSON object, or nested too deep");
-	else if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > INT32_MAX)
+	else if (!json_is_integer(id) || json_integer_value(id) < 1 ||
+	         json_integer_value(id) > INT32_MAX)
 		cp_client_close(c, CLOSE_POLICY, "a request needs an id from 1 to 2147483647");
 	else
 		handle(c, req, json_error_code(&why) == json_error_duplicate_key ? why.text : NULL);
 	json_decref(req);
 }
 
-/* Replies go out in the order of requests, and a password takes its time: what comes meanwhile waits. */
+/* Replies go out in the order of requests, and a password takes its time: what comes meanwhile
+ * waits. */
 static void wait_for_job(struct cp_client *c, const char *text, size_t len)
 {
 	struct cp_early *e = NULL;
