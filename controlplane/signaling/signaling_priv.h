@@ -1,4 +1,5 @@
-/* Private to protocol.c, session.c, requests.c, media.c, whip.c, journal.c. */
+/* Private to protocol.c, field.c, event.c, player.c, session.c, requests.c, media.c, whip.c,
+ * journal.c. */
 #pragma once
 #include <openssl/sha.h>
 #include "controlplane/call/json.h"
@@ -116,6 +117,9 @@ typedef int(cp_request_h)(struct cp_client *c, const json_t *req, struct cp_repl
 void cp_client_begin(struct cp_client *c);
 void cp_client_finish(struct cp_client *c, json_int_t re, struct cp_reply *reply);
 void cp_client_early(struct cp_client *c); // job is done: what came meanwhile
+/* field.c: the fields of req are those of `spec` (protocol.def), each of its kind, and no others; 0
+ * or -1, refused. */
+int cp_fields_check(const char *spec, const json_t *req, struct cp_reply *reply);
 void cp_client_close(struct cp_client *c, uint16_t code,
                      const char *reason); // hears nothing of it any more
 
@@ -142,7 +146,10 @@ json_t *cp_room_json(const struct cp_room *r, const struct cp_participant *but);
 json_t *cp_session_save(const struct cp_session *s);
 int cp_session_load(struct cp_signaling *sig, const json_t *saved);
 
-/* whip.c */
+/* player.c */
+struct cp_player *cp_player_new(struct cp_signaling *s, const char *id, bool whep,
+                                const struct cp_identity *who);
+struct cp_endpoint *cp_player_transport(const struct cp_player *p); // NULL: lost
 void cp_player_end(struct cp_player *p, const char *reason);
 void cp_players_turn(struct cp_signaling *s); // ends and refills
 void cp_players_journal(struct cp_signaling *s);
