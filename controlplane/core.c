@@ -76,7 +76,8 @@ static void count(const struct cp_core *c)
 	cp_metric_set(CP_METRIC_plane_refused, p.commits_refused);
 }
 
-/* What one turn changed becomes offers, a journal entry, and one transaction, in this order: offers set state too. */
+/* What one turn changed becomes offers, a journal entry, and one transaction, in this order: offers
+ * set state too. */
 static void turn(void *arg)
 {
 	struct cp_core *c = arg;
@@ -108,10 +109,10 @@ static int start_plane(struct cp_core *c, const struct cp_conf *conf)
 {
 	const struct passwd *pw = conf->dataplane_user[0] ? getpwnam(conf->dataplane_user) : NULL;
 	struct cp_plane_conf pc = {
-		.rundir = conf->rundir,
-		.peer = pw ? pw->pw_uid : (uid_t)-1,
-		.watch = plane_watch,
-		.watch_arg = c,
+	    .rundir = conf->rundir,
+	    .peer = pw ? pw->pw_uid : (uid_t)-1,
+	    .watch = plane_watch,
+	    .watch_arg = c,
 	};
 
 	if (conf->dataplane_user[0] && !pw) {
@@ -128,12 +129,12 @@ static int start_plane(struct cp_core *c, const struct cp_conf *conf)
 static int start_signaling(struct cp_core *c, const struct cp_conf *conf)
 {
 	const struct cp_signaling_conf sc = {
-		.resume_ttl_s = conf->resume_ttl,
-		.login_timeout_s = conf->login_timeout,
-		.max_sessions = conf->max_connections,
-		.rate = conf->request_rate,
-		.burst = conf->request_burst,
-		.journal = c->journal,
+	    .resume_ttl_s = conf->resume_ttl,
+	    .login_timeout_s = conf->login_timeout,
+	    .max_sessions = conf->max_connections,
+	    .rate = conf->request_rate,
+	    .burst = conf->request_burst,
+	    .journal = c->journal,
 	};
 
 	snprintf(c->journal, sizeof(c->journal), "%s/calls.db", conf->data_dir);
@@ -154,8 +155,8 @@ int cp_core_alloc(struct cp_core **out, struct cp_front_ws *ws)
 	return 0;
 }
 
-int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front *front, struct cp_admin *admin,
-                  struct cp_store *store, const struct cp_token_key *key)
+int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front *front,
+                  struct cp_admin *admin, struct cp_store *store, const struct cp_token_key *key)
 {
 	const struct cp_limits limits = {conf->max_rooms, conf->max_participants, conf->max_tracks};
 	int err;
@@ -176,7 +177,8 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 	if (!err)
 		err = cp_signaling_routes(c->signaling, front);
 	if (!err)
-		err = cp_admin_register(admin, "rooms", "rooms, who is in them, and their tracks", cmd_rooms, c->calls);
+		err = cp_admin_register(admin, "rooms", "rooms, who is in them, and their tracks",
+		                        cmd_rooms, c->calls);
 	if (!err)
 		err = cp_timer_alloc(&c->tick, tick, c);
 	if (!err)
@@ -192,7 +194,8 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 
 void cp_core_stop(struct cp_core *c)
 {
-	/* First, so that what the others let go of stays in the dataplane, and no peer gets a DTLS close_notify. */
+	/* First, so that what the others let go of stays in the dataplane, and no peer gets a DTLS
+	 * close_notify. */
 	if (c->plane)
 		cp_plane_stop(c->plane);
 	cp_signaling_stop(c->signaling);

@@ -34,10 +34,10 @@ static void tell_all(struct cp_calls *c, const struct cp_user *u, enum cp_presen
 	struct cp_user *o, *next;
 	struct cp_agent *a;
 
-	HASH_ITER (hh, c->users, o, next)
-		TAILQ_FOREACH (a, &o->agents, entry)
-			if (a->watching)
-				a->ops->presence(a->arg, u->name, u->display, state);
+	HASH_ITER(hh, c->users, o, next)
+	TAILQ_FOREACH (a, &o->agents, entry)
+		if (a->watching)
+			a->ops->presence(a->arg, u->name, u->display, state);
 }
 
 static enum cp_presence presence(const struct cp_user *u)
@@ -64,7 +64,8 @@ static struct cp_user *user_get(struct cp_calls *c, const char *name, const char
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return NULL;
-	if (!cp_text_copy(u->name, sizeof(u->name), name) || !cp_text_copy(u->display, sizeof(u->display), display)) {
+	if (!cp_text_copy(u->name, sizeof(u->name), name) ||
+	    !cp_text_copy(u->display, sizeof(u->display), display)) {
 		free(u);
 		return NULL;
 	}
@@ -78,8 +79,8 @@ static struct cp_user *user_get(struct cp_calls *c, const char *name, const char
 	return u;
 }
 
-int cp_agent_add(struct cp_agent **out, struct cp_calls *c, const char *id, const char *user, const char *display,
-                 const struct cp_agent_ops *ops, void *arg)
+int cp_agent_add(struct cp_agent **out, struct cp_calls *c, const char *id, const char *user,
+                 const char *display, const struct cp_agent_ops *ops, void *arg)
 {
 	struct cp_agent *a = calloc(1, sizeof(*a));
 	bool first;
@@ -125,16 +126,18 @@ void cp_agent_ring(struct cp_agent *a)
 	const struct cp_call *call;
 
 	TAILQ_FOREACH (call, &a->user->of->ringing, entry)
-		if (call->state == CP_CALL_IS_RINGING && call->counted && strcmp(call->to, a->user->name) == 0)
+		if (call->state == CP_CALL_IS_RINGING && call->counted &&
+		    strcmp(call->to, a->user->name) == 0)
 			a->ops->call(a->arg, call, CP_CALL_RING, NULL);
 }
 
-void cp_agent_watch(struct cp_agent *a, void (*h)(void *arg, const char *user, const char *display, enum cp_presence s),
+void cp_agent_watch(struct cp_agent *a,
+                    void (*h)(void *arg, const char *user, const char *display, enum cp_presence s),
                     void *arg)
 {
 	struct cp_user *u, *next;
 
 	a->watching = true;
-	HASH_ITER (hh, a->user->of->users, u, next)
-		h(arg, u->name, u->display, presence(u));
+	HASH_ITER(hh, a->user->of->users, u, next)
+	h(arg, u->name, u->display, presence(u));
 }

@@ -1,14 +1,15 @@
-/* The domain: rooms, participants, tracks, subscriptions and calls. What is true, whoever says it over whatever
- * transport: signaling/ (WebSocket, WHIP, WHEP) and later sip/ drive it through these functions and hear of changes
- * through struct cp_party_ops. It turns what it decides into desired state for the dataplane (plane/) and into
- * SDP (nego/); it never sees a socket.
+/* The domain: rooms, participants, tracks, subscriptions and calls. What is true, whoever says it
+ * over whatever transport: signaling/ (WebSocket, WHIP, WHEP) and later sip/ drive it through these
+ * functions and hear of changes through struct cp_party_ops. It turns what it decides into desired
+ * state for the dataplane (plane/) and into SDP (nego/); it never sees a socket.
  *
- * Ownership: cp_calls owns rooms and ringing calls; a room owns its participants; a participant owns its two
- * endpoints, its tracks and its subscriptions. A subscription borrows the track it takes; a track that ends ends its
- * subscriptions first. Everything is freed by its owner's *_free, nothing is shared. One thread: the loop's.
+ * Ownership: cp_calls owns rooms and ringing calls; a room owns its participants; a participant
+ * owns its two endpoints, its tracks and its subscriptions. A subscription borrows the track it
+ * takes; a track that ends ends its subscriptions first. Everything is freed by its owner's *_free,
+ * nothing is shared. One thread: the loop's.
  *
- * Errors: -EBUSY, -EEXIST (conflict), -ENOENT, -EPERM, -ENOSPC (a configured maximum), -EINVAL, -ENODEV (no
- * dataplane), and the nego/ ones with a text in err. */
+ * Errors: -EBUSY, -EEXIST (conflict), -ENOENT, -EPERM, -ENOSPC (a configured maximum), -EINVAL,
+ * -ENODEV (no dataplane), and the nego/ ones with a text in err. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -30,7 +31,7 @@ enum {
 	CP_ID_MAX = 24,      // our own ids: a letter, then base32 of 80 random bits
 	CP_CHAT_MAX = 4096,
 
-	CP_EARLY_MAX = 4,    // DTLS datagrams kept until the peer's SDP is here
+	CP_EARLY_MAX = 4, // DTLS datagrams kept until the peer's SDP is here
 };
 
 /* A subscription that has no m-line yet. */
@@ -47,21 +48,23 @@ struct cp_participant;
 struct cp_track;
 struct cp_sub;
 
-/* What a participant's owner (a session, a WHIP or WHEP resource, later a SIP leg) wants to know. Any may be NULL.
- * Handlers are called while lists are walked: they must not free or make participants, tracks or subscriptions; what
- * they want done waits for the end of the turn. */
+/* What a participant's owner (a session, a WHIP or WHEP resource, later a SIP leg) wants to know.
+ * Any may be NULL. Handlers are called while lists are walked: they must not free or make
+ * participants, tracks or subscriptions; what they want done waits for the end of the turn. */
 struct cp_party_ops {
 	void (*joined)(void *arg, const struct cp_participant *other);
 	void (*left)(void *arg, const struct cp_participant *other, const char *reason);
 	void (*track_added)(void *arg, const struct cp_track *t);
 	void (*track_updated)(void *arg, const struct cp_track *t);
 	void (*track_removed)(void *arg, const struct cp_track *t);
-	/* The server's next offer for the subscribe endpoint, with the revision its answer must name. */
+	/* The server's next offer for the subscribe endpoint, with the revision its answer must
+	 * name. */
 	void (*offer)(void *arg, uint32_t rev, const char *sdp);
 	void (*media)(void *arg, enum cp_target target, enum cp_media_state state);
 	/* That transport is gone, with its tracks or subscriptions. */
 	void (*media_reset)(void *arg, enum cp_target target);
-	void (*chat)(void *arg, const struct cp_participant *from, const char *text, uint64_t wall_ms);
+	void (*chat)(void *arg, const struct cp_participant *from, const char *text,
+	             uint64_t wall_ms);
 	/* Something that cp_participant_save() writes changed. */
 	void (*changed)(void *arg);
 };
@@ -76,11 +79,11 @@ struct cp_endpoint {
 	uint32_t rtcp_ssrc;
 	struct cp_nego nego;
 	struct cp_dtls *dtls;
-	bool dtls_done;      // keys are with the dataplane (also after our own restart)
-	bool dtls_closed;    // the peer closed it, or it failed
+	bool dtls_done;   // keys are with the dataplane (also after our own restart)
+	bool dtls_closed; // the peer closed it, or it failed
 	bool ice_connected;
 	struct sh_addr remote; // nominated, for status; family 0 before
-	uint64_t changed_ns; // when the media state changed last
+	uint64_t changed_ns;   // when the media state changed last
 	enum cp_media_state state;
 	struct {
 		uint16_t len;
@@ -88,9 +91,9 @@ struct cp_endpoint {
 	} early[CP_EARLY_MAX]; // DTLS that came before the peer's SDP
 	unsigned n_early;
 	/* subscribe by our offers */
-	uint32_t rev;        // of the last offer
-	bool awaiting;       // its answer has not come
-	bool stale;          // something changed since: another offer is due
+	uint32_t rev;  // of the last offer
+	bool awaiting; // its answer has not come
+	bool stale;    // something changed since: another offer is due
 };
 
 struct cp_track {
@@ -101,12 +104,12 @@ struct cp_track {
 	enum sh_kind kind;
 	enum cp_source source;
 	bool muted;
-	bool announced;      // the room was told of it
+	bool announced; // the room was told of it
 	char mid[SH_MID_MAX + 1];
-	size_t media;        // index of its m-line in owner->publish->nego.media
+	size_t media;                // index of its m-line in owner->publish->nego.media
 	struct sh_msg_track_set set; // as last told to the dataplane
 	TAILQ_HEAD(, cp_sub) subs;
-	uint8_t active;      // layers that the dataplane sees
+	uint8_t active; // layers that the dataplane sees
 };
 
 struct cp_sub {
@@ -116,10 +119,10 @@ struct cp_sub {
 	struct cp_track *track;
 	sh_id plane_id;
 	uint32_t ssrc, rtx_ssrc;
-	size_t media;        // m-line of owner->subscribe->nego, or CP_NO_MEDIA
+	size_t media; // m-line of owner->subscribe->nego, or CP_NO_MEDIA
 	bool paused;
-	bool changed;        // the track's payload types did: the next offer says so
-	bool in_plane;       // the subscriber's SDP has it, so the dataplane sends it
+	bool changed;  // the track's payload types did: the next offer says so
+	bool in_plane; // the subscriber's SDP has it, so the dataplane sends it
 };
 
 enum cp_party_kind { CP_PARTY_CLIENT, CP_PARTY_WHIP, CP_PARTY_WHEP };
@@ -130,17 +133,19 @@ struct cp_participant {
 	struct cp_calls *calls;
 	char id[CP_ID_MAX];
 	char user[CP_NAME_MAX + 1], display[CP_DISPLAY_MAX + 1];
-	char name[CP_NAME_MAX + 1]; // WHIP ?name=; a WHEP player asks for it; "" otherwise: then the user is the name
+	char name[CP_NAME_MAX + 1]; // WHIP ?name=; a WHEP player asks for it; "" otherwise: then
+	                            // the user is the name
 	enum cp_party_kind kind;
 	bool auto_sub;
-	bool hidden;         // not shown to the room: WHEP players, and publishers by WHIP until they have tracks
+	bool hidden; // not shown to the room: WHEP players, and publishers by WHIP until they have
+	             // tracks
 	struct cp_endpoint *endpoint[2]; // by enum cp_target; NULL until needed
 	TAILQ_HEAD(, cp_track) tracks;
 	TAILQ_HEAD(, cp_sub) subs;
 	const struct cp_party_ops *ops;
 	void *arg;
 	TAILQ_ENTRY(cp_participant) due_entry;
-	bool due;            // an offer is due at the end of this turn
+	bool due; // an offer is due at the end of this turn
 };
 
 struct cp_room {
@@ -206,36 +211,39 @@ struct cp_publish_track {
 	int source; // enum cp_source; one that does not fit the m-line's kind counts as not said
 	int muted;  // 0, 1; -1: not said
 };
-/* An offer on the publish endpoint, first or later. *answer: malloc, caller frees. Tracks follow the m-lines: new
- * ones are announced, gone ones end. Another certificate than before is another transport: the tracks of the old one
- * end. On error all is as before, save when memory or ids run out half-way: then the transport is gone (media_reset).
- * -ENODEV, -ENOSPC, -ENOTSUP (WHIP: no track in it), those of nego/. */
-int cp_publish(struct cp_participant *p, const char *sdp, size_t len, const struct cp_publish_track *src, size_t n,
-               char **answer, char *err);
+/* An offer on the publish endpoint, first or later. *answer: malloc, caller frees. Tracks follow
+ * the m-lines: new ones are announced, gone ones end. Another certificate than before is another
+ * transport: the tracks of the old one end. On error all is as before, save when memory or ids run
+ * out half-way: then the transport is gone (media_reset). -ENODEV, -ENOSPC, -ENOTSUP (WHIP: no
+ * track in it), those of nego/. */
+int cp_publish(struct cp_participant *p, const char *sdp, size_t len,
+               const struct cp_publish_track *src, size_t n, char **answer, char *err);
 void cp_track_end(struct cp_track *t);
 void cp_track_mute(struct cp_track *t, bool muted);
 struct cp_track *cp_track_find(struct cp_participant *p, const char *id);
 
 /* ---- subscribing (subscription.c) ---- */
 bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t);
-/* 0, -EEXIST (already), -ENOTSUP (own track), -ENODEV, -ENOSPC. An offer follows at the end of the turn. */
+/* 0, -EEXIST (already), -ENOTSUP (own track), -ENODEV, -ENOSPC. An offer follows at the end of the
+ * turn. */
 int cp_subscribe(struct cp_participant *p, struct cp_track *t);
 /* Both: -ENOENT, not subscribed. */
 int cp_unsubscribe(struct cp_participant *p, struct cp_track *t);
 int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused);
 /* The answer to offer `rev`: -ESTALE when another revision is outstanding. */
 int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t len, char *err);
-/* New ICE credentials on the subscribe endpoint; an offer follows, in the place of one that is outstanding. -ENOENT:
- * there is no such endpoint; -ENODEV. */
+/* New ICE credentials on the subscribe endpoint; an offer follows, in the place of one that is
+ * outstanding. -ENOENT: there is no such endpoint; -ENODEV. */
 int cp_subscribe_restart(struct cp_participant *p);
-/* If an answer is outstanding, its offer or the answer was lost on the way: another offer follows. */
+/* If an answer is outstanding, its offer or the answer was lost on the way: another offer follows.
+ */
 void cp_offer_again(struct cp_participant *p);
 void cp_sub_end(struct cp_sub *s);
-/* WHEP: the peer offers recvonly m-lines; they are filled with the tracks of the member that p->name names, or
- * (name "") with the room's. -ENOTSUP: nothing acceptable in the offer. */
+/* WHEP: the peer offers recvonly m-lines; they are filled with the tracks of the member that
+ * p->name names, or (name "") with the room's. -ENOTSUP: nothing acceptable in the offer. */
 int cp_play(struct cp_participant *p, const char *sdp, size_t len, char **answer, char *err);
-/* Fill free m-lines with tracks that are not played yet; the owner calls it at the end of a turn in which a track was
- * added or removed, or somebody left. */
+/* Fill free m-lines with tracks that are not played yet; the owner calls it at the end of a turn in
+ * which a track was added or removed, or somebody left. */
 void cp_play_refill(struct cp_participant *p);
 
 /* ---- endpoints (endpoint.c) ---- */
@@ -243,18 +251,20 @@ int cp_endpoint_get(struct cp_endpoint **out, struct cp_participant *p, enum cp_
 void cp_endpoint_free(struct cp_endpoint *e);
 /* New ufrag and pwd for an ICE restart; desired state and nego follow. -ENODEV: nothing changed. */
 int cp_endpoint_restart(struct cp_endpoint *e);
-/* The remote description is known: DTLS may start, parameters go to the dataplane. -EPROTO: it takes them not. */
+/* The remote description is known: DTLS may start, parameters go to the dataplane. -EPROTO: it
+ * takes them not. */
 int cp_endpoint_negotiated(struct cp_endpoint *e);
 int cp_endpoint_tell_plane(struct cp_endpoint *e);
 
 /* ---- journal: what lets the next callstackd take running rooms over (save.c) ---- */
 json_t *cp_participant_save(const struct cp_participant *p);
-/* The rest of the domain: calls between users, and which dataplane all this was told to. changed: since it was last
- * asked for. Load it after all participants and agents. */
+/* The rest of the domain: calls between users, and which dataplane all this was told to. changed:
+ * since it was last asked for. Load it after all participants and agents. */
 json_t *cp_calls_save(const struct cp_calls *c);
 void cp_calls_load(struct cp_calls *c, const json_t *saved);
 bool cp_calls_changed(struct cp_calls *c);
-/* Two passes, because subscriptions point at other participants' tracks: first all with load, then all with link. */
+/* Two passes, because subscriptions point at other participants' tracks: first all with load, then
+ * all with link. */
 int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const json_t *saved,
                         const struct cp_party_ops *ops, void *arg);
 /* Number of subscriptions that could not be restored, other than because their track is gone. */

@@ -1,13 +1,14 @@
 /* The domain's registry, and what the dataplane says to it.
  *
- * Files, in the order of a call: calls.c (this: registry, dataplane events, the turn), room.c (rooms and who is in
- * them), agent.c and ring.c (users, their
- * devices, and one ringing another), endpoint.c (one transport: ICE credentials, DTLS, keys), track.c (what a participant publishes),
- * subscription.c (what it is sent; our offers), play.c (WHEP: the peer's offer filled), save.c (to and from JSON, so that the next
- * callstackd takes running rooms over).
+ * Files, in the order of a call: calls.c (this: registry, dataplane events, the turn), room.c
+ * (rooms and who is in them), agent.c and ring.c (users, their devices, and one ringing another),
+ * endpoint.c (one transport: ICE credentials, DTLS, keys), track.c (what a participant publishes),
+ * subscription.c (what it is sent; our offers), play.c (WHEP: the peer's offer filled), save.c (to
+ * and from JSON, so that the next callstackd takes running rooms over).
  *
- * Desired state is told to plane/ at once and flushed once a loop turn, so that all that one request changes arrives
- * in one COMMIT. Offers to subscribers are likewise made once a turn: ten people who join together cost one offer. */
+ * Desired state is told to plane/ at once and flushed once a loop turn, so that all that one
+ * request changes arrives in one COMMIT. Offers to subscribers are likewise made once a turn: ten
+ * people who join together cost one offer. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -24,12 +25,12 @@ static void on_track_state(const struct sh_msg_track_state *m, void *arg);
 static void on_refused(unsigned what, sh_id id, int error, void *arg);
 
 static const struct cp_plane_handlers plane_handlers = {
-	.up = on_up,
-	.down = on_down,
-	.endpoint_state = on_endpoint_state,
-	.rx_dtls = on_dtls,
-	.track_state = on_track_state,
-	.refused = on_refused,
+    .up = on_up,
+    .down = on_down,
+    .endpoint_state = on_endpoint_state,
+    .rx_dtls = on_dtls,
+    .track_state = on_track_state,
+    .refused = on_refused,
 };
 
 int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls_ctx *dtls,
@@ -63,7 +64,8 @@ void cp_calls_free(struct cp_calls *c)
 
 	if (!c)
 		return;
-	HASH_ITER (hh, c->rooms, r, next) {
+	HASH_ITER(hh, c->rooms, r, next)
+	{
 		/* The last one out frees the room. */
 		unsigned left = r->room.n_participants;
 		while (left--)
@@ -122,20 +124,21 @@ void cp_calls_on_link(struct cp_calls *c, cp_link_h *h, void *arg)
 	c->link_arg = arg;
 }
 
-/* The slabs are gone, and with them each SRTP index. With the old keys the next packet would repeat one, so every
- * transport is to be made anew (RFC 3711 §9.1: no two packets under one key and index). */
+/* The slabs are gone, and with them each SRTP index. With the old keys the next packet would repeat
+ * one, so every transport is to be made anew (RFC 3711 §9.1: no two packets under one key and
+ * index). */
 static void reset_all(struct cp_calls *c)
 {
 	struct cp_room_entry *r, *next;
 	struct cp_participant *p;
 
-	HASH_ITER (hh, c->rooms, r, next)
-		TAILQ_FOREACH (p, &r->room.participants, entry)
-			cp_participant_reset_media(p);
+	HASH_ITER(hh, c->rooms, r, next)
+	TAILQ_FOREACH (p, &r->room.participants, entry)
+		cp_participant_reset_media(p);
 }
 
-/* A dataplane with fewer workers, or one whose slabs are not those that our journal speaks of (slabs_new compares only
- * with what this daemon has seen), has no place for what we have. */
+/* A dataplane with fewer workers, or one whose slabs are not those that our journal speaks of
+ * (slabs_new compares only with what this daemon has seen), has no place for what we have. */
 static bool lost(const struct cp_calls *c, const struct sh_msg_e_hello *hello)
 {
 	if (c->slab_epoch && c->slab_epoch != hello->slab_epoch)
@@ -202,7 +205,8 @@ static void on_refused(unsigned what, sh_id id, int error, void *arg)
 {
 	static const char *const names[] = {"?", "endpoint", "track", "subscription"};
 
-	sh_error("call", "the dataplane refused %s %x: %s", names[what < 4 ? what : 0], id, strerrordesc_np(-error));
+	sh_error("call", "the dataplane refused %s %x: %s", names[what < 4 ? what : 0], id,
+	         strerrordesc_np(-error));
 }
 
 /* ---- the turn ---- */
@@ -243,13 +247,14 @@ static json_t *participant_json(const struct cp_participant *p)
 
 	TAILQ_FOREACH (t, &p->tracks, entry)
 		cp_json_push(&tracks, json_pack("{ss ss ss sb si}", "track", t->id, "kind",
-		                                        t->kind == SH_KIND_AUDIO ? "audio" : "video", "source",
-		                                        cp_source_name(t->source), "muted", t->muted, "layers",
-		                                        t->active));
+		                                t->kind == SH_KIND_AUDIO ? "audio" : "video",
+		                                "source", cp_source_name(t->source), "muted",
+		                                t->muted, "layers", t->active));
 	TAILQ_FOREACH (s, &p->subs, entry)
 		subs++;
-	o = json_pack("{ss ss ss ss so si}", "participant", p->id, "user", p->user, "display", p->display, "kind",
-	              kinds[p->kind], "tracks", tracks, "subscriptions", (int)subs);
+	o = json_pack("{ss ss ss ss so si}", "participant", p->id, "user", p->user, "display",
+	              p->display, "kind", kinds[p->kind], "tracks", tracks, "subscriptions",
+	              (int)subs);
 	for (int i = 0; i < 2; i++) {
 		const struct cp_endpoint *e = p->endpoint[i];
 		char addr[SH_ADDR_STR];
@@ -257,8 +262,9 @@ static json_t *participant_json(const struct cp_participant *p)
 		if (!e)
 			continue;
 		cp_json_put(&o, i == CP_PUBLISH ? "publish" : "subscribe",
-		                    json_pack("{ss si si ss}", "state", states[e->state], "worker", (int)e->worker, "id",
-		                              (int)SH_ID_INDEX(e->id), "remote", sh_addr_str(&e->remote, addr)));
+		            json_pack("{ss si si ss}", "state", states[e->state], "worker",
+		                      (int)e->worker, "id", (int)SH_ID_INDEX(e->id), "remote",
+		                      sh_addr_str(&e->remote, addr)));
 	}
 	return o;
 }
@@ -274,7 +280,8 @@ json_t *cp_calls_rooms_json(const struct cp_calls *c)
 
 		TAILQ_FOREACH (p, &r->room.participants, entry)
 			cp_json_push(&list, participant_json(p));
-		cp_json_push(&rooms, json_pack("{ss so}", "room", r->room.name, "participants", list));
+		cp_json_push(&rooms,
+		             json_pack("{ss so}", "room", r->room.name, "participants", list));
 	}
 	return rooms;
 }

@@ -28,8 +28,8 @@ struct cp_calls {
 	uint32_t endpoints_max, tracks_max;
 	unsigned load[SH_MAX_WORKERS]; // endpoints on each worker
 	struct cp_calls_counts counts;
-	uint64_t slab_epoch;           // of the slabs that our endpoints live in; 0: none seen
-	bool changed;                  // what cp_calls_save() writes
+	uint64_t slab_epoch;              // of the slabs that our endpoints live in; 0: none seen
+	bool changed;                     // what cp_calls_save() writes
 	TAILQ_HEAD(, cp_participant) due; // participants with an offer due at the end of this turn
 };
 
@@ -61,7 +61,8 @@ int cp_sub_register(struct cp_sub *s, bool claim);
 void cp_sub_track_changed(struct cp_sub *s);
 /* WHEP: the m-line to the track's codecs as they are now. -EPROTO: none in common. */
 int cp_play_rebind(struct cp_sub *s);
-/* The m-line's subscription is gone: free for another (WHEP), or inactive from the next offer on. */
+/* The m-line's subscription is gone: free for another (WHEP), or inactive from the next offer on.
+ */
 void cp_media_vacate(struct cp_endpoint *e, size_t media);
 /* An offer is due at the end of the turn. */
 void cp_endpoint_stale(struct cp_endpoint *e);

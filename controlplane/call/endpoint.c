@@ -1,4 +1,5 @@
-/* One transport of a participant: its ICE credentials, its DTLS association, its place in the dataplane. */
+/* One transport of a participant: its ICE credentials, its DTLS association, its place in the
+ * dataplane. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -49,7 +50,8 @@ static unsigned least_loaded(const struct cp_calls *c)
 }
 
 /* What SDP says of our end; the strings are the endpoint's. */
-static void local_conf(const struct cp_endpoint *e, struct cp_nego_conf *conf, struct sh_addr addr[SH_MAX_ADDRS])
+static void local_conf(const struct cp_endpoint *e, struct cp_nego_conf *conf,
+                       struct sh_addr addr[SH_MAX_ADDRS])
 {
 	const struct cp_calls *c = e->owner->calls;
 	const struct sh_msg_e_hello *hello = cp_plane_hello(c->plane);
@@ -59,13 +61,13 @@ static void local_conf(const struct cp_endpoint *e, struct cp_nego_conf *conf, s
 		addr[i].port = hello->base_port + e->worker;
 	}
 	*conf = (struct cp_nego_conf){
-		.ufrag = e->ufrag,
-		.pwd = e->pwd,
-		.fingerprint = cp_dtls_fingerprint(c->dtls),
-		.cname = e->owner->id,
-		.addr = addr,
-		.addrs = hello->addrs,
-		.offerer = e->target == CP_SUBSCRIBE && e->owner->kind != CP_PARTY_WHEP,
+	    .ufrag = e->ufrag,
+	    .pwd = e->pwd,
+	    .fingerprint = cp_dtls_fingerprint(c->dtls),
+	    .cname = e->owner->id,
+	    .addr = addr,
+	    .addrs = hello->addrs,
+	    .offerer = e->target == CP_SUBSCRIBE && e->owner->kind != CP_PARTY_WHEP,
 	};
 }
 
@@ -109,7 +111,8 @@ int cp_endpoint_get(struct cp_endpoint **out, struct cp_participant *p, enum cp_
 	err = cp_ice_credentials(e->ufrag, e->pwd);
 	local_conf(e, &conf, addr);
 	if (!err)
-		err = cp_nego_init(&e->nego, &conf, ((uint64_t)cp_random_ssrc() << 30) ^ cp_random_ssrc());
+		err = cp_nego_init(&e->nego, &conf,
+		                   ((uint64_t)cp_random_ssrc() << 30) ^ cp_random_ssrc());
 	if (!err)
 		err = cp_endpoint_register(e, false);
 	if (err) {
@@ -148,14 +151,14 @@ int cp_endpoint_restart(struct cp_endpoint *e)
 int cp_endpoint_tell_plane(struct cp_endpoint *e)
 {
 	struct sh_msg_endpoint_set m = {
-		.id = e->id,
-		.worker = e->worker,
-		.ufrag_len = strlen(e->ufrag),
-		.pwd_len = strlen(e->pwd),
-		.flags = e->nego.rtcp_rsize ? SH_EP_RTCP_RSIZE : 0,
-		.ext_two_byte = e->nego.ext_two_byte,
-		.rtcp_ssrc = e->rtcp_ssrc,
-		.cname_len = strlen(e->owner->id),
+	    .id = e->id,
+	    .worker = e->worker,
+	    .ufrag_len = strlen(e->ufrag),
+	    .pwd_len = strlen(e->pwd),
+	    .flags = e->nego.rtcp_rsize ? SH_EP_RTCP_RSIZE : 0,
+	    .ext_two_byte = e->nego.ext_two_byte,
+	    .rtcp_ssrc = e->rtcp_ssrc,
+	    .cname_len = strlen(e->owner->id),
 	};
 	int err;
 
@@ -207,8 +210,8 @@ static int dtls_start(struct cp_endpoint *e)
 	enum cp_dtls_role role = e->nego.setup == CP_SETUP_ACTIVE ? CP_DTLS_CLIENT : CP_DTLS_SERVER;
 	int err;
 
-	/* A client's first flight goes to the nominated address: wait for it. A server waits too, as its 30 s for the
-	 * handshake begin here, and ICE may take its time. */
+	/* A client's first flight goes to the nominated address: wait for it. A server waits too,
+	 * as its 30 s for the handshake begin here, and ICE may take its time. */
 	if (e->dtls || e->dtls_done || !e->nego.rfingerprint[0] ||
 	    (!e->ice_connected && (role == CP_DTLS_CLIENT || e->n_early == 0)))
 		return 0;
@@ -239,8 +242,9 @@ void cp_endpoint_renew(struct cp_endpoint *e)
 	set_state(e);
 }
 
-/* The peer's first flight can overtake its SDP answer, which comes by another way: the first few wait. After a restart
- * of ours the association is gone and its keys are in the dataplane: what the peer still says on it is not understood. */
+/* The peer's first flight can overtake its SDP answer, which comes by another way: the first few
+ * wait. After a restart of ours the association is gone and its keys are in the dataplane: what the
+ * peer still says on it is not understood. */
 void cp_endpoint_dtls(struct cp_endpoint *e, const uint8_t *data, size_t len)
 {
 	if (e->dtls) {

@@ -1,5 +1,5 @@
-/* Transports: ICE and DTLS as the dataplane tells them, new certificates, lost dataplanes; and that a thousand people who
- * come and go leave nothing. */
+/* Transports: ICE and DTLS as the dataplane tells them, new certificates, lost dataplanes; and that
+ * a thousand people who come and go leave nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,8 @@ static int teardown(void **state)
 	conn_drop(&b);
 	world_advance(61000);
 	n = world_counts();
-	assert_int_equal(n.rooms + n.participants + n.endpoints + n.tracks + n.subs + n.dtls + n.calls, 0);
+	assert_int_equal(
+	    n.rooms + n.participants + n.endpoints + n.tracks + n.subs + n.dtls + n.calls, 0);
 	world_close();
 	return 0;
 }
@@ -144,7 +145,8 @@ static void new_publisher_certificate(void **state)
 
 	up();
 	old = publisher(&a)->id;
-	sdp = sdp_edit(sdp_file("aiortc_av"), cp_dtls_fingerprint(world.peer_dtls), cp_dtls_fingerprint(world.dtls));
+	sdp = sdp_edit(sdp_file("aiortc_av"), cp_dtls_fingerprint(world.peer_dtls),
+	               cp_dtls_fingerprint(world.dtls));
 	sdp = sdp_edit(sdp, "a=ice-ufrag:POw1", "a=ice-ufrag:NEW1");
 	conn_do(&a, "{ss ss}", "type", "publish", "sdp", sdp);
 	free(sdp);
@@ -158,7 +160,8 @@ static void new_publisher_certificate(void **state)
 	assert_int_equal(world_counts().endpoints, 2);
 }
 
-/* The same in an answer, after a restart: the subscriber made another peer connection. New keys, same endpoint. */
+/* The same in an answer, after a restart: the subscriber made another peer connection. New keys,
+ * same endpoint. */
 static void new_subscriber_certificate(void **state)
 {
 	struct sh_msg_endpoint_keys old;
@@ -190,7 +193,8 @@ static void new_subscriber_certificate(void **state)
 	assert_memory_not_equal(&old, keys_of(e), sizeof(old));
 }
 
-/* The publisher's codecs change: the dataplane maps what both know at once, the rest after the answer. */
+/* The publisher's codecs change: the dataplane maps what both know at once, the rest after the
+ * answer. */
 static void other_codecs(void **state)
 {
 	struct cp_sub *s;
@@ -323,16 +327,16 @@ static void a_thousand(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(connects, setup, teardown),
-		cmocka_unit_test_setup_teardown(early_dtls, setup, teardown),
-		cmocka_unit_test_setup_teardown(failed_handshake, setup, teardown),
-		cmocka_unit_test_setup_teardown(new_publisher_certificate, setup, teardown),
-		cmocka_unit_test_setup_teardown(new_subscriber_certificate, setup, teardown),
-		cmocka_unit_test_setup_teardown(other_codecs, setup, teardown),
-		cmocka_unit_test_setup_teardown(dataplane_comes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(dataplane_lost_its_slabs, setup, teardown),
-		cmocka_unit_test_setup_teardown(fewer_workers, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_thousand, setup, teardown),
+	    cmocka_unit_test_setup_teardown(connects, setup, teardown),
+	    cmocka_unit_test_setup_teardown(early_dtls, setup, teardown),
+	    cmocka_unit_test_setup_teardown(failed_handshake, setup, teardown),
+	    cmocka_unit_test_setup_teardown(new_publisher_certificate, setup, teardown),
+	    cmocka_unit_test_setup_teardown(new_subscriber_certificate, setup, teardown),
+	    cmocka_unit_test_setup_teardown(other_codecs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(dataplane_comes_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(dataplane_lost_its_slabs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(fewer_workers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_thousand, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* JSON that is whole or not there: when memory runs out on the way, what was built so far is given up, and the pointer is
- * NULL from then on. So one look at the end is enough. All steal v. */
+/* JSON that is whole or not there: when memory runs out on the way, what was built so far is given
+ * up, and the pointer is NULL from then on. So one look at the end is enough. All steal v. */
 #pragma once
 #include <jansson.h>
 #include <stdlib.h>
@@ -29,8 +29,8 @@ static inline void cp_json_merge(json_t **object, json_t *v)
 	json_decref(v);
 }
 
-/* Compact text, free() it; NULL when memory ran out (or o is NULL). json_dumps() of jansson 2.14 would then leave keys
- * out and say nothing. */
+/* Compact text, free() it; NULL when memory ran out (or o is NULL). json_dumps() of jansson 2.14
+ * would then leave keys out and say nothing. */
 static inline char *cp_json_text(const json_t *o)
 {
 	size_t n = o ? json_dumpb(o, NULL, 0, JSON_COMPACT) : 0;

@@ -1,7 +1,8 @@
-/* WHEP: the player offers recvonly m-lines, and they are filled with tracks. Each filled m-line is answered with all
- * codecs that both sides know, so that another track can take its place later without a new description; a
- * new track comes with a new SSRC and is told apart by MID (RFC 9143). An m-line that nothing is there for yet is
- * answered likewise, and its first tenant has the SSRC that the answer announced. */
+/* WHEP: the player offers recvonly m-lines, and they are filled with tracks. Each filled m-line is
+ * answered with all codecs that both sides know, so that another track can take its place later
+ * without a new description; a new track comes with a new SSRC and is told apart by MID (RFC 9143).
+ * An m-line that nothing is there for yet is answered likewise, and its first tenant has the SSRC
+ * that the answer announced. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -19,23 +20,25 @@ static bool played(const struct cp_participant *player, const struct cp_track *t
 
 static bool wanted(const struct cp_participant *player, const struct cp_participant *p)
 {
-	return p != player && !p->hidden && (!player->name[0] || cp_participant_called(p, player->name));
+	return p != player && !p->hidden &&
+	       (!player->name[0] || cp_participant_called(p, player->name));
 }
 
-/* Binds the m-line's codecs to those of the track. 0, -EPROTO: none in common, and nothing changed. */
-static int bind_media(struct cp_endpoint *e, size_t i, const struct cp_track *t, uint32_t ssrc, uint32_t rtx_ssrc,
-                      struct cp_sub *s)
+/* Binds the m-line's codecs to those of the track. 0, -EPROTO: none in common, and nothing changed.
+ */
+static int bind_media(struct cp_endpoint *e, size_t i, const struct cp_track *t, uint32_t ssrc,
+                      uint32_t rtx_ssrc, struct cp_sub *s)
 {
 	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
 	const struct cp_nego_send send = {
-		.kind = t->kind,
-		.src = from->codec,
-		.n_src = from->codecs,
-		.ssrc = ssrc,
-		.rtx_ssrc = rtx_ssrc,
-		.stream = t->owner->id,
-		.track = t->id,
-		.user = s,
+	    .kind = t->kind,
+	    .src = from->codec,
+	    .n_src = from->codecs,
+	    .ssrc = ssrc,
+	    .rtx_ssrc = rtx_ssrc,
+	    .stream = t->owner->id,
+	    .track = t->id,
+	    .user = s,
 	};
 
 	return cp_nego_send_fill(&e->nego, i, &send);
@@ -43,7 +46,8 @@ static int bind_media(struct cp_endpoint *e, size_t i, const struct cp_track *t,
 
 int cp_play_rebind(struct cp_sub *s)
 {
-	return bind_media(s->owner->endpoint[CP_SUBSCRIBE], s->media, s->track, s->ssrc, s->rtx_ssrc, s);
+	return bind_media(s->owner->endpoint[CP_SUBSCRIBE], s->media, s->track, s->ssrc,
+	                  s->rtx_ssrc, s);
 }
 
 /* A subscription for the m-line, if the track fits it. */
@@ -51,7 +55,8 @@ static bool fill(struct cp_participant *player, size_t i, struct cp_track *t)
 {
 	struct cp_endpoint *e = player->endpoint[CP_SUBSCRIBE];
 	const struct cp_media *m = &e->nego.media[i];
-	uint32_t ssrc = m->ssrc ? m->ssrc : cp_random_ssrc(), rtx_ssrc = m->rtx_ssrc ? m->rtx_ssrc : cp_random_ssrc();
+	uint32_t ssrc = m->ssrc ? m->ssrc : cp_random_ssrc(),
+	         rtx_ssrc = m->rtx_ssrc ? m->rtx_ssrc : cp_random_ssrc();
 	struct cp_sub *s;
 
 	if (m->kind != t->kind || played(player, t) || bind_media(e, i, t, ssrc, rtx_ssrc, NULL) ||
@@ -90,7 +95,8 @@ void cp_play_refill(struct cp_participant *player)
 	}
 }
 
-/* Every m-line that can carry something, as if it carried a track with all of the player's own codecs. */
+/* Every m-line that can carry something, as if it carried a track with all of the player's own
+ * codecs. */
 static bool prepare(struct cp_endpoint *e)
 {
 	bool any = false;
@@ -98,13 +104,13 @@ static bool prepare(struct cp_endpoint *e)
 	for (size_t i = 0; i < e->nego.n_media; i++) {
 		struct cp_media *m = &e->nego.media[i];
 		const struct cp_nego_send send = {
-			.kind = m->kind,
-			.src = m->codec,
-			.n_src = m->codecs,
-			.ssrc = cp_random_ssrc(),
-			.rtx_ssrc = m->kind == SH_KIND_VIDEO ? cp_random_ssrc() : 0,
-			.stream = e->owner->id,
-			.track = m->mid,
+		    .kind = m->kind,
+		    .src = m->codec,
+		    .n_src = m->codecs,
+		    .ssrc = cp_random_ssrc(),
+		    .rtx_ssrc = m->kind == SH_KIND_VIDEO ? cp_random_ssrc() : 0,
+		    .stream = e->owner->id,
+		    .track = m->mid,
 		};
 
 		m->dir &= CP_DIR_SEND;
@@ -113,7 +119,8 @@ static bool prepare(struct cp_endpoint *e)
 	return any;
 }
 
-int cp_play(struct cp_participant *player, const char *sdp, size_t len, char **answer, char *err_text)
+int cp_play(struct cp_participant *player, const char *sdp, size_t len, char **answer,
+            char *err_text)
 {
 	struct cp_endpoint *e;
 	bool ice_restarted;

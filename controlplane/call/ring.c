@@ -10,21 +10,22 @@ const char *cp_call_event_name(enum cp_call_event e)
 {
 	static const char *const names[] = {
 #define X(sym, name) name,
-		CP_CALL_EVENTS(X)
+	    CP_CALL_EVENTS(X)
 #undef X
 	};
 
 	return names[e];
 }
 
-static void tell(struct cp_agent *a, const struct cp_call *call, enum cp_call_event event, const char *reason)
+static void tell(struct cp_agent *a, const struct cp_call *call, enum cp_call_event event,
+                 const char *reason)
 {
 	if (a)
 		a->ops->call(a->arg, call, event, reason);
 }
 
-static void tell_callee(const struct cp_call *call, const struct cp_agent *but, enum cp_call_event event,
-                        const char *reason)
+static void tell_callee(const struct cp_call *call, const struct cp_agent *but,
+                        enum cp_call_event event, const char *reason)
 {
 	struct cp_user *u = cp_user_find(call->calls, call->to);
 	struct cp_agent *a, *next;
@@ -85,13 +86,16 @@ void cp_call_agent_gone(struct cp_agent *a, const char *reason)
 
 	for (call = TAILQ_FIRST(&a->user->of->ringing); call; call = next) {
 		next = TAILQ_NEXT(call, entry);
-		if (call->state == CP_CALL_IS_ANSWERED && (call->caller == a || call->callee == a)) {
-			tell(call->caller == a ? call->callee : call->caller, call, CP_CALL_ENDED, reason);
+		if (call->state == CP_CALL_IS_ANSWERED &&
+		    (call->caller == a || call->callee == a)) {
+			tell(call->caller == a ? call->callee : call->caller, call, CP_CALL_ENDED,
+			     reason);
 			call_free(call);
 		} else if (call->caller == a) {
 			tell_callee(call, NULL, CP_CALL_CANCELLED, reason);
 			call_free(call);
-		} else if (call->state == CP_CALL_IS_RINGING && strcmp(call->to, a->user->name) == 0) {
+		} else if (call->state == CP_CALL_IS_RINGING &&
+		           strcmp(call->to, a->user->name) == 0) {
 			callee_left_ringing(call, a->user);
 		}
 	}
@@ -131,7 +135,8 @@ static int call_new(struct cp_call **out, struct cp_agent *caller, const char *t
 		return -ENOMEM;
 	call->calls = caller->user->of;
 	call->caller = caller;
-	if (!cp_text_copy(call->to, sizeof(call->to), to) || cp_timer_alloc(&call->no_answer, no_answer, call)) {
+	if (!cp_text_copy(call->to, sizeof(call->to), to) ||
+	    cp_timer_alloc(&call->no_answer, no_answer, call)) {
 		free(call);
 		return -ENOMEM;
 	}
@@ -247,15 +252,16 @@ struct cp_call *cp_call_in_room(const struct cp_agent *a, const char *room)
 	struct cp_call *call;
 
 	TAILQ_FOREACH (call, &a->user->of->ringing, entry)
-		if (call->state == CP_CALL_IS_ANSWERED && (call->caller == a || call->callee == a) &&
-		    strcmp(call->room, room) == 0)
+		if (call->state == CP_CALL_IS_ANSWERED &&
+		    (call->caller == a || call->callee == a) && strcmp(call->room, room) == 0)
 			return call;
 	return NULL;
 }
 
 bool cp_call_may_join(const struct cp_agent *a, const char *room)
 {
-	return strncmp(room, CP_CALL_ROOM, strlen(CP_CALL_ROOM)) != 0 || (a && cp_call_in_room(a, room));
+	return strncmp(room, CP_CALL_ROOM, strlen(CP_CALL_ROOM)) != 0 ||
+	       (a && cp_call_in_room(a, room));
 }
 
 /* ---- journal ---- */
@@ -266,10 +272,11 @@ json_t *cp_call_save_all(const struct cp_calls *c)
 	const struct cp_call *call;
 
 	TAILQ_FOREACH (call, &c->ringing, entry)
-		cp_json_push(&list, json_pack("{ss ss sb si ss ss ss}", "id", call->id, "to", call->to, "video",
-		                                      call->video, "state", (int)call->state, "caller",
-		                                      call->caller->id, "caller_user", call->caller->user->name,
-		                                      "callee", call->callee ? call->callee->id : ""));
+		cp_json_push(&list,
+		             json_pack("{ss ss sb si ss ss ss}", "id", call->id, "to", call->to,
+		                       "video", call->video, "state", (int)call->state, "caller",
+		                       call->caller->id, "caller_user", call->caller->user->name,
+		                       "callee", call->callee ? call->callee->id : ""));
 	return list;
 }
 
@@ -292,8 +299,8 @@ static void call_load(struct cp_calls *c, json_t *o)
 	struct cp_call *call;
 	int video, state;
 
-	if (json_unpack(o, "{ss ss sb si ss ss ss}", "id", &id, "to", &to, "video", &video, "state", &state, "caller",
-	                &caller, "caller_user", &caller_user, "callee", &callee))
+	if (json_unpack(o, "{ss ss sb si ss ss ss}", "id", &id, "to", &to, "video", &video, "state",
+	                &state, "caller", &caller, "caller_user", &caller_user, "callee", &callee))
 		return;
 	from = agent_by_id(c, caller_user, caller);
 	answered = agent_by_id(c, to, callee);

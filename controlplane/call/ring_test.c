@@ -146,7 +146,8 @@ static void who_is_there(void **state)
 
 static void ways_out_of_ringing(void **state)
 {
-	conn_refused(&ann, "bad_request", "{ss ss ss}", "type", "call", "to", "ann", "media", "audio");
+	conn_refused(&ann, "bad_request", "{ss ss ss}", "type", "call", "to", "ann", "media",
+	             "audio");
 	/* 1: the caller gives up */
 	ring();
 	conn_refused(&eve, "not_found", "{ss ss}", "type", "accept", "call", call);
@@ -362,7 +363,8 @@ static void from_another_room(void **state)
 static void without_dataplane(void **state)
 {
 	world_dataplane_dies();
-	conn_refused(&ann, "unavailable", "{ss ss ss}", "type", "call", "to", "bob", "media", "audio");
+	conn_refused(&ann, "unavailable", "{ss ss ss}", "type", "call", "to", "bob", "media",
+	             "audio");
 	conn_refused(&ann, "unavailable", "{ss ss}", "type", "join", "room", "r");
 	conn_silent(&bob);
 	assert_int_equal(world_counts().calls, 0);
@@ -373,14 +375,14 @@ static void without_dataplane(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(who_is_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(ways_out_of_ringing, setup, teardown),
-		cmocka_unit_test_setup_teardown(busy, setup, teardown),
-		cmocka_unit_test_setup_teardown(two_devices, setup, teardown),
-		cmocka_unit_test_setup_teardown(call_room_is_closed, setup, teardown),
-		cmocka_unit_test_setup_teardown(ways_out_of_a_call, setup, teardown),
-		cmocka_unit_test_setup_teardown(from_another_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_dataplane, setup, teardown),
+	    cmocka_unit_test_setup_teardown(who_is_there, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ways_out_of_ringing, setup, teardown),
+	    cmocka_unit_test_setup_teardown(busy, setup, teardown),
+	    cmocka_unit_test_setup_teardown(two_devices, setup, teardown),
+	    cmocka_unit_test_setup_teardown(call_room_is_closed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ways_out_of_a_call, setup, teardown),
+	    cmocka_unit_test_setup_teardown(from_another_room, setup, teardown),
+	    cmocka_unit_test_setup_teardown(without_dataplane, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

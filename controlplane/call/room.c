@@ -136,7 +136,8 @@ static bool name_taken(struct cp_calls *c, const struct cp_join *join)
 	if (!r || join->kind != CP_PARTY_WHIP || !join->name || !*join->name)
 		return false;
 	TAILQ_FOREACH (p, &r->participants, entry)
-		if (!p->hidden && cp_participant_called(p, join->name) && (p->name[0] || strcmp(p->user, join->user) != 0))
+		if (!p->hidden && cp_participant_called(p, join->name) &&
+		    (p->name[0] || strcmp(p->user, join->user) != 0))
 			return true;
 	return false;
 }
@@ -276,9 +277,10 @@ void cp_room_tell_track(struct cp_track *t, int what)
 	if (t->owner->hidden)
 		return;
 	TAILQ_FOREACH (o, &t->owner->room->participants, entry) {
-		void (*tell)(void *, const struct cp_track *) = what == CP_TRACK_ADDED     ? o->ops->track_added
-		                                                : what == CP_TRACK_UPDATED ? o->ops->track_updated
-		                                                                           : o->ops->track_removed;
+		void (*tell)(void *, const struct cp_track *) =
+		    what == CP_TRACK_ADDED     ? o->ops->track_added
+		    : what == CP_TRACK_UPDATED ? o->ops->track_updated
+		                               : o->ops->track_removed;
 
 		if (o != t->owner && tell)
 			tell(o->arg, t);

@@ -1,4 +1,5 @@
-/* Rooms: who is in them, what they publish, what they are sent; and what the dataplane is told of it. */
+/* Rooms: who is in them, what they publish, what they are sent; and what the dataplane is told of
+ * it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +29,9 @@ static void assert_empty(void)
 	assert_int_equal(n.rooms + n.participants + n.endpoints + n.tracks + n.subs + n.dtls, 0);
 	assert_int_equal(p.endpoints + p.tracks + p.subs, 0);
 	for (unsigned i = 0; i < FAKE_ENDPOINTS; i++)
-		assert_int_equal(world.dp.now.endpoint[i].id | world.dp.now.track[i].id | world.dp.now.sub[i].id, 0);
+		assert_int_equal(world.dp.now.endpoint[i].id | world.dp.now.track[i].id |
+		                     world.dp.now.sub[i].id,
+		                 0);
 	for (unsigned w = 0; w < SH_MAX_WORKERS; w++)
 		assert_int_equal(world.calls->load[w], 0);
 }
@@ -47,7 +50,8 @@ static int teardown(void **state)
 
 static void join(struct cp_conn *who, bool auto_sub)
 {
-	json_decref(conn_ok(who, "{ss ss sb}", "type", "join", "room", "kitchen", "auto", auto_sub));
+	json_decref(
+	    conn_ok(who, "{ss ss sb}", "type", "join", "room", "kitchen", "auto", auto_sub));
 }
 
 static unsigned in_plane(unsigned what)
@@ -186,7 +190,8 @@ static void publish_and_watch(void **state)
 	conn_silent(&b);
 	/* one who comes later has it all in the reply, and an offer */
 	o = conn_ok(&c, "{ss ss}", "type", "join", "room", "kitchen");
-	t = json_array_get(json_object_get(json_array_get(json_object_get(o, "participants"), 0), "tracks"), 0);
+	t = json_array_get(
+	    json_object_get(json_array_get(json_object_get(o, "participants"), 0), "tracks"), 0);
 	assert_string_equal(text_at(t, "track"), audio);
 	assert_true(json_is_true(json_object_get(t, "muted")));
 	json_decref(o);
@@ -258,16 +263,19 @@ static void by_hand(void **state)
 	conn_skip(&b, "track_added");
 	conn_skip(&b, "track_added");
 	conn_silent(&b);
-	conn_refused(&b, "not_found", "{ss s[ss]}", "type", "subscribe", "tracks", video, "nothing");
+	conn_refused(&b, "not_found", "{ss s[ss]}", "type", "subscribe", "tracks", video,
+	             "nothing");
 	conn_refused(&b, "bad_request", "{ss s[ss]}", "type", "subscribe", "tracks", video, video);
 	conn_refused(&a, "unsupported", "{ss s[s]}", "type", "subscribe", "tracks", video);
 	conn_refused(&b, "conflict", "{ss s[s]}", "type", "unsubscribe", "tracks", video);
 	conn_refused(&b, "conflict", "{ss s[s] sb}", "type", "pause", "tracks", video, "paused", 1);
 	conn_do(&b, "{ss s[s]}", "type", "subscribe", "tracks", video);
-	conn_do(&b, "{ss s[s] sb}", "type", "pause", "tracks", video, "paused", 1); // before it flows
+	conn_do(&b, "{ss s[s] sb}", "type", "pause", "tracks", video, "paused",
+	        1); // before it flows
 	assert_int_equal(conn_answer(&b), 1);
 	assert_int_equal(in_plane(SH_DEL_SUB), 1);
-	conn_refused(&b, "conflict", "{ss s[ss]}", "type", "subscribe", "tracks", audio, video); // none of both
+	conn_refused(&b, "conflict", "{ss s[ss]}", "type", "subscribe", "tracks", audio,
+	             video); // none of both
 	conn_silent(&b);
 	conn_do(&b, "{ss s[s]}", "type", "subscribe", "tracks", audio);
 	assert_int_equal(conn_answer(&b), 2);
@@ -303,7 +311,8 @@ static void refused_m_lines(void **state)
 	conn_skip(&b, "track_added");
 	conn_forget(&c);
 	o = conn_event(&b, "offer");
-	sdp = sdp_answer(text_at(o, "sdp"), "clnt", 4 | 8); // the first is stopped, two new ones taken
+	sdp = sdp_answer(text_at(o, "sdp"), "clnt",
+	                 4 | 8); // the first is stopped, two new ones taken
 	conn_do(&b, "{ss sI ss}", "type", "answer", "rev", int_at(o, "rev"), "sdp", sdp);
 	free(sdp);
 	json_decref(o);
@@ -334,7 +343,8 @@ static void bad_offers(void **state)
 	/* A first offer that fails leaves nothing. */
 	conn_refused(&a, "bad_sdp", "{ss ss}", "type", "publish", "sdp", "v=0\r\n");
 	assert_int_equal(in_plane(SH_DEL_ENDPOINT), 0);
-	sdp = sdp_edit(sdp_file("aiortc_av"), "a=ssrc-group:FID 373629212 3618038056", "a=ssrc-group:SIM 373629212 373629212");
+	sdp = sdp_edit(sdp_file("aiortc_av"), "a=ssrc-group:FID 373629212 3618038056",
+	               "a=ssrc-group:SIM 373629212 373629212");
 	conn_refused(&a, "bad_sdp", "{ss ss}", "type", "publish", "sdp", sdp);
 	free(sdp);
 	assert_int_equal(world_counts().endpoints, 0);
@@ -354,13 +364,16 @@ static void bad_offers(void **state)
 	assert_ptr_equal(cp_track_find(conn_party(&a), audio), t);
 	conn_silent(&a);
 	conn_silent(&b);
-	/* The same again changes nothing; without the video, it ends; with another source, that is news. */
-	conn_do(&a, "{ss ss s[{ss ss}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "1", "source", "camera");
+	/* The same again changes nothing; without the video, it ends; with another source, that is
+	 * news. */
+	conn_do(&a, "{ss ss s[{ss ss}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "1",
+	        "source", "camera");
 	conn_silent(&b);
-	conn_do(&a, "{ss ss s[{ss ss}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "1", "source", "screen");
+	conn_do(&a, "{ss ss s[{ss ss}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "1",
+	        "source", "screen");
 	conn_skip(&b, "track_updated");
-	conn_do(&a, "{ss ss s[{ss ss sb}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "1", "source", "microphone",
-	        "muted", 1);
+	conn_do(&a, "{ss ss s[{ss ss sb}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "1",
+	        "source", "microphone", "muted", 1);
 	conn_skip(&b, "track_updated"); // muted; no microphone is a video
 	conn_silent(&b);
 	assert_int_equal(cp_track_find(conn_party(&a), video)->source, CP_SCREEN);
@@ -405,8 +418,10 @@ static void ice_restarts(void **state)
 		assert_non_null(strstr(text_at(o, "sdp"), e->ufrag));
 		if (i == 1) {
 			sdp = sdp_answer(text_at(o, "sdp"), "cln2", UINT64_MAX);
-			conn_refused(&b, "conflict", "{ss sI ss}", "type", "answer", "rev", int_at(o, "rev") - 1, "sdp", sdp);
-			conn_do(&b, "{ss sI ss}", "type", "answer", "rev", int_at(o, "rev"), "sdp", sdp);
+			conn_refused(&b, "conflict", "{ss sI ss}", "type", "answer", "rev",
+			             int_at(o, "rev") - 1, "sdp", sdp);
+			conn_do(&b, "{ss sI ss}", "type", "answer", "rev", int_at(o, "rev"), "sdp",
+			        sdp);
 			free(sdp);
 		}
 		json_decref(o);
@@ -415,20 +430,21 @@ static void ice_restarts(void **state)
 	assert_int_equal(in_plane(SH_DEL_SUB), 2);
 	for (unsigned i = 0; i < FAKE_ENDPOINTS; i++)
 		if (world.dp.now.endpoint[i].id == e->id)
-			assert_memory_equal(world.dp.now.endpoint[i].ufrag, e->ufrag, strlen(e->ufrag));
+			assert_memory_equal(world.dp.now.endpoint[i].ufrag, e->ufrag,
+			                    strlen(e->ufrag));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(in_and_out, setup, teardown),
-		cmocka_unit_test_setup_teardown(maxima, setup, teardown),
-		cmocka_unit_test_setup_teardown(publish_and_watch, setup, teardown),
-		cmocka_unit_test_setup_teardown(offers_one_at_a_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_hand, setup, teardown),
-		cmocka_unit_test_setup_teardown(refused_m_lines, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_offers, setup, teardown),
-		cmocka_unit_test_setup_teardown(ice_restarts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(in_and_out, setup, teardown),
+	    cmocka_unit_test_setup_teardown(maxima, setup, teardown),
+	    cmocka_unit_test_setup_teardown(publish_and_watch, setup, teardown),
+	    cmocka_unit_test_setup_teardown(offers_one_at_a_time, setup, teardown),
+	    cmocka_unit_test_setup_teardown(by_hand, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refused_m_lines, setup, teardown),
+	    cmocka_unit_test_setup_teardown(bad_offers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(ice_restarts, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* A participant to and from JSON: what the next callstackd needs to take a running room over. SRTP keys are not in
- * it: they live in the dataplane's slabs, and stay there while the plane ids are named again. */
+/* A participant to and from JSON: what the next callstackd needs to take a running room over. SRTP
+ * keys are not in it: they live in the dataplane's slabs, and stay there while the plane ids are
+ * named again. */
 #include "controlplane/call/agent_priv.h"
 
 #include <errno.h>
@@ -14,24 +15,27 @@ static json_t *endpoint_save(const struct cp_endpoint *e)
 
 	if (!nego)
 		return NULL;
-	return json_pack("{sI si ss ss sI sb sb sI sb sb so}", "id", (json_int_t)e->id, "worker", (int)e->worker, "ufrag",
-	                 e->ufrag, "pwd", e->pwd, "rtcp_ssrc", (json_int_t)e->rtcp_ssrc, "dtls_done", e->dtls_done,
-	                 "dtls_closed", e->dtls_closed, "rev", (json_int_t)e->rev, "awaiting", e->awaiting, "stale",
-	                 e->stale, "nego", nego);
+	return json_pack("{sI si ss ss sI sb sb sI sb sb so}", "id", (json_int_t)e->id, "worker",
+	                 (int)e->worker, "ufrag", e->ufrag, "pwd", e->pwd, "rtcp_ssrc",
+	                 (json_int_t)e->rtcp_ssrc, "dtls_done", e->dtls_done, "dtls_closed",
+	                 e->dtls_closed, "rev", (json_int_t)e->rev, "awaiting", e->awaiting,
+	                 "stale", e->stale, "nego", nego);
 }
 
 static json_t *track_save(const struct cp_track *t)
 {
-	return json_pack("{ss sI si si sb ss sI}", "id", t->id, "plane", (json_int_t)t->plane_id, "kind", (int)t->kind,
-	                 "source", (int)t->source, "muted", t->muted, "mid", t->mid, "media", (json_int_t)t->media);
+	return json_pack("{ss sI si si sb ss sI}", "id", t->id, "plane", (json_int_t)t->plane_id,
+	                 "kind", (int)t->kind, "source", (int)t->source, "muted", t->muted, "mid",
+	                 t->mid, "media", (json_int_t)t->media);
 }
 
 static json_t *sub_save(const struct cp_sub *s)
 {
-	return json_pack("{ss sI sI sI sI sb sb sb}", "track", s->track->id, "plane", (json_int_t)s->plane_id, "ssrc",
-	                 (json_int_t)s->ssrc, "rtx_ssrc", (json_int_t)s->rtx_ssrc, "media",
-	                 s->media == CP_NO_MEDIA ? (json_int_t)-1 : (json_int_t)s->media, "paused", s->paused,
-	                 "in_plane", s->in_plane, "changed", s->changed);
+	return json_pack("{ss sI sI sI sI sb sb sb}", "track", s->track->id, "plane",
+	                 (json_int_t)s->plane_id, "ssrc", (json_int_t)s->ssrc, "rtx_ssrc",
+	                 (json_int_t)s->rtx_ssrc, "media",
+	                 s->media == CP_NO_MEDIA ? (json_int_t)-1 : (json_int_t)s->media, "paused",
+	                 s->paused, "in_plane", s->in_plane, "changed", s->changed);
 }
 
 json_t *cp_participant_save(const struct cp_participant *p)
@@ -45,9 +49,9 @@ json_t *cp_participant_save(const struct cp_participant *p)
 		cp_json_push(&tracks, track_save(t));
 	TAILQ_FOREACH (s, &p->subs, entry)
 		cp_json_push(&subs, sub_save(s));
-	o = json_pack("{ss ss ss ss ss si sb sb so so}", "room", p->room->name, "id", p->id, "user", p->user, "display",
-	              p->display, "name", p->name, "kind", (int)p->kind, "auto", p->auto_sub, "hidden", p->hidden,
-	              "tracks", tracks, "subs", subs);
+	o = json_pack("{ss ss ss ss ss si sb sb so so}", "room", p->room->name, "id", p->id, "user",
+	              p->user, "display", p->display, "name", p->name, "kind", (int)p->kind, "auto",
+	              p->auto_sub, "hidden", p->hidden, "tracks", tracks, "subs", subs);
 	for (int i = 0; o && i < 2; i++)
 		if (p->endpoint[i])
 			cp_json_put(&o, names[i], endpoint_save(p->endpoint[i]));
@@ -70,10 +74,12 @@ static int endpoint_load(struct cp_participant *p, enum cp_target target, json_t
 	e->target = target;
 	p->endpoint[target] = e;
 	err = -EBADMSG;
-	if (json_unpack(o, "{sI si ss ss sI sb sb sI sb sb so}", "id", &id, "worker", &worker, "ufrag", &ufrag, "pwd",
-	                &pwd, "rtcp_ssrc", &ssrc, "dtls_done", &done, "dtls_closed", &closed, "rev", &rev, "awaiting",
-	                &awaiting, "stale", &stale, "nego", &nego) ||
-	    worker < 0 || worker >= SH_MAX_WORKERS || !cp_text_copy(e->ufrag, sizeof(e->ufrag), ufrag) ||
+	if (json_unpack(o, "{sI si ss ss sI sb sb sI sb sb so}", "id", &id, "worker", &worker,
+	                "ufrag", &ufrag, "pwd", &pwd, "rtcp_ssrc", &ssrc, "dtls_done", &done,
+	                "dtls_closed", &closed, "rev", &rev, "awaiting", &awaiting, "stale", &stale,
+	                "nego", &nego) ||
+	    worker < 0 || worker >= SH_MAX_WORKERS ||
+	    !cp_text_copy(e->ufrag, sizeof(e->ufrag), ufrag) ||
 	    !cp_text_copy(e->pwd, sizeof(e->pwd), pwd))
 		goto fail;
 	e->worker = worker;
@@ -82,7 +88,8 @@ static int endpoint_load(struct cp_participant *p, enum cp_target target, json_t
 	e->dtls_closed = closed;
 	e->rev = rev;
 	e->awaiting = awaiting;
-	/* As it was, until the dataplane says otherwise: it tells what is not new as soon as it is linked. */
+	/* As it was, until the dataplane says otherwise: it tells what is not new as soon as it is
+	 * linked. */
 	e->ice_connected = done;
 	e->state = closed ? CP_MEDIA_DISCONNECTED : done ? CP_MEDIA_CONNECTED : CP_MEDIA_NEW;
 	e->changed_ns = cp_now_ns();
@@ -112,10 +119,11 @@ static int track_load(struct cp_participant *p, json_t *o)
 	struct cp_track *t;
 	int err;
 
-	if (json_unpack(o, "{ss sI si si sb ss sI}", "id", &id, "plane", &plane, "kind", &kind, "source", &source,
-	                "muted", &muted, "mid", &mid, "media", &media) ||
-	    !e || media < 0 || (size_t)media >= e->nego.n_media || source < 0 || source >= CP_SOURCES ||
-	    kind != (int)e->nego.media[media].kind || !kind || e->nego.media[media].user)
+	if (json_unpack(o, "{ss sI si si sb ss sI}", "id", &id, "plane", &plane, "kind", &kind,
+	                "source", &source, "muted", &muted, "mid", &mid, "media", &media) ||
+	    !e || media < 0 || (size_t)media >= e->nego.n_media || source < 0 ||
+	    source >= CP_SOURCES || kind != (int)e->nego.media[media].kind || !kind ||
+	    e->nego.media[media].user)
 		return -EBADMSG;
 	t = calloc(1, sizeof(*t));
 	if (!t)
@@ -151,11 +159,15 @@ int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const j
 
 	if (!p)
 		return -ENOMEM;
-	if (json_unpack((json_t *)saved, "{ss ss ss ss ss si sb sb so so s?o s?o}", "room", &room, "id", &id, "user",
-	                &user, "display", &display, "name", &name, "kind", &kind, "auto", &auto_sub, "hidden", &hidden,
-	                "tracks", &tracks, "subs", &subs, "publish", &publish, "subscribe", &subscribe) ||
-	    kind < CP_PARTY_CLIENT || kind > CP_PARTY_WHEP || !cp_text_copy(p->id, sizeof(p->id), id) || !cp_text_copy(p->user, sizeof(p->user), user) ||
-	    !cp_text_copy(p->display, sizeof(p->display), display) || !cp_text_copy(p->name, sizeof(p->name), name))
+	if (json_unpack((json_t *)saved, "{ss ss ss ss ss si sb sb so so s?o s?o}", "room", &room,
+	                "id", &id, "user", &user, "display", &display, "name", &name, "kind", &kind,
+	                "auto", &auto_sub, "hidden", &hidden, "tracks", &tracks, "subs", &subs,
+	                "publish", &publish, "subscribe", &subscribe) ||
+	    kind < CP_PARTY_CLIENT || kind > CP_PARTY_WHEP ||
+	    !cp_text_copy(p->id, sizeof(p->id), id) ||
+	    !cp_text_copy(p->user, sizeof(p->user), user) ||
+	    !cp_text_copy(p->display, sizeof(p->display), display) ||
+	    !cp_text_copy(p->name, sizeof(p->name), name))
 		goto fail;
 	p->kind = kind;
 	p->auto_sub = auto_sub;
@@ -188,9 +200,9 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	struct cp_track *t;
 	struct cp_sub *s;
 
-	if (json_unpack(o, "{ss sI sI sI sI sb sb sb}", "track", &track, "plane", &plane, "ssrc", &ssrc, "rtx_ssrc",
-	                &rtx_ssrc, "media", &media, "paused", &paused, "in_plane", &in_plane, "changed",
-	                &changed) ||
+	if (json_unpack(o, "{ss sI sI sI sI sb sb sb}", "track", &track, "plane", &plane, "ssrc",
+	                &ssrc, "rtx_ssrc", &rtx_ssrc, "media", &media, "paused", &paused,
+	                "in_plane", &in_plane, "changed", &changed) ||
 	    !e || media >= (json_int_t)e->nego.n_media || (media >= 0 && e->nego.media[media].user))
 		return -EBADMSG;
 	t = cp_room_track(p->room, track);
@@ -223,7 +235,8 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	return 0;
 }
 
-/* A subscription whose track's owner did not make it into the journal is dropped; its m-line goes inactive. */
+/* A subscription whose track's owner did not make it into the journal is dropped; its m-line goes
+ * inactive. */
 static void vacate_unowned(struct cp_endpoint *e)
 {
 	for (size_t i = 0; i < e->nego.n_media; i++)
@@ -259,7 +272,8 @@ bool cp_calls_changed(struct cp_calls *c)
 
 json_t *cp_calls_save(const struct cp_calls *c)
 {
-	return json_pack("{sI so}", "slab_epoch", (json_int_t)c->slab_epoch, "calls", cp_call_save_all(c));
+	return json_pack("{sI so}", "slab_epoch", (json_int_t)c->slab_epoch, "calls",
+	                 cp_call_save_all(c));
 }
 
 void cp_calls_load(struct cp_calls *c, const json_t *saved)

@@ -1,6 +1,7 @@
-/* What a participant is sent. We offer, the client answers; while an answer is outstanding the description must not
- * change, so what is wanted meanwhile waits: a new subscription has no m-line yet (CP_NO_MEDIA), an ended one
- * leaves its m-line marked `ended` until the next offer makes it inactive. */
+/* What a participant is sent. We offer, the client answers; while an answer is outstanding the
+ * description must not change, so what is wanted meanwhile waits: a new subscription has no m-line
+ * yet (CP_NO_MEDIA), an ended one leaves its m-line marked `ended` until the next offer makes it
+ * inactive. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ void cp_media_vacate(struct cp_endpoint *e, size_t media)
 
 	if (e->owner->kind == CP_PARTY_WHEP) {
 		m->user = NULL;
-		/* No (key, SSRC, index) twice: the next tenant of the m-line gets SSRCs of its own. */
+		/* No (key, SSRC, index) twice: the next tenant of the m-line gets SSRCs of its own.
+		 */
 		m->ssrc = m->rtx_ssrc = 0;
 	} else {
 		m->user = &ended;
@@ -61,13 +63,13 @@ void cp_sub_tell_plane(struct cp_sub *s)
 	const struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
 	const struct cp_media *m = &e->nego.media[s->media];
 	struct sh_msg_sub_set set = {
-		.id = s->plane_id,
-		.track = s->track->plane_id,
-		.endpoint = e->id,
-		.ssrc = s->ssrc,
-		.mid_len = strlen(m->mid),
-		.flags = s->paused ? SH_SUB_PAUSED : 0,
-		.max_layer = SH_MAX_LAYERS - 1,
+	    .id = s->plane_id,
+	    .track = s->track->plane_id,
+	    .endpoint = e->id,
+	    .ssrc = s->ssrc,
+	    .mid_len = strlen(m->mid),
+	    .flags = s->paused ? SH_SUB_PAUSED : 0,
+	    .max_layer = SH_MAX_LAYERS - 1,
 	};
 
 	memcpy(set.mid, m->mid, set.mid_len);
@@ -78,7 +80,8 @@ void cp_sub_tell_plane(struct cp_sub *s)
 	if (m->rtx_ssrc)
 		set.rtx_ssrc = s->rtx_ssrc;
 	if (cp_plane_sub_set(s->owner->calls->plane, &set))
-		sh_error("call", "subscription of %s to %s: the dataplane cannot have it", s->owner->id, s->track->id);
+		sh_error("call", "subscription of %s to %s: the dataplane cannot have it",
+		         s->owner->id, s->track->id);
 	else
 		s->in_plane = true;
 }
@@ -178,8 +181,8 @@ int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused)
 
 /* ---- offers and answers ---- */
 
-/* The dataplane is told at once: slots may stand for other codecs now. What the subscriber has not agreed to yet is not
- * sent until the next offer was answered. */
+/* The dataplane is told at once: slots may stand for other codecs now. What the subscriber has not
+ * agreed to yet is not sent until the next offer was answered. */
 void cp_sub_track_changed(struct cp_sub *s)
 {
 	struct cp_endpoint *e = s->owner->endpoint[CP_SUBSCRIBE];
@@ -204,14 +207,14 @@ static void give_media(struct cp_endpoint *e, struct cp_sub *s)
 	const struct cp_track *t = s->track;
 	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
 	const struct cp_nego_send send = {
-		.kind = t->kind,
-		.src = from->codec,
-		.n_src = from->codecs,
-		.ssrc = s->ssrc,
-		.rtx_ssrc = s->rtx_ssrc,
-		.stream = t->owner->id,
-		.track = t->id,
-		.user = s,
+	    .kind = t->kind,
+	    .src = from->codec,
+	    .n_src = from->codecs,
+	    .ssrc = s->ssrc,
+	    .rtx_ssrc = s->rtx_ssrc,
+	    .stream = t->owner->id,
+	    .track = t->id,
+	    .user = s,
 	};
 
 	if (s->changed) {
@@ -266,7 +269,8 @@ static void follow_answer(struct cp_endpoint *e)
 	struct cp_sub *s;
 
 	TAILQ_FOREACH (s, &e->owner->subs, entry) {
-		const struct cp_media *m = s->media == CP_NO_MEDIA ? NULL : &e->nego.media[s->media];
+		const struct cp_media *m =
+		    s->media == CP_NO_MEDIA ? NULL : &e->nego.media[s->media];
 
 		if (m && m->agreed && (s->in_plane || (!m->rejected && (m->dir & CP_DIR_SEND))))
 			cp_sub_tell_plane(s);

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const source_names[CP_SOURCES] = {"microphone", "camera", "screen", "screen_audio"};
+static const char *const source_names[CP_SOURCES] = {"microphone", "camera", "screen",
+                                                     "screen_audio"};
 
 const char *cp_source_name(enum cp_source s)
 {
@@ -68,12 +69,12 @@ static void describe(const struct cp_track *t, struct sh_msg_track_set *set)
 	const struct cp_media *m = &e->nego.media[t->media];
 
 	*set = (struct sh_msg_track_set){
-		.id = t->plane_id,
-		.endpoint = e->id,
-		.kind = t->kind,
-		.layers = m->layers ? m->layers : 1,
-		.mid_len = strlen(t->mid),
-		.flags = t->muted ? SH_TRACK_MUTED : 0,
+	    .id = t->plane_id,
+	    .endpoint = e->id,
+	    .kind = t->kind,
+	    .layers = m->layers ? m->layers : 1,
+	    .mid_len = strlen(t->mid),
+	    .flags = t->muted ? SH_TRACK_MUTED : 0,
 	};
 	memcpy(set->mid, t->mid, set->mid_len);
 	cp_nego_track_pts(m, set->pt);
@@ -110,7 +111,8 @@ int cp_track_tell_plane(struct cp_track *t)
 
 /* ---- publishing ---- */
 
-static const struct cp_publish_track *asked_for(const char *mid, const struct cp_publish_track *src, size_t n)
+static const struct cp_publish_track *asked_for(const char *mid, const struct cp_publish_track *src,
+                                                size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(src[i].mid, mid) == 0)
@@ -159,7 +161,8 @@ static int track_new(struct cp_participant *p, size_t media, const struct cp_pub
 
 static int track_again(struct cp_track *t, const struct cp_publish_track *want)
 {
-	enum cp_source source = want && fits(want->source, t->kind) ? (enum cp_source)want->source : t->source;
+	enum cp_source source =
+	    want && fits(want->source, t->kind) ? (enum cp_source)want->source : t->source;
 	bool muted = want && want->muted >= 0 ? want->muted : t->muted;
 	bool news = source != t->source || muted != t->muted;
 	int err;
@@ -172,7 +175,8 @@ static int track_again(struct cp_track *t, const struct cp_publish_track *want)
 	return err;
 }
 
-/* Tracks as the agreed m-lines say. New ones are announced by the caller, once the answer exists. */
+/* Tracks as the agreed m-lines say. New ones are announced by the caller, once the answer exists.
+ */
 static int follow_media(struct cp_participant *p, const struct cp_publish_track *src, size_t n)
 {
 	struct cp_nego *nego = &p->endpoint[CP_PUBLISH]->nego;
@@ -209,8 +213,10 @@ static void announce_new(struct cp_participant *p)
 	}
 }
 
-/* What the offer would mean, tried on a negotiation of its own: the real one cannot go back once it took an offer. */
-static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed, char *err_text)
+/* What the offer would mean, tried on a negotiation of its own: the real one cannot go back once it
+ * took an offer. */
+static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed,
+                      char *err_text)
 {
 	const struct cp_participant *p = e->owner;
 	struct cp_nego probe;
@@ -224,7 +230,8 @@ static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, 
 	for (size_t i = 0; !err && i < probe.n_media; i++)
 		n += publishes(&probe.media[i]);
 	if (!err && n > p->calls->limits.max_tracks) {
-		snprintf(err_text, CP_NEGO_ERROR_MAX, "more than %u tracks", p->calls->limits.max_tracks);
+		snprintf(err_text, CP_NEGO_ERROR_MAX, "more than %u tracks",
+		         p->calls->limits.max_tracks);
 		err = -ENOSPC;
 	}
 	if (!err && n == 0 && p->kind == CP_PARTY_WHIP)
@@ -246,16 +253,18 @@ static void end_transport(struct cp_participant *p)
 	cp_participant_changed(p);
 }
 
-/* From the first line on, e and the tracks follow the offer; a failure leaves them between two descriptions. */
-static int take_offer(struct cp_endpoint *e, bool ice_restarted, const struct cp_publish_track *src, size_t n,
-                      char **answer, char *err_text)
+/* From the first line on, e and the tracks follow the offer; a failure leaves them between two
+ * descriptions. */
+static int take_offer(struct cp_endpoint *e, bool ice_restarted, const struct cp_publish_track *src,
+                      size_t n, char **answer, char *err_text)
 {
 	int err = ice_restarted ? cp_endpoint_restart(e) : 0;
 
 	if (!err)
 		err = follow_media(e->owner, src, n);
 	if (err == -EPROTO)
-		snprintf(err_text, CP_NEGO_ERROR_MAX, "SSRCs, RIDs or extensions that contradict each other");
+		snprintf(err_text, CP_NEGO_ERROR_MAX,
+		         "SSRCs, RIDs or extensions that contradict each other");
 	if (!err)
 		err = cp_nego_answer_out(&e->nego, answer);
 	if (!err)
@@ -263,8 +272,8 @@ static int take_offer(struct cp_endpoint *e, bool ice_restarted, const struct cp
 	return err;
 }
 
-int cp_publish(struct cp_participant *p, const char *sdp, size_t len, const struct cp_publish_track *src, size_t n,
-               char **answer, char *err_text)
+int cp_publish(struct cp_participant *p, const char *sdp, size_t len,
+               const struct cp_publish_track *src, size_t n, char **answer, char *err_text)
 {
 	bool ice_restarted = false, renewed = false, fresh = !p->endpoint[CP_PUBLISH];
 	struct cp_endpoint *e;
@@ -275,7 +284,8 @@ int cp_publish(struct cp_participant *p, const char *sdp, size_t len, const stru
 	*answer = NULL;
 	err = look_ahead(e, sdp, len, &renewed, err_text);
 	if (renewed) {
-		/* RFC 8842 §4: another certificate is another association, and most likely another peer connection. */
+		/* RFC 8842 §4: another certificate is another association, and most likely another
+		 * peer connection. */
 		end_transport(p);
 		fresh = true;
 		err = cp_endpoint_get(&e, p, CP_PUBLISH);

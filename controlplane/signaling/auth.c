@@ -26,8 +26,8 @@ struct cp_auth_job {
 	char user[65], peer[64];
 };
 
-int cp_auth_alloc(struct cp_auth **out, struct cp_store *store, const struct cp_token_key *key, unsigned token_ttl_s,
-                  unsigned login_rate)
+int cp_auth_alloc(struct cp_auth **out, struct cp_store *store, const struct cp_token_key *key,
+                  unsigned token_ttl_s, unsigned login_rate)
 {
 	struct cp_auth *a = calloc(1, sizeof(*a));
 	int err;
@@ -100,7 +100,8 @@ static void verified(int err, const struct cp_user *u, void *arg)
 
 	if (err == 0) {
 		snprintf(id.user, sizeof(id.user), "%s", u->name);
-		snprintf(id.display, sizeof(id.display), "%s", u->display[0] ? u->display : u->name);
+		snprintf(id.display, sizeof(id.display), "%s",
+		         u->display[0] ? u->display : u->name);
 	} else if (err == -EACCES) {
 		cp_limit_charge(job->auth->by_user, job->user, cp_now_ns());
 		cp_limit_charge(job->auth->by_peer, job->peer, cp_now_ns());
@@ -110,13 +111,14 @@ static void verified(int err, const struct cp_user *u, void *arg)
 	free(job);
 }
 
-int cp_auth_password(struct cp_auth_job **out, struct cp_auth *a, const char *user, const char *password,
-                     const char *peer, cp_auth_h *h, void *arg)
+int cp_auth_password(struct cp_auth_job **out, struct cp_auth *a, const char *user,
+                     const char *password, const char *peer, cp_auth_h *h, void *arg)
 {
 	struct cp_auth_job *job;
 	int err;
 
-	if (!cp_limit_ok(a->by_user, user, cp_now_ns()) || !cp_limit_ok(a->by_peer, peer, cp_now_ns()))
+	if (!cp_limit_ok(a->by_user, user, cp_now_ns()) ||
+	    !cp_limit_ok(a->by_peer, peer, cp_now_ns()))
 		return -EAGAIN;
 	job = calloc(1, sizeof(*job));
 	if (!job)

@@ -1,6 +1,6 @@
-/* What outlives the daemon: one JSON document a session, player and set of calls, in an SQLite file in the run
- * directory. It need not survive a power cut, only us: the media it describes does not survive one either. So
- * synchronous is off, and a write costs no fsync. */
+/* What outlives the daemon: one JSON document a session, player and set of calls, in an SQLite file
+ * in the run directory. It need not survive a power cut, only us: the media it describes does not
+ * survive one either. So synchronous is off, and a write costs no fsync. */
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
@@ -32,15 +32,18 @@ void cp_journal_close(struct cp_journal *j)
 static int open_db(struct cp_journal *j, const char *path)
 {
 	static const char setup[] =
-		"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA user_version=1;"
-		"CREATE TABLE IF NOT EXISTS doc(kind TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY(kind, id));";
+	    "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA user_version=1;"
+	    "CREATE TABLE IF NOT EXISTS doc(kind TEXT, id TEXT, body TEXT NOT NULL, PRIMARY "
+	    "KEY(kind, id));";
 
 	return sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
 	       sqlite3_exec(j->db, setup, NULL, NULL, NULL) != SQLITE_OK ||
-	       sqlite3_prepare_v2(j->db,
-	                          "INSERT INTO doc VALUES(?1,?2,?3) ON CONFLICT(kind,id) DO UPDATE SET body=?3", -1,
-	                          &j->put, NULL) != SQLITE_OK ||
-	       sqlite3_prepare_v2(j->db, "DELETE FROM doc WHERE kind=?1 AND id=?2", -1, &j->del, NULL) != SQLITE_OK;
+	       sqlite3_prepare_v2(
+	           j->db,
+	           "INSERT INTO doc VALUES(?1,?2,?3) ON CONFLICT(kind,id) DO UPDATE SET body=?3",
+	           -1, &j->put, NULL) != SQLITE_OK ||
+	       sqlite3_prepare_v2(j->db, "DELETE FROM doc WHERE kind=?1 AND id=?2", -1, &j->del,
+	                          NULL) != SQLITE_OK;
 }
 
 int cp_journal_open(struct cp_journal **out, const char *path)
@@ -59,7 +62,8 @@ int cp_journal_open(struct cp_journal **out, const char *path)
 	}
 	close(fd);
 	if (open_db(j, path)) {
-		/* A damaged journal must not keep the daemon down: what it described is lost, and said. */
+		/* A damaged journal must not keep the daemon down: what it described is lost, and
+		 * said. */
 		sh_error("journal", "%s: %s; starting an empty one", path, sqlite3_errmsg(j->db));
 		sqlite3_finalize(j->put);
 		sqlite3_finalize(j->del);
@@ -87,7 +91,8 @@ void cp_journal_commit(struct cp_journal *j)
 	j->open = false;
 }
 
-static void run(struct cp_journal *j, sqlite3_stmt *q, const char *kind, const char *id, const char *body)
+static void run(struct cp_journal *j, sqlite3_stmt *q, const char *kind, const char *id,
+                const char *body)
 {
 	sqlite3_bind_text(q, 1, kind, -1, SQLITE_STATIC);
 	sqlite3_bind_text(q, 2, id, -1, SQLITE_STATIC);
@@ -116,11 +121,13 @@ void cp_journal_del(struct cp_journal *j, const char *kind, const char *id)
 	run(j, j->del, kind, id, NULL);
 }
 
-int cp_journal_each(struct cp_journal *j, const char *kind, void (*h)(const char *id, json_t *doc, void *arg), void *arg)
+int cp_journal_each(struct cp_journal *j, const char *kind,
+                    void (*h)(const char *id, json_t *doc, void *arg), void *arg)
 {
 	sqlite3_stmt *q;
 
-	if (sqlite3_prepare_v2(j->db, "SELECT id, body FROM doc WHERE kind=?1 ORDER BY rowid", -1, &q, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(j->db, "SELECT id, body FROM doc WHERE kind=?1 ORDER BY rowid", -1,
+	                       &q, NULL) != SQLITE_OK)
 		return -EIO;
 	sqlite3_bind_text(q, 1, kind, -1, SQLITE_STATIC);
 	while (sqlite3_step(q) == SQLITE_ROW) {

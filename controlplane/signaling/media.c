@@ -19,13 +19,13 @@ int cp_req_join(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	const char *room = text_of(req, "room"), *display = text_of(req, "display");
 	const json_t *auto_sub = json_object_get(req, "auto");
 	const struct cp_join join = {
-		.room = room,
-		.user = s->who.user,
-		.display = display ? display : s->who.display,
-		.kind = CP_PARTY_CLIENT,
-		.auto_sub = !auto_sub || json_is_true(auto_sub),
-		.ops = &cp_session_party_ops,
-		.arg = s,
+	    .room = room,
+	    .user = s->who.user,
+	    .display = display ? display : s->who.display,
+	    .kind = CP_PARTY_CLIENT,
+	    .auto_sub = !auto_sub || json_is_true(auto_sub),
+	    .ops = &cp_session_party_ops,
+	    .arg = s,
 	};
 	int err;
 
@@ -37,8 +37,8 @@ int cp_req_join(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	if (err)
 		return cp_refuse_errno(r, err, "");
 	cp_session_dirty(s);
-	cp_json_merge(&r->ok, json_pack("{ss ss so}", "room", room, "participant", s->party->id, "participants",
-	                                        cp_room_json(s->party->room, s->party)));
+	cp_json_merge(&r->ok, json_pack("{ss ss so}", "room", room, "participant", s->party->id,
+	                                "participants", cp_room_json(s->party->room, s->party)));
 	return 0;
 }
 
@@ -49,7 +49,8 @@ int cp_req_leave(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	struct cp_call *call = s->agent ? cp_call_in_room(s->agent, p->room->name) : NULL;
 
 	if (call) {
-		(void)cp_call_hangup(s->agent, call->id, "left"); /* which leaves the room for both */
+		(void)cp_call_hangup(s->agent, call->id,
+		                     "left"); /* which leaves the room for both */
 		return 0;
 	}
 	s->party = NULL;
@@ -99,10 +100,10 @@ static int publish(struct cp_session *s, const json_t *req, struct cp_reply *r)
 	int err;
 
 	json_array_foreach (tracks, i, o)
-		src[i] = (struct cp_publish_track){text_of(o, "mid"), cp_source_parse(text_of(o, "source")),
-		                                   flag_of(o, "muted")};
-	err = cp_publish(s->party, json_string_value(sdp), json_string_length(sdp), src, json_array_size(tracks), &answer,
-	                 err_text);
+		src[i] = (struct cp_publish_track){
+		    text_of(o, "mid"), cp_source_parse(text_of(o, "source")), flag_of(o, "muted")};
+	err = cp_publish(s->party, json_string_value(sdp), json_string_length(sdp), src,
+	                 json_array_size(tracks), &answer, err_text);
 	if (err)
 		return cp_refuse_errno(r, err, err_text);
 	cp_json_put(&r->ok, "sdp", json_string(answer));
@@ -131,7 +132,8 @@ int cp_req_mute(struct cp_client *c, const json_t *req, struct cp_reply *r)
 enum whose { OWN, SUBSCRIBED, UNSUBSCRIBED };
 typedef int(track_h)(struct cp_participant *p, struct cp_track *t, bool flag);
 
-static int check_whose(const struct cp_participant *p, const struct cp_track *t, enum whose whose, struct cp_reply *r)
+static int check_whose(const struct cp_participant *p, const struct cp_track *t, enum whose whose,
+                       struct cp_reply *r)
 {
 	if (whose != OWN && t->owner == p)
 		return cp_refuse(r, "unsupported", "track '%.64s' is your own", t->id);
@@ -142,7 +144,8 @@ static int check_whose(const struct cp_participant *p, const struct cp_track *t,
 	return 0;
 }
 
-static int each_track(struct cp_client *c, const json_t *req, struct cp_reply *r, enum whose whose, track_h *h, bool flag)
+static int each_track(struct cp_client *c, const json_t *req, struct cp_reply *r, enum whose whose,
+                      track_h *h, bool flag)
 {
 	struct cp_participant *p = c->session->party;
 	const json_t *ids = json_object_get(req, "tracks");
@@ -199,7 +202,8 @@ int cp_req_unsubscribe(struct cp_client *c, const json_t *req, struct cp_reply *
 
 int cp_req_pause(struct cp_client *c, const json_t *req, struct cp_reply *r)
 {
-	return each_track(c, req, r, SUBSCRIBED, cp_pause, json_is_true(json_object_get(req, "paused")));
+	return each_track(c, req, r, SUBSCRIBED, cp_pause,
+	                  json_is_true(json_object_get(req, "paused")));
 }
 
 /* ---- SDP answers, candidates, restarts ---- */
@@ -213,7 +217,8 @@ int cp_req_answer(struct cp_client *c, const json_t *req, struct cp_reply *r)
 
 	if (rev > UINT32_MAX)
 		return cp_refuse_errno(r, -ESTALE, "");
-	err = cp_answer(c->session->party, (uint32_t)rev, json_string_value(sdp), json_string_length(sdp), err_text);
+	err = cp_answer(c->session->party, (uint32_t)rev, json_string_value(sdp),
+	                json_string_length(sdp), err_text);
 	return err ? cp_refuse_errno(r, err, err_text) : 0;
 }
 
@@ -236,8 +241,10 @@ int cp_req_candidate(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		return -1;
 	if (!c->session->party->endpoint[target])
 		return cp_refuse(r, "conflict", "no such transport yet");
-	/* ICE-lite: checks come to us, so a candidate is looked at for its shape only (RFC 8839 §5.1). */
-	if (*candidate && strncmp(candidate, "candidate:", 10) != 0 && strncmp(candidate, "a=candidate:", 12) != 0)
+	/* ICE-lite: checks come to us, so a candidate is looked at for its shape only (RFC 8839
+	 * §5.1). */
+	if (*candidate && strncmp(candidate, "candidate:", 10) != 0 &&
+	    strncmp(candidate, "a=candidate:", 12) != 0)
 		return cp_refuse(r, "bad_request", "key 'candidate' is not a candidate attribute");
 	return 0;
 }
@@ -251,7 +258,9 @@ int cp_req_restart(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	if (target_of(req, &target, r))
 		return -1;
 	if (has_sdp != (target == CP_PUBLISH) || (!has_sdp && json_object_get(req, "tracks")))
-		return cp_refuse(r, "bad_request", "keys 'sdp' and 'tracks' go with target 'publish', and only there");
+		return cp_refuse(
+		    r, "bad_request",
+		    "keys 'sdp' and 'tracks' go with target 'publish', and only there");
 	if (target == CP_PUBLISH)
 		return publish(c->session, req, r);
 	err = cp_subscribe_restart(c->session->party);

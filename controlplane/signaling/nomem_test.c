@@ -1,5 +1,6 @@
-/* A story with each allocation of the daemon failing in turn: whatever the replies are, nothing crashes, nothing hangs, and
- * nothing is left behind. Run with LD_PRELOAD=libnth_alloc.so; without it, the story once. */
+/* A story with each allocation of the daemon failing in turn: whatever the replies are, nothing
+ * crashes, nothing hangs, and nothing is left behind. Run with LD_PRELOAD=libnth_alloc.so; without
+ * it, the story once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -90,7 +91,8 @@ static void take_offer(struct cp_conn *c)
 	json_decref(o);
 }
 
-static void request(enum cp_method method, const char *path, const char *type, const char *body, char location[128])
+static void request(enum cp_method method, const char *path, const char *type, const char *body,
+                    char location[128])
 {
 	struct cp_http h;
 
@@ -131,12 +133,15 @@ static void story(void)
 	take_offer(&a);
 	request(CP_POST, "/whep/r", "application/sdp", recvonly, whep);
 	request(CP_PATCH, whep[0] ? whep : "/whep/session/x", "application/trickle-ice-sdpfrag",
-	        "a=ice-ufrag:NEW1\r\na=ice-pwd:P6WfB9YckMl1taSkR5AUG5\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n", NULL);
+	        "a=ice-ufrag:NEW1\r\na=ice-pwd:P6WfB9YckMl1taSkR5AUG5\r\nm=audio 9 "
+	        "UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n",
+	        NULL);
 	say(&b, json_pack("{ss ss}", "type", "restart", "target", "subscribe"));
 	take_offer(&b);
 	conn_drop(&a);
 	conn_open(&a);
-	say(&a, json_pack("{ss ss sI}", "type", "resume", "resume", *secret ? secret : "0", "seq", (json_int_t)0));
+	say(&a, json_pack("{ss ss sI}", "type", "resume", "resume", *secret ? secret : "0", "seq",
+	                  (json_int_t)0));
 	request(CP_DELETE, whip[0] ? whip : "/whip/session/x", NULL, NULL, NULL);
 	say(&a, json_pack("{ss}", "type", "leave"));
 	say(&b, json_pack("{ss}", "type", "logout"));
@@ -152,9 +157,11 @@ static void check_nothing_left(void)
 	world_advance(63000);
 	n = world_counts();
 	cp_plane_counts(world.plane, &p);
-	assert_int_equal(n.rooms + n.participants + n.endpoints + n.tracks + n.subs + n.dtls + n.calls, 0);
+	assert_int_equal(
+	    n.rooms + n.participants + n.endpoints + n.tracks + n.subs + n.dtls + n.calls, 0);
 	assert_int_equal(p.endpoints + p.tracks + p.subs, 0);
-	assert_int_equal(world.sig->counts.sessions + world.sig->counts.whip + world.sig->counts.whep, 0);
+	assert_int_equal(
+	    world.sig->counts.sessions + world.sig->counts.whip + world.sig->counts.whep, 0);
 	assert_null(world.calls->users);
 	assert_int_equal(world.sig->counts.connected, 0);
 }
@@ -181,7 +188,7 @@ static void each_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_fails),
+	    cmocka_unit_test(each_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,14 @@
 /* callstack.v1: frames in, requests out.
  *
- * Files, in the order of a request: protocol.c (this: a connection, its limits, strict parsing by protocol.def, one reply a
- * request), requests.c (login, presence, calls), media.c (rooms, SDP, chat), session.c (what outlives a connection:
- * events with numbers, resume), whip.c (WHIP and WHEP), journal.c (what outlives the daemon). front.h brings the text
+ * Files, in the order of a request: protocol.c (this: a connection, its limits, one reply a
+ * request), field.c (strict parsing by protocol.def), requests.c (login, presence, calls), media.c
+ * (rooms, SDP, chat), session.c (what outlives a connection: numbered events, resume), event.c
+ * (what the domain says, as events), whip.c (WHIP and WHEP over HTTP) and player.c (what they
+ * make), journal.c (what outlives the daemon), signaling.c (the whole). front.h brings the text
  * frames; call/ decides.
  *
- * Order on the wire: a request's reply goes out before any event that the request caused, so a client never hears of
- * something it has no name for yet. */
+ * Order on the wire: a request's reply goes out before any event that the request caused, so a
+ * client never hears of something it has no name for yet. */
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
@@ -32,36 +34,6 @@ static const struct request requests[] = {
 #undef X
 };
 
-/* ---- words ---- */
-
-/* C0, DEL, and C1 (U+0080 to U+009F, in UTF-8 C2 80 to C2 9F). */
-static bool control(const char *at)
-{
-	const unsigned char *s = (const unsigned char *)at;
-
-	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f);
-}
-
-bool cp_display_ok(const char *s, size_t max)
-{
-	size_t n = strlen(s);
-
-	for (size_t i = 0; i < n; i++)
-		if (control(s + i))
-			return false;
-	return n >= 1 && n <= max;
-}
-
-static bool chat_ok(const char *s)
-{
-	size_t n = strlen(s);
-
-	for (size_t i = 0; i < n; i++)
-		if (control(s + i) && s[i] != '\n' && s[i] != '\t')
-			return false;
-	return n <= CP_CHAT_MAX;
-}
-
 /* ---- replies ---- */
 
 int cp_refuse(struct cp_reply *r, const char *code, const char *fmt, ...)
@@ -81,23 +53,24 @@ int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
 		int err;
 		const char *code, *text;
 	} words[] = {
-		{-ENOENT, "not_found", "no such thing"},
-		{-EEXIST, "conflict", "not possible in this state"},
-		{-EBUSY, "busy", "already in a call"},
-		{-EINVAL, "bad_request", "not possible"},
-		{-EPERM, "forbidden", "not allowed"},
-		{-ENOSPC, "limit", "a configured maximum is reached"},
-		{-ENODEV, "unavailable", "no dataplane is connected"},
-		{-ESTALE, "conflict", "another revision is outstanding"},
-		{-ENOTSUP, "unsupported", "not supported"},
-		{-EBADMSG, "bad_sdp", "malformed SDP"},
-		{-EPROTO, "bad_sdp", "SDP that cannot be served"},
-		{-E2BIG, "bad_sdp", "SDP over a limit"},
+	    {-ENOENT, "not_found", "no such thing"},
+	    {-EEXIST, "conflict", "not possible in this state"},
+	    {-EBUSY, "busy", "already in a call"},
+	    {-EINVAL, "bad_request", "not possible"},
+	    {-EPERM, "forbidden", "not allowed"},
+	    {-ENOSPC, "limit", "a configured maximum is reached"},
+	    {-ENODEV, "unavailable", "no dataplane is connected"},
+	    {-ESTALE, "conflict", "another revision is outstanding"},
+	    {-ENOTSUP, "unsupported", "not supported"},
+	    {-EBADMSG, "bad_sdp", "malformed SDP"},
+	    {-EPROTO, "bad_sdp", "SDP that cannot be served"},
+	    {-E2BIG, "bad_sdp", "SDP over a limit"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (words[i].err == err)
-			return cp_refuse(r, words[i].code, "%s", text && *text ? text : words[i].text);
+			return cp_refuse(r, words[i].code, "%s",
+			                 text && *text ? text : words[i].text);
 	return cp_refuse(r, "internal", "error %d", -err);
 }
 
@@ -123,7 +96,8 @@ static void send_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
 	char *text;
 
 	make_ascii(r->message);
-	frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code, "message", r->message)
+	frame = r->code ? json_pack("{sI ss ss ss}", "re", re, "type", "error", "code", r->code,
+	                            "message", r->message)
 	                : json_pack("{sI ss}", "re", re, "type", "ok");
 	if (!r->code)
 		cp_json_merge(&frame, json_incref(r->ok));
@@ -132,7 +106,8 @@ static void send_reply(struct cp_client *c, json_int_t re, struct cp_reply *r)
 	json_decref(frame);
 	json_decref(r->ok);
 	r->ok = NULL;
-	/* Out of memory: what was asked for may have been done, and the client learns of it when it resumes. */
+	/* Out of memory: what was asked for may have been done, and the client learns of it when it
+	 * resumes. */
 	if (text)
 		(void)cp_conn_send(c->conn, text, strlen(text));
 	else
@@ -158,130 +133,6 @@ void cp_client_finish(struct cp_client *c, json_int_t re, struct cp_reply *r)
 	c->held_from = 0;
 }
 
-/* ---- fields ---- */
-
-static bool track_objects_ok(const json_t *v)
-{
-	json_t *o, *mid, *source, *muted;
-	size_t i;
-
-	if (!json_is_array(v) || json_array_size(v) > CP_NEGO_MEDIA_MAX)
-		return false;
-	json_array_foreach (v, i, o) {
-		mid = json_object_get(o, "mid");
-		source = json_object_get(o, "source");
-		muted = json_object_get(o, "muted");
-		if (!json_is_string(mid) || json_string_length(mid) > SH_MID_MAX || !json_is_string(source) ||
-		    cp_source_parse(json_string_value(source)) < 0 || (muted && !json_is_boolean(muted)) ||
-		    json_object_size(o) != (muted ? 3u : 2u))
-			return false;
-		for (size_t k = 0; k < i; k++)
-			if (json_equal(mid, json_object_get(json_array_get(v, k), "mid")))
-				return false;
-	}
-	return true;
-}
-
-static bool ids_ok(const json_t *v)
-{
-	json_t *o;
-	size_t i;
-
-	if (!json_is_array(v) || json_array_size(v) == 0 || json_array_size(v) > CP_NEGO_MEDIA_MAX)
-		return false;
-	json_array_foreach (v, i, o)
-		if (!json_is_string(o) || json_string_length(o) > CP_NAME_MAX)
-			return false;
-	return true;
-}
-
-/* jansson refuses NUL within strings unless asked to allow it, so strlen() is right below. */
-static bool kind_ok(const char *kind, size_t n, const json_t *v)
-{
-	const char *s = json_string_value(v);
-
-#define IS(word) (n == sizeof(word) - 1 && memcmp(kind, word, n) == 0)
-	if (IS("bool"))
-		return json_is_boolean(v);
-	if (IS("int"))
-		return json_is_integer(v) && json_integer_value(v) >= 0;
-	if (IS("ids"))
-		return ids_ok(v);
-	if (IS("tracks"))
-		return track_objects_ok(v);
-	if (!s)
-		return false;
-	if (IS("name"))
-		return cp_name_valid(s);
-	if (IS("id"))
-		return *s && strlen(s) <= CP_NAME_MAX;
-	if (IS("text"))
-		return cp_display_ok(s, CP_DISPLAY_MAX);
-	if (IS("chat"))
-		return chat_ok(s);
-	if (IS("secret"))
-		return *s && strlen(s) <= 4096;
-	if (IS("word"))
-		return strlen(s) <= 32;
-	return IS("sdp") && strlen(s) <= CP_NEGO_SDP_MAX;
-#undef IS
-}
-
-/* "name:kind[?]" at *spec, which moves behind it. false: no more. */
-struct field {
-	const char *name, *kind;
-	size_t name_len, kind_len;
-	bool optional;
-};
-static bool next_field(const char **spec, struct field *f)
-{
-	size_t word = strcspn(*spec, " ");
-
-	if (!word)
-		return false;
-	f->name = *spec;
-	f->name_len = strcspn(*spec, ":");
-	f->kind = *spec + f->name_len + 1;
-	f->kind_len = word - f->name_len - 1;
-	f->optional = (*spec)[word - 1] == '?';
-	f->kind_len -= f->optional;
-	*spec += word + ((*spec)[word] == ' ');
-	return true;
-}
-
-static bool known(const char *spec, const char *key)
-{
-	struct field f;
-
-	if (strcmp(key, "id") == 0 || strcmp(key, "type") == 0)
-		return true;
-	while (next_field(&spec, &f))
-		if (strlen(key) == f.name_len && memcmp(key, f.name, f.name_len) == 0)
-			return true;
-	return false;
-}
-
-/* The fields of `spec` that are there and of their kind, and no others; 0 or -1 with the reply made. */
-static int check_fields(const char *spec, const json_t *req, struct cp_reply *r)
-{
-	const char *key, *at = spec;
-	struct field f;
-	json_t *v;
-
-	while (next_field(&at, &f)) {
-		v = json_object_getn(req, f.name, f.name_len);
-		if (!v && !f.optional)
-			return cp_refuse(r, "bad_request", "missing key '%.*s'", (int)f.name_len, f.name);
-		if (v && !kind_ok(f.kind, f.kind_len, v))
-			return cp_refuse(r, "bad_request", "key '%.*s' is not a valid %.*s", (int)f.name_len, f.name,
-			                 (int)f.kind_len, f.kind);
-	}
-	json_object_foreach ((json_t *)req, key, v)
-		if (!known(spec, key))
-			return cp_refuse(r, "bad_request", "unknown key '%.40s'", key);
-	return 0;
-}
-
 /* ---- requests ---- */
 
 static int dispatch(struct cp_client *c, const json_t *req, struct cp_reply *r)
@@ -298,7 +149,7 @@ static int dispatch(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		return cp_refuse(r, "unauthorized", "log in first");
 	if (!q)
 		return cp_refuse(r, "bad_request", "unknown type '%.40s'", type);
-	if (check_fields(q->fields, req, r))
+	if (cp_fields_check(q->fields, req, r))
 		return -1;
 	if (c->session)
 		c->session->resume_older = false;
@@ -362,7 +213,8 @@ static bool too_deep(const char *text, size_t len)
 	return false;
 }
 
-/* NULL: no JSON object, or a bomb. A key that is there twice is named in `duplicate`, for the reply. */
+/* NULL: no JSON object, or a bomb. A key that is there twice is named in `duplicate`, for the
+ * reply. */
 static json_t *parse(const char *text, size_t len, json_error_t *why)
 {
 	json_t *o = too_deep(text, len) ? NULL : json_loadb(text, len, JSON_REJECT_DUPLICATES, why);
@@ -382,14 +234,16 @@ static void on_message(struct cp_client *c, const char *text, size_t len)
 
 	if (!req)
 		cp_client_close(c, CLOSE_BAD_DATA, "not a JSON object, or nested too deep");
-	else if (!json_is_integer(id) || json_integer_value(id) < 1 || json_integer_value(id) > INT32_MAX)
+	else if (!json_is_integer(id) || json_integer_value(id) < 1 ||
+	         json_integer_value(id) > INT32_MAX)
 		cp_client_close(c, CLOSE_POLICY, "a request needs an id from 1 to 2147483647");
 	else
 		handle(c, req, json_error_code(&why) == json_error_duplicate_key ? why.text : NULL);
 	json_decref(req);
 }
 
-/* Replies go out in the order of requests, and a password takes its time: what comes meanwhile waits. */
+/* Replies go out in the order of requests, and a password takes its time: what comes meanwhile
+ * waits. */
 static void wait_for_job(struct cp_client *c, const char *text, size_t len)
 {
 	struct cp_early *e = NULL;

@@ -29,32 +29,36 @@ static void frames(void **state)
 		uint16_t closed; // 0: the connection stays
 		const char *code;
 	} t[] = {
-		{1, "", 1007, NULL},
-		{2, "hello", 1007, NULL},
-		{3, "[]", 1007, NULL},
-		{4, "7", 1007, NULL},
-		{5, "null", 1007, NULL},
-		{6, "{\"id\":1,\"type\":\"ping\"", 1007, NULL},
-		{7, "{\"id\":1,\"type\":\"ping\"} x", 1007, NULL},
-		{8, "{\"type\":\"ping\"}", 1008, NULL},
-		{9, "{\"id\":0,\"type\":\"ping\"}", 1008, NULL},
-		{10, "{\"id\":-1,\"type\":\"ping\"}", 1008, NULL},
-		{11, "{\"id\":2147483648,\"type\":\"ping\"}", 1008, NULL},
-		{12, "{\"id\":\"1\",\"type\":\"ping\"}", 1008, NULL},
-		{13, "{\"id\":1.0,\"type\":\"ping\"}", 1008, NULL},
-		{14, "{\"id\":2147483647,\"type\":\"ping\"}", 0, NULL},
-		{15, "{\"id\":1,\"type\":\"ping\",\"x\":[[[[[[[]]]]]]]}", 0, "bad_request"}, // depth 8
-		{16, "{\"id\":1,\"type\":\"ping\",\"x\":[[[[[[[[]]]]]]]]}", 1007, NULL},
-		{17, "{\"id\":1,\"type\":\"ping\",\"x\":\"[[[[[[[[[[[[[[\"}", 0, "bad_request"},
-		{18, "{\"id\":1,\"type\":\"ping\",\"x\":\"\\\"[[[[[[[[[\"}", 0, "bad_request"},
-		{19, "{\"id\":1,\"type\":\"ping\",\"type\":\"ping\"}", 0, "bad_request"},
-		{20, "{\"id\":1,\"type\":7}", 0, "bad_request"},
-		{21, "{\"id\":1}", 0, "bad_request"},
-		{22, "{\"id\":1,\"type\":\"fly\"}", 0, "bad_request"},
-		{23, "{\"id\":1,\"type\":\"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
-		     "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xe2\x82\xac\"}", 0, "bad_request"},
-		{24, "{\"id\":1,\"type\":\"ping\\u0000\"}", 1007, NULL},
-		{25, "{\"id\":1,\"type\":\"ping\",\"n\":99999999999999999999}", 1007, NULL},
+	    {1, "", 1007, NULL},
+	    {2, "hello", 1007, NULL},
+	    {3, "[]", 1007, NULL},
+	    {4, "7", 1007, NULL},
+	    {5, "null", 1007, NULL},
+	    {6, "{\"id\":1,\"type\":\"ping\"", 1007, NULL},
+	    {7, "{\"id\":1,\"type\":\"ping\"} x", 1007, NULL},
+	    {8, "{\"type\":\"ping\"}", 1008, NULL},
+	    {9, "{\"id\":0,\"type\":\"ping\"}", 1008, NULL},
+	    {10, "{\"id\":-1,\"type\":\"ping\"}", 1008, NULL},
+	    {11, "{\"id\":2147483648,\"type\":\"ping\"}", 1008, NULL},
+	    {12, "{\"id\":\"1\",\"type\":\"ping\"}", 1008, NULL},
+	    {13, "{\"id\":1.0,\"type\":\"ping\"}", 1008, NULL},
+	    {14, "{\"id\":2147483647,\"type\":\"ping\"}", 0, NULL},
+	    {15, "{\"id\":1,\"type\":\"ping\",\"x\":[[[[[[[]]]]]]]}", 0, "bad_request"}, // depth 8
+	    {16, "{\"id\":1,\"type\":\"ping\",\"x\":[[[[[[[[]]]]]]]]}", 1007, NULL},
+	    {17, "{\"id\":1,\"type\":\"ping\",\"x\":\"[[[[[[[[[[[[[[\"}", 0, "bad_request"},
+	    {18, "{\"id\":1,\"type\":\"ping\",\"x\":\"\\\"[[[[[[[[[\"}", 0, "bad_request"},
+	    {19, "{\"id\":1,\"type\":\"ping\",\"type\":\"ping\"}", 0, "bad_request"},
+	    {20, "{\"id\":1,\"type\":7}", 0, "bad_request"},
+	    {21, "{\"id\":1}", 0, "bad_request"},
+	    {22, "{\"id\":1,\"type\":\"fly\"}", 0, "bad_request"},
+	    {23,
+	     "{\"id\":1,\"type\":"
+	     "\"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+	     "\xc3\xa4"
+	     "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xe2\x82\xac\"}",
+	     0, "bad_request"},
+	    {24, "{\"id\":1,\"type\":\"ping\\u0000\"}", 1007, NULL},
+	    {25, "{\"id\":1,\"type\":\"ping\",\"n\":99999999999999999999}", 1007, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -80,34 +84,37 @@ static void frames(void **state)
 
 /* ---- the request table ---- */
 
-/* Each request complete as {…}, and in which state it is good for something: o before login, i logged in, r in a room. */
+/* Each request complete as {…}, and in which state it is good for something: o before login, i
+ * logged in, r in a room. */
 static const struct good {
 	const char *type, *state, *fields;
 } good[] = {
-	{"login", "o", "\"user\":\"ann\",\"password\":\"x\",\"display\":\"Ann\""},
-	{"resume", "o", "\"resume\":\"00\",\"seq\":0"},
-	{"logout", "ir", ""},
-	{"presence", "ir", ""},
-	{"call", "ir", "\"to\":\"bob\",\"media\":\"audio\""},
-	{"cancel", "ir", "\"call\":\"c\""},
-	{"accept", "ir", "\"call\":\"c\""},
-	{"decline", "ir", "\"call\":\"c\",\"reason\":\"busy\""},
-	{"hangup", "ir", "\"call\":\"c\""},
-	{"join", "ir", "\"room\":\"r\",\"display\":\"A\",\"auto\":false"},
-	{"leave", "r", ""},
-	{"publish", "r", "\"sdp\":\"v=0\",\"tracks\":[{\"mid\":\"0\",\"source\":\"camera\",\"muted\":true}]"},
-	{"unpublish", "r", "\"tracks\":[\"t\"]"},
-	{"subscribe", "r", "\"tracks\":[\"t\"]"},
-	{"unsubscribe", "r", "\"tracks\":[\"t\"]"},
-	{"pause", "r", "\"tracks\":[\"t\"],\"paused\":true"},
-	{"answer", "r", "\"rev\":1,\"sdp\":\"v=0\""},
-	{"candidate", "r", "\"target\":\"publish\",\"candidate\":\"\",\"mid\":\"0\""},
-	{"restart", "r", "\"target\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[]"},
-	{"mute", "r", "\"track\":\"t\",\"muted\":true"},
-	{"chat", "r", "\"text\":\"hi\""},
-	{"ping", "oir", ""},
+    {"login", "o", "\"user\":\"ann\",\"password\":\"x\",\"display\":\"Ann\""},
+    {"resume", "o", "\"resume\":\"00\",\"seq\":0"},
+    {"logout", "ir", ""},
+    {"presence", "ir", ""},
+    {"call", "ir", "\"to\":\"bob\",\"media\":\"audio\""},
+    {"cancel", "ir", "\"call\":\"c\""},
+    {"accept", "ir", "\"call\":\"c\""},
+    {"decline", "ir", "\"call\":\"c\",\"reason\":\"busy\""},
+    {"hangup", "ir", "\"call\":\"c\""},
+    {"join", "ir", "\"room\":\"r\",\"display\":\"A\",\"auto\":false"},
+    {"leave", "r", ""},
+    {"publish", "r",
+     "\"sdp\":\"v=0\",\"tracks\":[{\"mid\":\"0\",\"source\":\"camera\",\"muted\":true}]"},
+    {"unpublish", "r", "\"tracks\":[\"t\"]"},
+    {"subscribe", "r", "\"tracks\":[\"t\"]"},
+    {"unsubscribe", "r", "\"tracks\":[\"t\"]"},
+    {"pause", "r", "\"tracks\":[\"t\"],\"paused\":true"},
+    {"answer", "r", "\"rev\":1,\"sdp\":\"v=0\""},
+    {"candidate", "r", "\"target\":\"publish\",\"candidate\":\"\",\"mid\":\"0\""},
+    {"restart", "r", "\"target\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[]"},
+    {"mute", "r", "\"track\":\"t\",\"muted\":true"},
+    {"chat", "r", "\"text\":\"hi\""},
+    {"ping", "oir", ""},
 };
-static const char optional[] = " display reason auto sdp-of-restart tracks-of-restart tracks-of-publish mid ";
+static const char optional[] =
+    " display reason auto sdp-of-restart tracks-of-restart tracks-of-publish mid ";
 
 static bool is_optional(const char *type, const char *key)
 {
@@ -131,11 +138,13 @@ static char *reply_code(struct cp_conn *c, json_t *req)
 		json_decref(o);
 	assert_non_null(o);
 	assert_int_equal(int_at(o, "re"), int_at(req, "id"));
-	snprintf(code, sizeof(code), "%s", strcmp(text_at(o, "type"), "ok") == 0 ? "ok" : text_at(o, "code"));
+	snprintf(code, sizeof(code), "%s",
+	         strcmp(text_at(o, "type"), "ok") == 0 ? "ok" : text_at(o, "code"));
 	if (strcmp(code, "bad_request") == 0) { /* and the key that it names first */
 		const char *key = strchr(text_at(o, "message"), '\'');
 
-		snprintf(code, sizeof(code), "bad %.*s", key ? (int)strcspn(key + 1, "'") + 2 : 0, key ? key : "");
+		snprintf(code, sizeof(code), "bad %.*s", key ? (int)strcspn(key + 1, "'") + 2 : 0,
+		         key ? key : "");
 	}
 	json_decref(o);
 	return code;
@@ -146,7 +155,8 @@ static json_t *request(const struct good *g)
 	char text[512];
 	json_t *o;
 
-	snprintf(text, sizeof(text), "{\"id\":5,\"type\":\"%s\"%s%s}", g->type, *g->fields ? "," : "", g->fields);
+	snprintf(text, sizeof(text), "{\"id\":5,\"type\":\"%s\"%s%s}", g->type,
+	         *g->fields ? "," : "", g->fields);
 	o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(o);
 	return o;
@@ -183,10 +193,18 @@ static void wrong_states(void **state)
 		}
 }
 
-/* Without a key, with another, and with each key of every wrong type: refused, and the key is named. */
+/* Without a key, with another, and with each key of every wrong type: refused, and the key is
+ * named. */
 static void wrong_keys(void **state)
 {
-	static const char *const values[] = {"null", "true", "-1", "1.5", "\"\\u0007\"", "[]", "{}", "[\"\\u0001\", 4]",
+	static const char *const values[] = {"null",
+	                                     "true",
+	                                     "-1",
+	                                     "1.5",
+	                                     "\"\\u0007\"",
+	                                     "[]",
+	                                     "{}",
+	                                     "[\"\\u0001\", 4]",
 	                                     "[{\"mid\":\"0\"}]"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -200,7 +218,8 @@ static void wrong_keys(void **state)
 		json_object_set_new(req, "extra", json_true());
 		assert_string_equal(reply_code(&c, req), "bad 'extra'");
 		json_object_del(req, "extra");
-		json_object_foreach_safe (req, next, key, v) {
+		json_object_foreach_safe(req, next, key, v)
+		{
 			if (strcmp(key, "id") == 0 || strcmp(key, "type") == 0)
 				continue;
 			snprintf(named, sizeof(named), "bad '%s'", key);
@@ -213,14 +232,18 @@ static void wrong_keys(void **state)
 
 				/* Where that happens to be right. */
 				if ((json_is_boolean(wrong) && json_is_boolean(v)) ||
-				    (json_is_array(wrong) && json_array_size(wrong) == 0 && strcmp(key, "tracks") == 0 &&
-				     (s == 'r') && json_is_object(json_array_get(v, 0))) ||
-				    (strcmp(good[i].type, "restart") == 0 && strcmp(key, "tracks") == 0 && !json_array_size(wrong) &&
+				    (json_is_array(wrong) && json_array_size(wrong) == 0 &&
+				     strcmp(key, "tracks") == 0 && (s == 'r') &&
+				     json_is_object(json_array_get(v, 0))) ||
+				    (strcmp(good[i].type, "restart") == 0 &&
+				     strcmp(key, "tracks") == 0 && !json_array_size(wrong) &&
 				     json_is_array(wrong)) ||
-				    (json_is_string(wrong) && (strcmp(key, "reason") == 0 || strcmp(key, "target") == 0 ||
-				     strcmp(key, "media") == 0 || strcmp(key, "mid") == 0 || strcmp(key, "sdp") == 0 ||
-				     strcmp(key, "call") == 0 || strcmp(key, "track") == 0 || strcmp(key, "password") == 0 ||
-				     strcmp(key, "resume") == 0))) {
+				    (json_is_string(wrong) &&
+				     (strcmp(key, "reason") == 0 || strcmp(key, "target") == 0 ||
+				      strcmp(key, "media") == 0 || strcmp(key, "mid") == 0 ||
+				      strcmp(key, "sdp") == 0 || strcmp(key, "call") == 0 ||
+				      strcmp(key, "track") == 0 || strcmp(key, "password") == 0 ||
+				      strcmp(key, "resume") == 0))) {
 					json_decref(wrong);
 					continue;
 				}
@@ -242,36 +265,42 @@ static void wrong_values(void **state)
 		int n;
 		const char *text, *code;
 	} t[] = {
-		{1, "{\"type\":\"call\",\"to\":\"bob\",\"media\":\"smell\"}", "bad 'media'"},
-		{2, "{\"type\":\"call\",\"to\":\"b ob\",\"media\":\"audio\"}", "bad 'to'"},
-		{3, "{\"type\":\"call\",\"to\":\"\",\"media\":\"audio\"}", "bad 'to'"},
-		{4, "{\"type\":\"call\",\"to\":\"zoe\",\"media\":\"audio\"}", "bad "},
-		{5, "{\"type\":\"decline\",\"call\":\"c\",\"reason\":\"bored\"}", "bad 'reason'"},
-		{6, "{\"type\":\"decline\",\"call\":\"c\"}", "not_found"},
-		{7, "{\"type\":\"join\",\"room\":\"r\",\"display\":\"\"}", "bad 'display'"},
-		{8, "{\"type\":\"join\",\"room\":\"call-abc\"}", "conflict"},
-		{9, "{\"type\":\"join\",\"room\":\"elsewhere2\"}", "conflict"}, // in a room already
-		{10, "{\"type\":\"chat\",\"text\":\"\"}", "bad 'text'"},
-		{11, "{\"type\":\"chat\",\"text\":\"a\\nb\\tc\"}", "ok"},
-		{12, "{\"type\":\"chat\",\"text\":\"a\\u001bb\"}", "bad 'text'"},
-		{13, "{\"type\":\"chat\",\"text\":\"a\\u0085b\"}", "bad 'text'"},
-		{14, "{\"type\":\"candidate\",\"target\":\"both\",\"candidate\":\"\"}", "bad 'target'"},
-		{15, "{\"type\":\"candidate\",\"target\":\"publish\",\"candidate\":\"\"}", "conflict"},
-		{16, "{\"type\":\"restart\",\"target\":\"publish\"}", "bad 'sdp'"},
-		{17, "{\"type\":\"restart\",\"target\":\"subscribe\",\"sdp\":\"v=0\"}", "bad 'sdp'"},
-		{18, "{\"type\":\"restart\",\"target\":\"subscribe\"}", "not_found"},
-		{19, "{\"type\":\"publish\",\"sdp\":\"v=0\"}", "bad_sdp"},
-		{20, "{\"type\":\"answer\",\"rev\":1,\"sdp\":\"v=0\"}", "conflict"},
-		{21, "{\"type\":\"answer\",\"rev\":4294967297,\"sdp\":\"v=0\"}", "conflict"},
-		{22, "{\"type\":\"mute\",\"track\":\"t\",\"muted\":true}", "not_found"},
-		{23, "{\"type\":\"subscribe\",\"tracks\":[\"t\"]}", "not_found"},
-		{24, "{\"type\":\"subscribe\",\"tracks\":[]}", "bad 'tracks'"},
-		{25, "{\"type\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[{\"mid\":\"0\",\"source\":\"camera\"},"
-		     "{\"mid\":\"0\",\"source\":\"screen\"}]}", "bad 'tracks'"},
-		{26, "{\"type\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[{\"mid\":\"0\",\"source\":\"camera\",\"x\":1}]}", "bad 'tracks'"},
-		{27, "{\"type\":\"login\",\"token\":\"t-ann\"}", "conflict"},
-		{28, "{\"type\":\"hangup\",\"call\":\"c\"}", "not_found"},
-		{29, "{\"type\":\"cancel\",\"call\":\"c\"}", "not_found"},
+	    {1, "{\"type\":\"call\",\"to\":\"bob\",\"media\":\"smell\"}", "bad 'media'"},
+	    {2, "{\"type\":\"call\",\"to\":\"b ob\",\"media\":\"audio\"}", "bad 'to'"},
+	    {3, "{\"type\":\"call\",\"to\":\"\",\"media\":\"audio\"}", "bad 'to'"},
+	    {4, "{\"type\":\"call\",\"to\":\"zoe\",\"media\":\"audio\"}", "bad "},
+	    {5, "{\"type\":\"decline\",\"call\":\"c\",\"reason\":\"bored\"}", "bad 'reason'"},
+	    {6, "{\"type\":\"decline\",\"call\":\"c\"}", "not_found"},
+	    {7, "{\"type\":\"join\",\"room\":\"r\",\"display\":\"\"}", "bad 'display'"},
+	    {8, "{\"type\":\"join\",\"room\":\"call-abc\"}", "conflict"},
+	    {9, "{\"type\":\"join\",\"room\":\"elsewhere2\"}", "conflict"}, // in a room already
+	    {10, "{\"type\":\"chat\",\"text\":\"\"}", "bad 'text'"},
+	    {11, "{\"type\":\"chat\",\"text\":\"a\\nb\\tc\"}", "ok"},
+	    {12, "{\"type\":\"chat\",\"text\":\"a\\u001bb\"}", "bad 'text'"},
+	    {13, "{\"type\":\"chat\",\"text\":\"a\\u0085b\"}", "bad 'text'"},
+	    {14, "{\"type\":\"candidate\",\"target\":\"both\",\"candidate\":\"\"}", "bad 'target'"},
+	    {15, "{\"type\":\"candidate\",\"target\":\"publish\",\"candidate\":\"\"}", "conflict"},
+	    {16, "{\"type\":\"restart\",\"target\":\"publish\"}", "bad 'sdp'"},
+	    {17, "{\"type\":\"restart\",\"target\":\"subscribe\",\"sdp\":\"v=0\"}", "bad 'sdp'"},
+	    {18, "{\"type\":\"restart\",\"target\":\"subscribe\"}", "not_found"},
+	    {19, "{\"type\":\"publish\",\"sdp\":\"v=0\"}", "bad_sdp"},
+	    {20, "{\"type\":\"answer\",\"rev\":1,\"sdp\":\"v=0\"}", "conflict"},
+	    {21, "{\"type\":\"answer\",\"rev\":4294967297,\"sdp\":\"v=0\"}", "conflict"},
+	    {22, "{\"type\":\"mute\",\"track\":\"t\",\"muted\":true}", "not_found"},
+	    {23, "{\"type\":\"subscribe\",\"tracks\":[\"t\"]}", "not_found"},
+	    {24, "{\"type\":\"subscribe\",\"tracks\":[]}", "bad 'tracks'"},
+	    {25,
+	     "{\"type\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[{\"mid\":\"0\",\"source\":"
+	     "\"camera\"},"
+	     "{\"mid\":\"0\",\"source\":\"screen\"}]}",
+	     "bad 'tracks'"},
+	    {26,
+	     "{\"type\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[{\"mid\":\"0\",\"source\":"
+	     "\"camera\",\"x\":1}]}",
+	     "bad 'tracks'"},
+	    {27, "{\"type\":\"login\",\"token\":\"t-ann\"}", "conflict"},
+	    {28, "{\"type\":\"hangup\",\"call\":\"c\"}", "not_found"},
+	    {29, "{\"type\":\"cancel\",\"call\":\"c\"}", "not_found"},
 	};
 	struct cp_conn c;
 
@@ -296,13 +325,13 @@ static void login(void **state)
 		int n;
 		const char *text, *code;
 	} t[] = {
-		{1, "{\"type\":\"login\"}", "bad 'token'"},
-		{2, "{\"type\":\"login\",\"user\":\"ann\"}", "bad 'token'"},
-		{3, "{\"type\":\"login\",\"user\":\"ann\",\"token\":\"t-ann\"}", "bad 'token'"},
-		{4, "{\"type\":\"login\",\"user\":\"ann\",\"password\":\"p-bob\"}", "unauthorized"},
-		{5, "{\"type\":\"login\",\"token\":\"x\"}", "unauthorized"},
-		{6, "{\"type\":\"resume\",\"resume\":\"00\",\"seq\":0}", "not_found"},
-		{7, "{\"type\":\"login\",\"token\":\"t-ann\",\"display\":\"Ann \xc3\x84\"}", "ok"},
+	    {1, "{\"type\":\"login\"}", "bad 'token'"},
+	    {2, "{\"type\":\"login\",\"user\":\"ann\"}", "bad 'token'"},
+	    {3, "{\"type\":\"login\",\"user\":\"ann\",\"token\":\"t-ann\"}", "bad 'token'"},
+	    {4, "{\"type\":\"login\",\"user\":\"ann\",\"password\":\"p-bob\"}", "unauthorized"},
+	    {5, "{\"type\":\"login\",\"token\":\"x\"}", "unauthorized"},
+	    {6, "{\"type\":\"resume\",\"resume\":\"00\",\"seq\":0}", "not_found"},
+	    {7, "{\"type\":\"login\",\"token\":\"t-ann\",\"display\":\"Ann \xc3\x84\"}", "ok"},
 	};
 	struct cp_conn c;
 
@@ -320,14 +349,16 @@ static void login(void **state)
 	conn_drop(&c);
 }
 
-/* A connection without a login is closed in time, also after a logout and after a wrong password. */
+/* A connection without a login is closed in time, also after a logout and after a wrong password.
+ */
 static void overdue(void **state)
 {
 	struct cp_conn c;
 
 	conn_open(&c);
 	world_advance(9000);
-	conn_refused(&c, "unauthorized", "{ss ss ss}", "type", "login", "user", "ann", "password", "no");
+	conn_refused(&c, "unauthorized", "{ss ss ss}", "type", "login", "user", "ann", "password",
+	             "no");
 	world_advance(9500);
 	assert_true(c.open);
 	world_advance(1000);
@@ -426,7 +457,8 @@ static void guests(void **state)
 	conn_refused(&g, "forbidden", "{ss ss}", "type", "join", "room", "kitchen");
 	conn_do(&g, "{ss ss}", "type", "join", "room", "lobby");
 	o = conn_ok(&ann, "{ss}", "type", "presence");
-	assert_int_equal(json_array_size(json_object_get(o, "users")), 1); // ann; gus is no one to call
+	assert_int_equal(json_array_size(json_object_get(o, "users")),
+	                 1); // ann; gus is no one to call
 	json_decref(o);
 	o = conn_ok(&ann, "{ss ss ss}", "type", "call", "to", "gus", "media", "audio");
 	json_decref(o);
@@ -476,17 +508,17 @@ static void session_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(frames, setup, teardown),
-		cmocka_unit_test_setup_teardown(wrong_states, setup, teardown),
-		cmocka_unit_test_setup_teardown(wrong_keys, setup, teardown),
-		cmocka_unit_test_setup_teardown(wrong_values, setup, teardown),
-		cmocka_unit_test_setup_teardown(login, setup, teardown),
-		cmocka_unit_test_setup_teardown(overdue, setup, teardown),
-		cmocka_unit_test_setup_teardown(pipelined, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_fast, setup, teardown),
-		cmocka_unit_test_setup_teardown(guests, setup, teardown),
-		cmocka_unit_test_setup_teardown(kicked, setup, teardown),
-		cmocka_unit_test_setup_teardown(session_limit, setup, teardown),
+	    cmocka_unit_test_setup_teardown(frames, setup, teardown),
+	    cmocka_unit_test_setup_teardown(wrong_states, setup, teardown),
+	    cmocka_unit_test_setup_teardown(wrong_keys, setup, teardown),
+	    cmocka_unit_test_setup_teardown(wrong_values, setup, teardown),
+	    cmocka_unit_test_setup_teardown(login, setup, teardown),
+	    cmocka_unit_test_setup_teardown(overdue, setup, teardown),
+	    cmocka_unit_test_setup_teardown(pipelined, setup, teardown),
+	    cmocka_unit_test_setup_teardown(too_fast, setup, teardown),
+	    cmocka_unit_test_setup_teardown(guests, setup, teardown),
+	    cmocka_unit_test_setup_teardown(kicked, setup, teardown),
+	    cmocka_unit_test_setup_teardown(session_limit, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,18 +18,20 @@ static int session_reply(struct cp_session *s, struct cp_reply *r)
 {
 	char resume[2 * CP_RESUME_BYTES + 1], token[2048];
 
-	if (cp_session_make_resume(s, resume) || cp_auth_issue(s->of->auth, &s->who, token, sizeof(token)))
+	if (cp_session_make_resume(s, resume) ||
+	    cp_auth_issue(s->of->auth, &s->who, token, sizeof(token)))
 		return cp_refuse(r, "internal", "no token could be made");
 	cp_json_merge(&r->ok, json_pack("{ss ss ss ss si ss ss sI}", "user", s->who.user, "display",
-	                                        s->who.display, "session", s->id, "resume", resume, "resume_ttl",
-	                                        (int)s->of->conf.resume_ttl_s, "token", token, "server",
-	                                        CALLSTACK_VERSION, "seq", (json_int_t)s->seq));
+	                                s->who.display, "session", s->id, "resume", resume,
+	                                "resume_ttl", (int)s->of->conf.resume_ttl_s, "token", token,
+	                                "server", CALLSTACK_VERSION, "seq", (json_int_t)s->seq));
 	sh_secret_wipe(token, sizeof(token));
 	sh_secret_wipe(resume, sizeof(resume));
 	return 0;
 }
 
-static int log_in(struct cp_client *c, const struct cp_identity *who, const char *display, struct cp_reply *r)
+static int log_in(struct cp_client *c, const struct cp_identity *who, const char *display,
+                  struct cp_reply *r)
 {
 	struct cp_identity id = *who;
 	struct cp_session *s;
@@ -83,7 +85,8 @@ int cp_req_login(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	if (token && !user && !password) {
 		if (cp_auth_token(c->of->auth, token, &who)) {
 			c->of->counts.logins_refused++;
-			return cp_refuse(r, "unauthorized", "the token is not valid, or has expired");
+			return cp_refuse(r, "unauthorized",
+			                 "the token is not valid, or has expired");
 		}
 		return log_in(c, &who, display, r);
 	}
@@ -91,10 +94,12 @@ int cp_req_login(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		return cp_refuse(r, "bad_request", "either 'token', or 'user' and 'password'");
 	c->job_re = json_integer_value(json_object_get(req, "id"));
 	(void)cp_text_copy(c->job_display, sizeof(c->job_display), display);
-	err = cp_auth_password(&c->job, c->of->auth, user, password, cp_conn_peer(c->conn), password_done, c);
+	err = cp_auth_password(&c->job, c->of->auth, user, password, cp_conn_peer(c->conn),
+	                       password_done, c);
 	c->of->counts.logins_limited += err == -EAGAIN;
 	if (err)
-		return err == -EAGAIN ? cp_refuse(r, "rate_limited", "too many attempts; try again in a minute")
+		return err == -EAGAIN ? cp_refuse(r, "rate_limited",
+		                                  "too many attempts; try again in a minute")
 		                      : cp_refuse_errno(r, err, "");
 	r->later = true;
 	return 0;
@@ -114,7 +119,8 @@ int cp_req_resume(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	whole = cp_session_has(s, (uint64_t)seen);
 	cp_json_put(&r->ok, "replayed", json_boolean(whole));
 	if (whole) {
-		/* What follows begins behind that one; held until the reply is out, as every event. */
+		/* What follows begins behind that one; held until the reply is out, as every event.
+		 */
 		cp_json_put(&r->ok, "seq", json_integer(seen));
 		c->held_from = (uint64_t)seen + 1;
 	}
@@ -157,7 +163,8 @@ static bool guest(const struct cp_client *c, struct cp_reply *r)
 
 static void add_user(void *arg, const char *user, const char *display, enum cp_presence state)
 {
-	cp_json_push(arg, json_pack("{ss ss ss}", "user", user, "display", display, "state", cp_presence_name(state)));
+	cp_json_push(arg, json_pack("{ss ss ss}", "user", user, "display", display, "state",
+	                            cp_presence_name(state)));
 }
 
 int cp_req_presence(struct cp_client *c, const json_t *req, struct cp_reply *r)

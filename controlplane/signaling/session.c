@@ -1,5 +1,5 @@
-/* What outlives a connection: who it is, the room it is in, and its events, numbered, so that a client that comes back
- * gets what it missed. */
+/* What outlives a connection: who it is, the room it is in, and its events, numbered, so that a
+ * client that comes back gets what it missed. */
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@
 #include "controlplane/call/agent.h"
 #include "controlplane/loop.h"
 
-/* Event numbers go on well above what the client has seen, since events themselves are not journaled. */
+/* Event numbers go on well above what the client has seen, since events themselves are not
+ * journaled. */
 enum { SEQ_JUMP = 1000000 };
 
 /* ---- the end ---- */
@@ -55,7 +56,8 @@ void cp_session_end(struct cp_session *s, const char *reason)
 
 /* ---- the beginning ---- */
 
-static int session_alloc(struct cp_session **out, struct cp_signaling *sig, const struct cp_identity *who)
+static int session_alloc(struct cp_session **out, struct cp_signaling *sig,
+                         const struct cp_identity *who)
 {
 	struct cp_session *s = calloc(1, sizeof(*s));
 
@@ -78,7 +80,8 @@ static int session_agent(struct cp_session *s)
 {
 	if (s->who.room[0])
 		return 0;
-	return cp_agent_add(&s->agent, s->of->calls, s->id, s->who.user, s->who.display, &cp_session_agent_ops, s);
+	return cp_agent_add(&s->agent, s->of->calls, s->id, s->who.user, s->who.display,
+	                    &cp_session_agent_ops, s);
 }
 
 int cp_session_new(struct cp_session **out, struct cp_signaling *sig, const struct cp_identity *who)
@@ -104,7 +107,8 @@ int cp_session_new(struct cp_session **out, struct cp_signaling *sig, const stru
 void cp_session_bind(struct cp_session *s, struct cp_client *c)
 {
 	if (s->client) {
-		/* The same session from a new connection: the old one is a ghost that TCP has not buried yet. */
+		/* The same session from a new connection: the old one is a ghost that TCP has not
+		 * buried yet. */
 		struct cp_client *old = s->client;
 
 		old->session = NULL;
@@ -160,7 +164,8 @@ struct cp_session *cp_session_by_resume(struct cp_signaling *sig, const char *te
 	TAILQ_FOREACH (s, &sig->sessions, entry) {
 		bool newest = sh_secret_equal(h, s->resume_hash[0], sizeof(h));
 
-		if (!newest && !(s->resume_older && sh_secret_equal(h, s->resume_hash[1], sizeof(h))))
+		if (!newest &&
+		    !(s->resume_older && sh_secret_equal(h, s->resume_hash[1], sizeof(h))))
 			continue;
 		memcpy(s->resume_hash[1], h, sizeof(h));
 		s->resume_older = true;
@@ -207,7 +212,8 @@ void cp_session_event(struct cp_session *s, json_t *event)
 	if (seq % (SEQ_JUMP / 2) == 0)
 		cp_session_dirty(s);
 	if (!text) {
-		/* Out of memory: with a gap, and with nothing kept, the client learns of it when it resumes. */
+		/* Out of memory: with a gap, and with nothing kept, the client learns of it when it
+		 * resumes. */
 		s->oldest = seq + 1;
 		if (s->client)
 			cp_client_close(s->client, 1011, "out of memory");
@@ -233,167 +239,6 @@ void cp_session_replay(struct cp_session *s, uint64_t after)
 	for (uint64_t seq = after + 1 > s->oldest ? after + 1 : s->oldest; seq <= s->seq; seq++)
 		deliver(s, seq);
 }
-
-/* ---- what the domain says, as events ---- */
-
-json_t *cp_track_json(const struct cp_track *t)
-{
-	return json_pack("{ss ss ss sb}", "track", t->id, "kind", t->kind == SH_KIND_AUDIO ? "audio" : "video", "source",
-	                 cp_source_name(t->source), "muted", t->muted);
-}
-
-json_t *cp_participant_json(const struct cp_participant *p)
-{
-	json_t *tracks = json_array();
-	const struct cp_track *t;
-
-	TAILQ_FOREACH (t, &p->tracks, entry)
-		cp_json_push(&tracks, cp_track_json(t));
-	return json_pack("{ss ss ss so}", "participant", p->id, "user", p->user, "display", p->display, "tracks", tracks);
-}
-
-json_t *cp_room_json(const struct cp_room *r, const struct cp_participant *but)
-{
-	json_t *list = json_array();
-	const struct cp_participant *p;
-
-	TAILQ_FOREACH (p, &r->participants, entry)
-		if (p != but && !p->hidden)
-			cp_json_push(&list, cp_participant_json(p));
-	return list;
-}
-
-static void on_joined(void *arg, const struct cp_participant *o)
-{
-	cp_session_event(arg, json_pack("{ss so}", "type", "joined", "participant", cp_participant_json(o)));
-}
-
-static void on_left(void *arg, const struct cp_participant *o, const char *reason)
-{
-	cp_session_event(arg, json_pack("{ss ss ss}", "type", "left", "participant", o->id, "reason", reason));
-}
-
-static void on_track_added(void *arg, const struct cp_track *t)
-{
-	cp_session_event(arg, json_pack("{ss ss so}", "type", "track_added", "participant", t->owner->id, "track",
-	                                cp_track_json(t)));
-}
-
-static void on_track_updated(void *arg, const struct cp_track *t)
-{
-	cp_session_event(arg, json_pack("{ss ss so}", "type", "track_updated", "participant", t->owner->id, "track",
-	                                cp_track_json(t)));
-}
-
-static void on_track_removed(void *arg, const struct cp_track *t)
-{
-	cp_session_event(arg, json_pack("{ss ss ss}", "type", "track_removed", "participant", t->owner->id, "track",
-	                                t->id));
-}
-
-static void on_offer(void *arg, uint32_t rev, const char *sdp)
-{
-	struct cp_session *s = arg;
-	const struct cp_participant *p = s->party;
-	json_t *tracks = json_array();
-	const struct cp_sub *sub;
-
-	TAILQ_FOREACH (sub, &p->subs, entry)
-		if (sub->media != CP_NO_MEDIA)
-			cp_json_push(
-				&tracks, json_pack("{ss ss ss}", "mid", p->endpoint[CP_SUBSCRIBE]->nego.media[sub->media].mid,
-			                          "track", sub->track->id, "participant", sub->track->owner->id));
-	cp_session_event(s, json_pack("{ss sI ss so}", "type", "offer", "rev", (json_int_t)rev, "sdp", sdp, "tracks",
-	                              tracks));
-	s->offer_seq = s->seq;
-}
-
-static void on_media(void *arg, enum cp_target target, enum cp_media_state state)
-{
-	static const char *const states[] = {"new", "connected", "disconnected"};
-
-	cp_session_event(arg, json_pack("{ss ss ss}", "type", "media", "target",
-	                                target == CP_PUBLISH ? "publish" : "subscribe", "state", states[state]));
-}
-
-static void on_media_reset(void *arg, enum cp_target target)
-{
-	struct cp_session *s = arg;
-
-	cp_session_event(s, json_pack("{ss ss}", "type", "media_reset", "target",
-	                              target == CP_PUBLISH ? "publish" : "subscribe"));
-	s->reset_seq[target] = s->seq;
-}
-
-void cp_session_reset_again(struct cp_session *s, uint64_t seen)
-{
-	for (int target = 0; target < 2; target++)
-		if (s->reset_seq[target] > seen)
-			on_media_reset(s, target);
-}
-
-static void on_chat(void *arg, const struct cp_participant *from, const char *text, uint64_t wall_ms)
-{
-	cp_session_event(arg, json_pack("{ss ss ss ss ss sI}", "type", "chat", "participant", from->id, "user",
-	                                from->user, "display", from->display, "text", text, "time",
-	                                (json_int_t)wall_ms));
-}
-
-static void on_changed(void *arg)
-{
-	cp_session_dirty(arg);
-}
-
-const struct cp_party_ops cp_session_party_ops = {
-	.joined = on_joined,
-	.left = on_left,
-	.track_added = on_track_added,
-	.track_updated = on_track_updated,
-	.track_removed = on_track_removed,
-	.offer = on_offer,
-	.media = on_media,
-	.media_reset = on_media_reset,
-	.chat = on_chat,
-	.changed = on_changed,
-};
-
-static void leave_call_room(struct cp_session *s, const struct cp_call *call, const char *reason)
-{
-	struct cp_participant *p = s->party;
-
-	if (!p || strcmp(p->room->name, call->room) != 0)
-		return;
-	s->party = NULL;
-	cp_leave(p, reason ? reason : "hangup");
-	cp_session_dirty(s);
-}
-
-static void on_call(void *arg, const struct cp_call *call, enum cp_call_event event, const char *reason)
-{
-	struct cp_session *s = arg;
-	json_t *o = json_pack("{ss ss}", "type", cp_call_event_name(event), "call", call->id);
-
-	if (event == CP_CALL_RING) {
-		cp_json_put(&o, "from", json_string(cp_agent_user(call->caller)));
-		cp_json_put(&o, "display", json_string(cp_agent_display(call->caller)));
-		cp_json_put(&o, "media", json_string(call->video ? "video" : "audio"));
-	}
-	if (event == CP_CALL_RING || event == CP_CALL_ACCEPTED)
-		cp_json_put(&o, "room", json_string(call->room));
-	if (reason)
-		cp_json_put(&o, "reason", json_string(reason));
-	cp_session_event(s, o);
-	if (event == CP_CALL_ENDED)
-		leave_call_room(s, call, reason);
-}
-
-static void on_presence(void *arg, const char *user, const char *display, enum cp_presence state)
-{
-	cp_session_event(arg, json_pack("{ss ss ss ss}", "type", "presence", "user", user, "display", display, "state",
-	                                cp_presence_name(state)));
-}
-
-const struct cp_agent_ops cp_session_agent_ops = {on_call, on_presence};
 
 /* ---- the journal ---- */
 
@@ -427,8 +272,9 @@ json_t *cp_session_save(const struct cp_session *s)
 	hex(h[0], s->resume_hash[0], SHA256_DIGEST_LENGTH);
 	if (s->resume_older)
 		hex(h[1], s->resume_hash[1], SHA256_DIGEST_LENGTH);
-	o = json_pack("{ss ss ss ss ss ss sI}", "id", s->id, "user", s->who.user, "display", s->who.display, "room",
-	              s->who.room, "resume", h[0], "older", h[1], "seq", (json_int_t)s->seq);
+	o = json_pack("{ss ss ss ss ss ss sI}", "id", s->id, "user", s->who.user, "display",
+	              s->who.display, "room", s->who.room, "resume", h[0], "older", h[1], "seq",
+	              (json_int_t)s->seq);
 	if (o && s->party)
 		cp_json_put(&o, "party", cp_participant_save(s->party));
 	return o;
@@ -450,8 +296,9 @@ int cp_session_load(struct cp_signaling *sig, const json_t *saved)
 	json_int_t seq;
 	int err;
 
-	if (json_unpack((json_t *)saved, "{ss ss ss ss ss ss sI s?o}", "id", &id, "user", &user, "display", &display,
-	                "room", &room, "resume", &resume, "older", &older, "seq", &seq, "party", &party) ||
+	if (json_unpack((json_t *)saved, "{ss ss ss ss ss ss sI s?o}", "id", &id, "user", &user,
+	                "display", &display, "room", &room, "resume", &resume, "older", &older,
+	                "seq", &seq, "party", &party) ||
 	    seq < 0 || !cp_text_copy(who.user, sizeof(who.user), user) ||
 	    !cp_text_copy(who.display, sizeof(who.display), display) ||
 	    !cp_text_copy(who.room, sizeof(who.room), room))
@@ -460,7 +307,8 @@ int cp_session_load(struct cp_signaling *sig, const json_t *saved)
 	if (err)
 		return err;
 	err = -EBADMSG;
-	if (!cp_text_copy(s->id, sizeof(s->id), id) || !load_hashes(s, resume, older) || (err = session_agent(s))) {
+	if (!cp_text_copy(s->id, sizeof(s->id), id) || !load_hashes(s, resume, older) ||
+	    (err = session_agent(s))) {
 		session_free(s);
 		return err;
 	}

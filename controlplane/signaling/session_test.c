@@ -124,7 +124,8 @@ static void long_events(void **state)
 	assert_true(conn_session(&a)->kept <= CP_EVENTS_BYTES);
 	json_decref(o);
 	conn_drop(&a);
-	o = resume(&a, secret, last_seq(&b) > 50 ? (json_int_t)world.sig->sessions.tqh_first->seq - 50 : 0);
+	o = resume(&a, secret,
+	           last_seq(&b) > 50 ? (json_int_t)world.sig->sessions.tqh_first->seq - 50 : 0);
 	assert_true(json_is_true(json_object_get(o, "replayed")));
 	json_decref(o);
 	conn_forget(&a);
@@ -138,7 +139,8 @@ static void secrets(void **state)
 	snprintf(old, sizeof(old), "%s", secret);
 	conn_drop(&a);
 	conn_open(&a2);
-	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", "0", "seq", (json_int_t)0);
+	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", "0", "seq",
+	             (json_int_t)0);
 	conn_refused(&a2, "bad_request", "{ss ss}", "type", "resume", "resume", "0");
 	conn_drop(&a2);
 	/* 1: the reply with the new secret is lost: the old one is good still */
@@ -151,8 +153,10 @@ static void secrets(void **state)
 	conn_do(&a, "{ss}", "type", "ping");
 	conn_drop(&a);
 	conn_open(&a2);
-	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", old, "seq", (json_int_t)0);
-	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", lost, "seq", (json_int_t)0);
+	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", old, "seq",
+	             (json_int_t)0);
+	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", lost, "seq",
+	             (json_int_t)0);
 	conn_drop(&a2);
 	/* 3: a ghost: the old connection is not closed yet */
 	json_decref(resume(&a, secret, 0));
@@ -168,11 +172,13 @@ static void secrets(void **state)
 	conn_drop(&a2);
 	world_advance(61000);
 	conn_open(&a2);
-	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", secret, "seq", (json_int_t)0);
+	conn_refused(&a2, "not_found", "{ss ss sI}", "type", "resume", "resume", secret, "seq",
+	             (json_int_t)0);
 	conn_drop(&a2);
 	/* 5: after a logout */
 	conn_do(&b, "{ss}", "type", "logout");
-	conn_refused(&b, "not_found", "{ss ss sI}", "type", "resume", "resume", secret_b, "seq", (json_int_t)0);
+	conn_refused(&b, "not_found", "{ss ss sI}", "type", "resume", "resume", secret_b, "seq",
+	             (json_int_t)0);
 }
 
 /* An offer that was missed comes by replay; one whose answer was lost comes again. */
@@ -233,8 +239,10 @@ static void daemon_restart(bool killed)
 
 	both_join();
 	connect_all();
-	conn_do(&b, "{ss s[s] sb}", "type", "pause", "tracks", TAILQ_FIRST(&conn_party(&a)->tracks)->id, "paused", 1);
-	conn_do(&a, "{ss ss sb}", "type", "mute", "track", TAILQ_NEXT(TAILQ_FIRST(&conn_party(&a)->tracks), entry)->id, "muted", 1);
+	conn_do(&b, "{ss s[s] sb}", "type", "pause", "tracks",
+	        TAILQ_FIRST(&conn_party(&a)->tracks)->id, "paused", 1);
+	conn_do(&a, "{ss ss sb}", "type", "mute", "track",
+	        TAILQ_NEXT(TAILQ_FIRST(&conn_party(&a)->tracks), entry)->id, "muted", 1);
 	conn_forget(&b);
 	snprintf(id, sizeof(id), "%s", conn_party(&a)->id);
 	seen = last_seq(&a);
@@ -250,9 +258,11 @@ static void daemon_restart(bool killed)
 	}
 	/* The same names, the same keys; nothing touched; no close_notify to anybody. */
 	for (unsigned i = 0; i < FAKE_ENDPOINTS; i++) {
-		assert_memory_equal(&before.endpoint[i], &world.dp.now.endpoint[i], sizeof(before.endpoint[i]));
+		assert_memory_equal(&before.endpoint[i], &world.dp.now.endpoint[i],
+		                    sizeof(before.endpoint[i]));
 		assert_memory_equal(&before.keys[i], &world.dp.now.keys[i], sizeof(before.keys[i]));
-		assert_memory_equal(&before.track[i], &world.dp.now.track[i], sizeof(before.track[i]));
+		assert_memory_equal(&before.track[i], &world.dp.now.track[i],
+		                    sizeof(before.track[i]));
 		assert_memory_equal(&before.sub[i], &world.dp.now.sub[i], sizeof(before.sub[i]));
 	}
 	assert_int_equal(world.dp.changes, changes);
@@ -297,7 +307,8 @@ static void daemon_stopped(void **state)
 	daemon_restart(false);
 }
 
-/* In the middle of things: an offer without its answer, an m-line to be tidied, a session without a client. */
+/* In the middle of things: an offer without its answer, an m-line to be tidied, a session without a
+ * client. */
 static void killed_in_the_middle(void **state)
 {
 	char *sdp;
@@ -308,7 +319,8 @@ static void killed_in_the_middle(void **state)
 	conn_skip(&b, "track_added");
 	conn_skip(&b, "track_added");
 	conn_skip(&b, "offer");
-	conn_do(&a, "{ss s[s]}", "type", "unpublish", "tracks", TAILQ_FIRST(&conn_party(&a)->tracks)->id);
+	conn_do(&a, "{ss s[s]}", "type", "unpublish", "tracks",
+	        TAILQ_FIRST(&conn_party(&a)->tracks)->id);
 	conn_drop(&a);
 	world_restart(true);
 	assert_int_equal(world_counts().participants, 2);
@@ -430,9 +442,14 @@ static void reset_unheard(void **state)
 static void damaged_journal(void **state)
 {
 	static const char *const docs[] = {
-		"{}", "[]", "7", "nonsense",
-		"{\"id\":\"s1\",\"user\":\"u\",\"display\":\"\",\"room\":\"\",\"resume\":\"zz\",\"older\":\"\",\"seq\":1}",
-		"{\"id\":\"s1\",\"user\":\"u\",\"display\":\"\",\"room\":\"\",\"resume\":\"\",\"older\":\"\",\"seq\":-1}",
+	    "{}",
+	    "[]",
+	    "7",
+	    "nonsense",
+	    "{\"id\":\"s1\",\"user\":\"u\",\"display\":\"\",\"room\":\"\",\"resume\":\"zz\","
+	    "\"older\":\"\",\"seq\":1}",
+	    "{\"id\":\"s1\",\"user\":\"u\",\"display\":\"\",\"room\":\"\",\"resume\":\"\","
+	    "\"older\":\"\",\"seq\":-1}",
 	};
 	FILE *f;
 
@@ -463,17 +480,17 @@ static void damaged_journal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(replays, setup, teardown),
-		cmocka_unit_test_setup_teardown(long_events, setup, teardown),
-		cmocka_unit_test_setup_teardown(secrets, setup, teardown),
-		cmocka_unit_test_setup_teardown(offers, setup, teardown),
-		cmocka_unit_test_setup_teardown(daemon_killed, setup, teardown),
-		cmocka_unit_test_setup_teardown(daemon_stopped, setup, teardown),
-		cmocka_unit_test_setup_teardown(killed_in_the_middle, setup, teardown),
-		cmocka_unit_test_setup_teardown(calls_go_on, setup, teardown),
-		cmocka_unit_test_setup_teardown(all_restarts, setup, teardown),
-		cmocka_unit_test_setup_teardown(reset_unheard, setup, teardown),
-		cmocka_unit_test_setup_teardown(damaged_journal, setup, teardown),
+	    cmocka_unit_test_setup_teardown(replays, setup, teardown),
+	    cmocka_unit_test_setup_teardown(long_events, setup, teardown),
+	    cmocka_unit_test_setup_teardown(secrets, setup, teardown),
+	    cmocka_unit_test_setup_teardown(offers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(daemon_killed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(daemon_stopped, setup, teardown),
+	    cmocka_unit_test_setup_teardown(killed_in_the_middle, setup, teardown),
+	    cmocka_unit_test_setup_teardown(calls_go_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(all_restarts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(reset_unheard, setup, teardown),
+	    cmocka_unit_test_setup_teardown(damaged_journal, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,8 +117,8 @@ static void restore(struct cp_signaling *s)
 	cp_journal_each(s->journal, "player", cp_player_link, s);
 	cp_journal_each(s->journal, "calls", load_calls, s);
 	if (!TAILQ_EMPTY(&s->sessions) || !TAILQ_EMPTY(&s->players))
-		sh_info("journal", "restored %u sessions, %u WHIP and %u WHEP", s->counts.sessions, s->counts.whip,
-		        s->counts.whep);
+		sh_info("journal", "restored %u sessions, %u WHIP and %u WHEP", s->counts.sessions,
+		        s->counts.whip, s->counts.whep);
 }
 
 /* ---- beginning and end ---- */
@@ -137,8 +137,8 @@ int cp_signaling_alloc(struct cp_signaling **out)
 	return 0;
 }
 
-int cp_signaling_start(struct cp_signaling *s, const struct cp_signaling_conf *conf, struct cp_calls *calls,
-                       struct cp_auth *auth)
+int cp_signaling_start(struct cp_signaling *s, const struct cp_signaling_conf *conf,
+                       struct cp_calls *calls, struct cp_auth *auth)
 {
 	int err;
 

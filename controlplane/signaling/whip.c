@@ -1,5 +1,5 @@
-/* WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): one participant over plain HTTP. A resource lives until DELETE, until
- * its media is gone for MEDIA_LOST_S, or until nobody in the room has had the NAME that it plays for ALONE_S. */
+/* WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): one participant over plain HTTP. What a POST
+ * makes lives on in player.c. */
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
@@ -10,196 +10,10 @@
 #include "controlplane/signaling/query.h"
 #include "controlplane/signaling/token.h"
 
-enum { MEDIA_LOST_S = 30, NEVER_CONNECTED_S = 30, ALONE_S = 30 };
-#define S_NS 1000000000ull
-
 static const char *base_of(bool whep)
 {
 	return whep ? "/whep/" : "/whip/";
 }
-
-/* ---- the end ---- */
-
-void cp_player_end(struct cp_player *p, const char *reason)
-{
-	struct cp_signaling *s = p->of;
-
-	if (p->party)
-		cp_leave(p->party, reason); /* which still calls on_changed */
-	if (s->journal) {
-		cp_journal_begin(s->journal);
-		cp_journal_del(s->journal, "player", p->id);
-	}
-	TAILQ_REMOVE(&s->players, p, entry);
-	*(p->whep ? &s->counts.whep : &s->counts.whip) -= 1;
-	free(p);
-}
-
-static struct cp_endpoint *transport(const struct cp_player *p)
-{
-	return p->party->endpoint[p->whep ? CP_SUBSCRIBE : CP_PUBLISH];
-}
-
-/* Since when a player of a NAME has had nobody to play. */
-static bool left_alone(struct cp_player *p, uint64_t now)
-{
-	if (!p->party->name[0] || !p->whep || cp_room_member(p->party->room, p->party->name))
-		p->alone_ns = 0;
-	else if (!p->alone_ns)
-		p->alone_ns = now;
-	return p->alone_ns && now - p->alone_ns > ALONE_S * S_NS;
-}
-
-/* Without a dataplane nothing is known of anybody's media. */
-static void sweep_one(struct cp_player *p, uint64_t now)
-{
-	const struct cp_endpoint *e = transport(p);
-	uint64_t since = e ? e->changed_ns : p->born_ns;
-	uint64_t limit = (e && e->state == CP_MEDIA_NEW ? NEVER_CONNECTED_S : MEDIA_LOST_S) * S_NS;
-
-	if (e && e->dtls_closed)
-		cp_player_end(p, "left");
-	else if ((!e || e->state != CP_MEDIA_CONNECTED) && now - since > limit && cp_calls_ready(p->of->calls))
-		cp_player_end(p, "lost");
-	else if (left_alone(p, now))
-		cp_player_end(p, "left");
-}
-
-void cp_players_sweep(struct cp_signaling *s)
-{
-	struct cp_player *p, *next;
-
-	for (p = TAILQ_FIRST(&s->players); p; p = next) {
-		next = TAILQ_NEXT(p, entry);
-		sweep_one(p, cp_now_ns());
-	}
-}
-
-/* ---- what the domain says ---- */
-
-static void want_refill(void *arg, const struct cp_track *t)
-{
-	struct cp_player *p = arg;
-
-	p->refill = p->whep;
-}
-
-/* Who leaves takes its tracks along without a word each. */
-static void on_left(void *arg, const struct cp_participant *other, const char *reason)
-{
-	want_refill(arg, NULL);
-}
-
-static void on_media_reset(void *arg, enum cp_target target)
-{
-	struct cp_player *p = arg;
-
-	p->lost = true;
-}
-
-static void on_changed(void *arg)
-{
-	struct cp_player *p = arg;
-
-	p->dirty = true;
-}
-
-const struct cp_party_ops cp_player_party_ops = {
-	.left = on_left,
-	.track_added = want_refill,
-	.track_updated = want_refill, /* codecs may have changed, and with them what fits */
-	.track_removed = want_refill,
-	.media_reset = on_media_reset,
-	.changed = on_changed,
-};
-
-static json_t *player_save(const struct cp_player *p)
-{
-	return json_pack("{ss sb si ss ss ss so}", "id", p->id, "whep", p->whep, "etag", (int)p->etag, "user", p->who.user,
-	                 "display", p->who.display, "room", p->who.room, "party", cp_participant_save(p->party));
-}
-
-void cp_players_turn(struct cp_signaling *s)
-{
-	struct cp_player *p, *next;
-
-	for (p = TAILQ_FIRST(&s->players); p; p = next) {
-		next = TAILQ_NEXT(p, entry);
-		if (p->lost)
-			cp_player_end(p, "lost");
-	}
-	TAILQ_FOREACH (p, &s->players, entry) {
-		if (p->refill)
-			cp_play_refill(p->party);
-		p->refill = false;
-	}
-}
-
-void cp_players_journal(struct cp_signaling *s)
-{
-	struct cp_player *p;
-
-	TAILQ_FOREACH (p, &s->players, entry) {
-		if (!p->dirty)
-			continue;
-		p->dirty = false;
-		cp_journal_begin(s->journal);
-		cp_journal_put(s->journal, "player", p->id, player_save(p));
-	}
-}
-
-static struct cp_player *player_new(struct cp_signaling *s, const char *id, bool whep, const struct cp_identity *who)
-{
-	struct cp_player *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return NULL;
-	p->of = s;
-	p->whep = whep;
-	p->who = *who;
-	p->born_ns = cp_now_ns();
-	(void)cp_text_copy(p->id, sizeof(p->id), id);
-	TAILQ_INSERT_TAIL(&s->players, p, entry);
-	*(whep ? &s->counts.whep : &s->counts.whip) += 1;
-	return p;
-}
-
-void cp_player_load(const char *id, json_t *doc, void *arg)
-{
-	const char *user, *display, *room;
-	struct cp_identity who = {0};
-	struct cp_player *p;
-	json_t *party;
-	int whep, etag;
-
-	if (json_unpack(doc, "{sb si ss ss ss so}", "whep", &whep, "etag", &etag, "user", &user, "display", &display, "room",
-	                &room, "party", &party) ||
-	    strlen(id) >= sizeof(p->id) || !cp_text_copy(who.user, sizeof(who.user), user) ||
-	    !cp_text_copy(who.display, sizeof(who.display), display) || !cp_text_copy(who.room, sizeof(who.room), room))
-		return;
-	p = player_new(arg, id, whep, &who);
-	if (!p)
-		return;
-	p->etag = (unsigned)etag;
-	if (cp_participant_load(&p->party, p->of->calls, party, &cp_player_party_ops, p)) {
-		p->party = NULL;
-		cp_player_end(p, "lost");
-	}
-}
-
-void cp_player_link(const char *id, json_t *doc, void *arg)
-{
-	struct cp_signaling *s = arg;
-	struct cp_player *p;
-
-	TAILQ_FOREACH (p, &s->players, entry)
-		if (strcmp(p->id, id) == 0) {
-			(void)cp_participant_link(p->party, json_object_get(doc, "party"));
-			p->refill = p->whep;
-		}
-}
-
-/* ---- HTTP ---- */
 
 struct where {
 	bool whep;
@@ -209,8 +23,8 @@ struct where {
 
 enum { SESSION_LEN = 8 }; // "session/"
 
-/* PREFIX ROOM [/NAME] for POST; PREFIX "session/" ID for the rest. OPTIONS may ask for either: a browser's preflight only
- * wants the CORS headers, which are the same. */
+/* PREFIX ROOM [/NAME] for POST; PREFIX "session/" ID for the rest. OPTIONS may ask for either: a
+ * browser's preflight only wants the CORS headers, which are the same. */
 static bool parse_path(const struct cp_http_req *req, bool whep, struct where *w)
 {
 	const char *at = req->path + strlen(base_of(whep)), *slash = strchr(at, '/');
@@ -228,7 +42,8 @@ static bool parse_path(const struct cp_http_req *req, bool whep, struct where *w
 		return false;
 	if (!whep)
 		return !slash;
-	return !slash || (cp_text_copy(w->name, sizeof(w->name), slash + 1) && cp_name_valid(w->name));
+	return !slash ||
+	       (cp_text_copy(w->name, sizeof(w->name), slash + 1) && cp_name_valid(w->name));
 }
 
 static void refuse_errno(struct cp_http *h, int err, const char *text)
@@ -237,33 +52,37 @@ static void refuse_errno(struct cp_http *h, int err, const char *text)
 		int err, status;
 		const char *code, *text;
 	} words[] = {
-		{-ENOTSUP, 406, "not_acceptable", "the offer has nothing that can be served"},
-		{-ENOENT, 404, "not_found", "nobody of that name in the room"},
-		{-EEXIST, 409, "conflict", "that name is taken in the room"},
-		{-ENOSPC, 429, "limit", "a configured maximum is reached"},
-		{-ENODEV, 503, "unavailable", "no dataplane is connected"},
-		{-EBADMSG, 400, "bad_sdp", "malformed SDP"},
-		{-EPROTO, 422, "bad_sdp", "SDP that cannot be served"},
-		{-E2BIG, 422, "bad_sdp", "SDP over a limit"},
+	    {-ENOTSUP, 406, "not_acceptable", "the offer has nothing that can be served"},
+	    {-ENOENT, 404, "not_found", "nobody of that name in the room"},
+	    {-EEXIST, 409, "conflict", "that name is taken in the room"},
+	    {-ENOSPC, 429, "limit", "a configured maximum is reached"},
+	    {-ENODEV, 503, "unavailable", "no dataplane is connected"},
+	    {-EBADMSG, 400, "bad_sdp", "malformed SDP"},
+	    {-EPROTO, 422, "bad_sdp", "SDP that cannot be served"},
+	    {-E2BIG, 422, "bad_sdp", "SDP over a limit"},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (words[i].err == err) {
-			cp_http_error(h, words[i].status, words[i].code, text && *text ? text : words[i].text);
+			cp_http_error(h, words[i].status, words[i].code,
+			              text && *text ? text : words[i].text);
 			return;
 		}
 	cp_http_error(h, 500, "internal", strerror(-err));
 }
 
 /* The token's owner, or false with the reply made. */
-static bool authorised(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, struct cp_identity *who)
+static bool authorised(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
+                       struct cp_identity *who)
 {
 	static const struct cp_http_header ask = {"WWW-Authenticate", "Bearer realm=\"callstack\""};
-	static const char body[] = "{\"error\":\"unauthorized\",\"message\":\"a valid Bearer token is needed\"}";
+	static const char body[] =
+	    "{\"error\":\"unauthorized\",\"message\":\"a valid Bearer token is needed\"}";
 
 	if (req->bearer && cp_auth_token(s->auth, req->bearer, who) == 0)
 		return true;
-	cp_http_reply(h, &(struct cp_http_resp){401, "application/json", &ask, 1, body, sizeof(body) - 1});
+	cp_http_reply(
+	    h, &(struct cp_http_resp){401, "application/json", &ask, 1, body, sizeof(body) - 1});
 	return false;
 }
 
@@ -282,17 +101,18 @@ static int wanted_name(const struct cp_http_req *req, char name[CP_NAME_MAX + 1]
 	return 0;
 }
 
-static int start(struct cp_player *p, const struct where *w, const struct cp_http_req *req, char **answer, char *err_text)
+static int start(struct cp_player *p, const struct where *w, const struct cp_http_req *req,
+                 char **answer, char *err_text)
 {
 	char name[CP_NAME_MAX + 1] = "";
 	struct cp_join join = {
-		.room = w->room,
-		.user = p->who.user,
-		.display = p->who.display,
-		.name = name,
-		.kind = w->whep ? CP_PARTY_WHEP : CP_PARTY_WHIP,
-		.ops = &cp_player_party_ops,
-		.arg = p,
+	    .room = w->room,
+	    .user = p->who.user,
+	    .display = p->who.display,
+	    .name = name,
+	    .kind = w->whep ? CP_PARTY_WHEP : CP_PARTY_WHIP,
+	    .ops = &cp_player_party_ops,
+	    .arg = p,
 	};
 	int err = 0;
 
@@ -321,17 +141,19 @@ static void created(struct cp_http *h, const struct cp_player *p, const char *an
 {
 	char location[64], etag[16];
 	const struct cp_http_header headers[] = {
-		{"Location", location},
-		{"ETag", etag},
-		{"Accept-Patch", "application/trickle-ice-sdpfrag"},
+	    {"Location", location},
+	    {"ETag", etag},
+	    {"Accept-Patch", "application/trickle-ice-sdpfrag"},
 	};
 
 	snprintf(location, sizeof(location), "%ssession/%s", base_of(p->whep), p->id);
 	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
-	cp_http_reply(h, &(struct cp_http_resp){201, "application/sdp", headers, 3, answer, strlen(answer)});
+	cp_http_reply(
+	    h, &(struct cp_http_resp){201, "application/sdp", headers, 3, answer, strlen(answer)});
 }
 
-static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
+static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
+                 const struct where *w)
 {
 	const struct cp_signaling_counts *n = &s->counts;
 	char err_text[CP_NEGO_ERROR_MAX] = "", id[2 * CP_ID_MAX];
@@ -351,7 +173,8 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 		cp_http_error(h, 400, "bad_sdp", "not UTF-8 (RFC 8866 §9)");
 		return;
 	}
-	if (!*w->room || (who.room[0] && strcmp(who.room, w->room) != 0) || !cp_call_may_join(NULL, w->room)) {
+	if (!*w->room || (who.room[0] && strcmp(who.room, w->room) != 0) ||
+	    !cp_call_may_join(NULL, w->room)) {
 		cp_http_error(h, 403, "forbidden", "this token is not for this room");
 		return;
 	}
@@ -365,7 +188,7 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 	}
 	cp_make_id(id, 'w');
 	cp_make_id(id + 17, 'x');
-	p = player_new(s, id, w->whep, &who);
+	p = cp_player_new(s, id, w->whep, &who);
 	err = p ? start(p, w, req, &answer, err_text) : -ENOMEM;
 	if (err == 0) {
 		p->etag = 1;
@@ -373,7 +196,8 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 		created(h, p, answer);
 	} else {
 		if (err == -EINVAL)
-			cp_http_error(h, 400, "bad_request", "name must be 1 to 64 characters of A-Z a-z 0-9 . _ - @ +");
+			cp_http_error(h, 400, "bad_request",
+			              "name must be 1 to 64 characters of A-Z a-z 0-9 . _ - @ +");
 		else
 			refuse_errno(h, err, err_text);
 		if (p)
@@ -382,8 +206,8 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 	free(answer);
 }
 
-static struct cp_player *player_of(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
-                                   const struct where *w)
+static struct cp_player *player_of(struct cp_signaling *s, struct cp_http *h,
+                                   const struct cp_http_req *req, const struct where *w)
 {
 	struct cp_identity who;
 	struct cp_player *p;
@@ -391,34 +215,41 @@ static struct cp_player *player_of(struct cp_signaling *s, struct cp_http *h, co
 	if (!authorised(s, h, req, &who))
 		return NULL;
 	TAILQ_FOREACH (p, &s->players, entry)
-		if (p->whep == w->whep && !p->lost && strcmp(p->id, w->id) == 0 && strcmp(p->who.user, who.user) == 0)
+		if (p->whep == w->whep && !p->lost && strcmp(p->id, w->id) == 0 &&
+		    strcmp(p->who.user, who.user) == 0)
 			return p;
 	cp_http_error(h, 404, "not_found", "no such session");
 	return NULL;
 }
 
-/* RFC 9725 §4.3.1: what is not about the ICE session that we have is refused, and must not be missing. */
-static bool precondition(const struct cp_player *p, struct cp_http *h, const struct cp_http_req *req)
+/* RFC 9725 §4.3.1: what is not about the ICE session that we have is refused, and must not be
+ * missing. */
+static bool precondition(const struct cp_player *p, struct cp_http *h,
+                         const struct cp_http_req *req)
 {
 	char etag[16];
 
 	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
 	if (strcmp(req->content_type, "application/trickle-ice-sdpfrag") != 0)
-		cp_http_error(h, 415, "unsupported", "Content-Type must be application/trickle-ice-sdpfrag");
+		cp_http_error(h, 415, "unsupported",
+		              "Content-Type must be application/trickle-ice-sdpfrag");
 	else if (!req->if_match[0])
-		cp_http_error(h, 428, "precondition_required", "If-Match must name the ICE session, or be *");
+		cp_http_error(h, 428, "precondition_required",
+		              "If-Match must name the ICE session, or be *");
 	else if (strcmp(req->if_match, "*") != 0 && strcmp(req->if_match, "\"*\"") != 0 &&
 	         strcmp(req->if_match, etag) != 0)
-		cp_http_error(h, 412, "precondition_failed", "If-Match is not the current ICE session");
+		cp_http_error(h, 412, "precondition_failed",
+		              "If-Match is not the current ICE session");
 	else
 		return true;
 	return false;
 }
 
-/* RFC 9725 §4.3.3: other credentials than before restart ICE. A failure leaves the session as it was. */
+/* RFC 9725 §4.3.3: other credentials than before restart ICE. A failure leaves the session as it
+ * was. */
 static int restart_ice(struct cp_player *p, const char *ufrag, const char *pwd, char **frag)
 {
-	struct cp_endpoint *e = transport(p);
+	struct cp_endpoint *e = cp_player_transport(p);
 	int err = cp_endpoint_restart(e);
 
 	if (err)
@@ -430,21 +261,25 @@ static int restart_ice(struct cp_player *p, const char *ufrag, const char *pwd, 
 	return cp_nego_fragment_out(&e->nego, frag);
 }
 
-static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
+static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
+                  const struct where *w)
 {
 	struct cp_player *p = player_of(s, h, req, w);
-	char ufrag[257] = "", pwd[257] = "", err_text[CP_NEGO_ERROR_MAX] = "", etag[16], *frag = NULL;
+	char ufrag[257] = "", pwd[257] = "", err_text[CP_NEGO_ERROR_MAX] = "", etag[16],
+	     *frag = NULL;
 	const struct cp_http_header header = {"ETag", etag};
 	int err;
 
 	if (!p || !precondition(p, h, req))
 		return;
-	err = cp_utf8_valid(req->body, req->len) ? cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text) : -EBADMSG;
+	err = cp_utf8_valid(req->body, req->len)
+	          ? cp_nego_fragment_in(req->body, req->len, ufrag, pwd, err_text)
+	          : -EBADMSG;
 	if (err) {
 		cp_http_error(h, 400, "bad_sdp", err_text);
 		return;
 	}
-	if (!ufrag[0] || strcmp(ufrag, transport(p)->nego.rufrag) == 0) {
+	if (!ufrag[0] || strcmp(ufrag, cp_player_transport(p)->nego.rufrag) == 0) {
 		/* Trickled candidates: we are ICE-lite and need none. */
 		cp_http_reply(h, &(struct cp_http_resp){.status = 204});
 		return;
@@ -455,11 +290,13 @@ static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_htt
 		return;
 	}
 	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
-	cp_http_reply(h, &(struct cp_http_resp){200, "application/trickle-ice-sdpfrag", &header, 1, frag, strlen(frag)});
+	cp_http_reply(h, &(struct cp_http_resp){200, "application/trickle-ice-sdpfrag", &header, 1,
+	                                        frag, strlen(frag)});
 	free(frag);
 }
 
-static void remove_player(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, const struct where *w)
+static void remove_player(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
+                          const struct where *w)
 {
 	struct cp_player *p = player_of(s, h, req, w);
 
@@ -472,26 +309,32 @@ static void remove_player(struct cp_signaling *s, struct cp_http *h, const struc
 static void options(struct cp_http *h, const struct where *w)
 {
 	static const struct cp_http_header headers[] = {
-		{"Accept-Post", "application/sdp"},
-		{"Allow", "POST, OPTIONS"},
+	    {"Accept-Post", "application/sdp"},
+	    {"Allow", "POST, OPTIONS"},
 	};
 	static const struct cp_http_header session[] = {
-		{"Accept-Patch", "application/trickle-ice-sdpfrag"},
-		{"Allow", "PATCH, DELETE, OPTIONS"},
+	    {"Accept-Patch", "application/trickle-ice-sdpfrag"},
+	    {"Allow", "PATCH, DELETE, OPTIONS"},
 	};
 
-	cp_http_reply(h, &(struct cp_http_resp){.status = 200, .headers = w->id[0] ? session : headers, .n_headers = 2});
+	cp_http_reply(h, &(struct cp_http_resp){.status = 200,
+	                                        .headers = w->id[0] ? session : headers,
+	                                        .n_headers = 2});
 }
 
 static void not_allowed(struct cp_http *h, const struct where *w)
 {
-	static const char body[] = "{\"error\":\"bad_request\",\"message\":\"method not allowed here\"}";
-	const struct cp_http_header allow = {"Allow", w->id[0] ? "PATCH, DELETE, OPTIONS" : "POST, OPTIONS"};
+	static const char body[] =
+	    "{\"error\":\"bad_request\",\"message\":\"method not allowed here\"}";
+	const struct cp_http_header allow = {"Allow",
+	                                     w->id[0] ? "PATCH, DELETE, OPTIONS" : "POST, OPTIONS"};
 
-	cp_http_reply(h, &(struct cp_http_resp){405, "application/json", &allow, 1, body, sizeof(body) - 1});
+	cp_http_reply(
+	    h, &(struct cp_http_resp){405, "application/json", &allow, 1, body, sizeof(body) - 1});
 }
 
-static void serve(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req, bool whep)
+static void serve(struct cp_signaling *s, struct cp_http *h, const struct cp_http_req *req,
+                  bool whep)
 {
 	struct where w;
 

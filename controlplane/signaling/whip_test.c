@@ -7,7 +7,7 @@
 #include <string.h>
 #include "tests/fakes/call_world.h"
 
-#define SDP_TYPE "application/sdp"
+#define SDP_TYPE  "application/sdp"
 #define FRAG_TYPE "application/trickle-ice-sdpfrag"
 
 static struct cp_conn a;
@@ -40,8 +40,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int status(enum cp_method method, const char *path, const char *bearer, const char *type, const char *if_match,
-                  const char *body)
+static int status(enum cp_method method, const char *path, const char *bearer, const char *type,
+                  const char *if_match, const char *body)
 {
 	struct cp_http h = http(method, path, bearer, type, if_match, body);
 
@@ -87,46 +87,49 @@ static void refused(void **state)
 	char *send = sdp_edit(sdp_file("aiortc_av"), "a=sendrecv", "a=sendonly");
 	char *recv = sdp_edit(sdp_file("aiortc_av"), "a=sendrecv", "a=recvonly");
 	char *data = sdp_edit(sdp_file("aiortc_datachannel"), "a=sendrecv", "a=inactive");
-	char *latin1 = sdp_edit(sdp_file("aiortc_av"), "profile-level-id=42001f", "profile-level-id=42001f;x=\xe9");
+	char *latin1 = sdp_edit(sdp_file("aiortc_av"), "profile-level-id=42001f",
+	                        "profile-level-id=42001f;x=\xe9");
 	char *no_ice = sdp_edit(sdp_file("aiortc_av"), "a=ice-ufrag", "a=x-ufrag");
 	const struct {
 		int n, status;
 		enum cp_method method;
 		const char *path, *bearer, *type, *body;
 	} t[] = {
-		{1, 401, CP_POST, "/whip/r", NULL, SDP_TYPE, av},
-		{2, 401, CP_POST, "/whip/r", "x", SDP_TYPE, av},
-		{3, 403, CP_POST, "/whip/r", "t-ann-other", SDP_TYPE, av},
-		{4, 403, CP_POST, "/whip/call-x", "t-ann", SDP_TYPE, av},
-		{5, 415, CP_POST, "/whip/r", "t-ann", "application/json", av},
-		{6, 415, CP_POST, "/whip/r", "t-ann", NULL, av},
-		{7, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, ""},
-		{8, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, "v=0\r\n"},
-		{9, 400, CP_POST, "/whip/r?name=", "t-ann", SDP_TYPE, av},
-		{10, 400, CP_POST, "/whip/r?name=a%20b", "t-ann", SDP_TYPE, av},
-		{11, 400, CP_POST, "/whip/r?name=%zz", "t-ann", SDP_TYPE, av},
-		{12, 400, CP_POST, "/whip/r?x=1&name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "t-ann",
-		 SDP_TYPE, av},
-		{13, 404, CP_POST, "/whip/", "t-ann", SDP_TYPE, av},
-		{14, 404, CP_POST, "/whip/a b", "t-ann", SDP_TYPE, av},
-		{15, 404, CP_POST, "/whip/r/x", "t-ann", SDP_TYPE, av},
-		{16, 404, CP_POST, "/whep/r/x/y", "t-ann", SDP_TYPE, recvonly},
-		{17, 404, CP_POST, "/whep/r/nobody", "t-ann", SDP_TYPE, recvonly},
-		{18, 406, CP_POST, "/whip/r", "t-ann", SDP_TYPE, recv},
-		{19, 406, CP_POST, "/whep/r", "t-ann", SDP_TYPE, send},
-		{20, 406, CP_POST, "/whip/r", "t-ann", SDP_TYPE, data},
-		{21, 406, CP_POST, "/whep/r", "t-ann", SDP_TYPE, data},
-		{22, 405, CP_GET, "/whip/r", "t-ann", NULL, NULL},
-		{23, 405, CP_PUT, "/whep/r", "t-ann", SDP_TYPE, av},
-		{24, 405, CP_DELETE, "/whip/r", "t-ann", NULL, NULL},
-		{25, 405, CP_GET, "/whip/session/x", "t-ann", NULL, NULL},
-		{26, 404, CP_DELETE, "/whip/session/x", "t-ann", NULL, NULL},
-		{27, 401, CP_DELETE, "/whip/session/x", NULL, NULL, NULL},
-		{28, 404, CP_PATCH, "/whip/session/x", "t-ann", FRAG_TYPE, ""},
-		{29, 404, CP_PATCH, "/whip/session/", "t-ann", FRAG_TYPE, ""},
-		{30, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, latin1},
-		{31, 400, CP_POST, "/whep/r", "t-ann", SDP_TYPE, latin1},
-		{32, 422, CP_POST, "/whip/r", "t-ann", SDP_TYPE, no_ice},
+	    {1, 401, CP_POST, "/whip/r", NULL, SDP_TYPE, av},
+	    {2, 401, CP_POST, "/whip/r", "x", SDP_TYPE, av},
+	    {3, 403, CP_POST, "/whip/r", "t-ann-other", SDP_TYPE, av},
+	    {4, 403, CP_POST, "/whip/call-x", "t-ann", SDP_TYPE, av},
+	    {5, 415, CP_POST, "/whip/r", "t-ann", "application/json", av},
+	    {6, 415, CP_POST, "/whip/r", "t-ann", NULL, av},
+	    {7, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, ""},
+	    {8, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, "v=0\r\n"},
+	    {9, 400, CP_POST, "/whip/r?name=", "t-ann", SDP_TYPE, av},
+	    {10, 400, CP_POST, "/whip/r?name=a%20b", "t-ann", SDP_TYPE, av},
+	    {11, 400, CP_POST, "/whip/r?name=%zz", "t-ann", SDP_TYPE, av},
+	    {12, 400, CP_POST,
+	     "/whip/"
+	     "r?x=1&name=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	     "t-ann", SDP_TYPE, av},
+	    {13, 404, CP_POST, "/whip/", "t-ann", SDP_TYPE, av},
+	    {14, 404, CP_POST, "/whip/a b", "t-ann", SDP_TYPE, av},
+	    {15, 404, CP_POST, "/whip/r/x", "t-ann", SDP_TYPE, av},
+	    {16, 404, CP_POST, "/whep/r/x/y", "t-ann", SDP_TYPE, recvonly},
+	    {17, 404, CP_POST, "/whep/r/nobody", "t-ann", SDP_TYPE, recvonly},
+	    {18, 406, CP_POST, "/whip/r", "t-ann", SDP_TYPE, recv},
+	    {19, 406, CP_POST, "/whep/r", "t-ann", SDP_TYPE, send},
+	    {20, 406, CP_POST, "/whip/r", "t-ann", SDP_TYPE, data},
+	    {21, 406, CP_POST, "/whep/r", "t-ann", SDP_TYPE, data},
+	    {22, 405, CP_GET, "/whip/r", "t-ann", NULL, NULL},
+	    {23, 405, CP_PUT, "/whep/r", "t-ann", SDP_TYPE, av},
+	    {24, 405, CP_DELETE, "/whip/r", "t-ann", NULL, NULL},
+	    {25, 405, CP_GET, "/whip/session/x", "t-ann", NULL, NULL},
+	    {26, 404, CP_DELETE, "/whip/session/x", "t-ann", NULL, NULL},
+	    {27, 401, CP_DELETE, "/whip/session/x", NULL, NULL, NULL},
+	    {28, 404, CP_PATCH, "/whip/session/x", "t-ann", FRAG_TYPE, ""},
+	    {29, 404, CP_PATCH, "/whip/session/", "t-ann", FRAG_TYPE, ""},
+	    {30, 400, CP_POST, "/whip/r", "t-ann", SDP_TYPE, latin1},
+	    {31, 400, CP_POST, "/whep/r", "t-ann", SDP_TYPE, latin1},
+	    {32, 422, CP_POST, "/whip/r", "t-ann", SDP_TYPE, no_ice},
 	};
 
 	conn_do(&a, "{ss ss}", "type", "join", "room", "r");
@@ -193,7 +196,8 @@ static void publishes(void **state)
 	/* who may end it */
 	assert_int_equal(status(CP_DELETE, h.location, "t-eve", NULL, NULL, NULL), 404);
 	assert_int_equal(status(CP_DELETE, h.location, NULL, NULL, NULL, NULL), 401);
-	assert_int_equal(status(CP_DELETE, h.location, "t-bob", NULL, "\"7\"", NULL), 200); // etag ignored
+	assert_int_equal(status(CP_DELETE, h.location, "t-bob", NULL, "\"7\"", NULL),
+	                 200); // etag ignored
 	o = conn_event(&a, "left");
 	assert_string_equal(text_at(o, "reason"), "left");
 	json_decref(o);
@@ -210,22 +214,26 @@ static void publishes(void **state)
 
 static void patches(void **state)
 {
-	static const char same[] = "a=ice-ufrag:POw1\r\na=ice-pwd:P6WfB9YckMl1taSkR5AUG4\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"
-	                           "a=mid:0\r\na=candidate:1 1 udp 2130706431 192.0.2.2 5000 typ host\r\n"
-	                           "a=end-of-candidates\r\n";
-	static const char other[] = "a=ice-ufrag:NEW1\r\na=ice-pwd:P6WfB9YckMl1taSkR5AUG5\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"
+	static const char same[] =
+	    "a=ice-ufrag:POw1\r\na=ice-pwd:P6WfB9YckMl1taSkR5AUG4\r\nm=audio 9 UDP/TLS/RTP/SAVPF "
+	    "0\r\n"
+	    "a=mid:0\r\na=candidate:1 1 udp 2130706431 192.0.2.2 5000 typ host\r\n"
+	    "a=end-of-candidates\r\n";
+	static const char other[] = "a=ice-ufrag:NEW1\r\na=ice-pwd:P6WfB9YckMl1taSkR5AUG5\r\nm="
+	                            "audio 9 UDP/TLS/RTP/SAVPF 0\r\n"
 	                            "a=mid:0\r\n";
-	static const char half[] = "a=ice-ufrag:NEW1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+	static const char half[] =
+	    "a=ice-ufrag:NEW1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
 	struct cp_http h = post("/whip/r", "t-bob", av), g;
 	const struct cp_endpoint *e = last_player()->party->endpoint[CP_PUBLISH];
 	const struct {
 		int n, status;
 		const char *type, *if_match, *body;
 	} t[] = {
-		{1, 415, SDP_TYPE, "\"1\"", same}, {2, 428, FRAG_TYPE, NULL, same},
-		{3, 412, FRAG_TYPE, "\"2\"", same}, {4, 412, FRAG_TYPE, "1", same},
-		{5, 204, FRAG_TYPE, "\"1\"", same}, {6, 204, FRAG_TYPE, "\"*\"", same},
-		{7, 400, FRAG_TYPE, "\"1\"", half}, {8, 400, FRAG_TYPE, "*", "nonsense"},
+	    {1, 415, SDP_TYPE, "\"1\"", same},  {2, 428, FRAG_TYPE, NULL, same},
+	    {3, 412, FRAG_TYPE, "\"2\"", same}, {4, 412, FRAG_TYPE, "1", same},
+	    {5, 204, FRAG_TYPE, "\"1\"", same}, {6, 204, FRAG_TYPE, "\"*\"", same},
+	    {7, 400, FRAG_TYPE, "\"1\"", half}, {8, 400, FRAG_TYPE, "*", "nonsense"},
 	};
 	char ufrag[33];
 
@@ -252,13 +260,15 @@ static void patches(void **state)
 	http_done(&g);
 	assert_int_equal(status(CP_PATCH, h.location, "t-bob", FRAG_TYPE, "\"1\"", other), 412);
 	assert_int_equal(status(CP_PATCH, h.location, "t-bob", FRAG_TYPE, "\"2\"", other), 204);
-	assert_int_equal(status(CP_PATCH, h.location, "t-bob", FRAG_TYPE, "\"2\"", same), 200); // RFC 9725 §4.3.3
+	assert_int_equal(status(CP_PATCH, h.location, "t-bob", FRAG_TYPE, "\"2\"", same),
+	                 200); // RFC 9725 §4.3.3
 	assert_int_equal(status(CP_PATCH, h.location, "t-eve", FRAG_TYPE, "\"3\"", same), 404);
 	assert_int_equal(status(CP_DELETE, h.location, "t-bob", NULL, NULL, NULL), 200);
 	http_done(&h);
 }
 
-/* A player without a NAME: waits, is filled, is refilled; codecs of publisher and player are numbered differently. */
+/* A player without a NAME: waits, is filled, is refilled; codecs of publisher and player are
+ * numbered differently. */
 static void plays_the_room(void **state)
 {
 	struct cp_http h = post("/whep/r", "t-eve", chrome_recv), pub, pub2;
@@ -287,7 +297,8 @@ static void plays_the_room(void **state)
 	conn_do(&a, "{ss ss}", "type", "join", "room", "r"); // does not see it
 	conn_publish(&a, NULL, NULL);
 	assert_int_equal(subs_flowing(), 2);
-	conn_do(&a, "{ss s[s]}", "type", "unpublish", "tracks", TAILQ_FIRST(&conn_party(&a)->tracks)->id);
+	conn_do(&a, "{ss s[s]}", "type", "unpublish", "tracks",
+	        TAILQ_FIRST(&conn_party(&a)->tracks)->id);
 	assert_int_equal(subs_flowing(), 1);
 	assert_int_equal(status(CP_DELETE, h.location, "t-eve", NULL, NULL, NULL), 200);
 	assert_int_equal(subs_flowing(), 0);
@@ -299,11 +310,13 @@ static void plays_the_room(void **state)
 
 static void plays_a_name(void **state)
 {
-	struct cp_http cam = post("/whip/r?name=cam", "t-bob", av), other = post("/whip/r", "t-eve", av), h, g;
+	struct cp_http cam = post("/whip/r?name=cam", "t-bob", av),
+	               other = post("/whip/r", "t-eve", av), h, g;
 
 	h = post("/whep/r/cam", "t-ann", recvonly);
 	assert_int_equal(subs_flowing(), 2);
-	assert_int_equal(status(CP_POST, "/whep/r/bob", "t-ann", SDP_TYPE, NULL, recvonly), 404); // he is cam here
+	assert_int_equal(status(CP_POST, "/whep/r/bob", "t-ann", SDP_TYPE, NULL, recvonly),
+	                 404); // he is cam here
 	g = post("/whep/r/eve", "t-ann", recvonly);
 	assert_int_equal(subs_flowing(), 4);
 	assert_int_equal(status(CP_DELETE, g.location, "t-ann", NULL, NULL, NULL), 200);
@@ -329,7 +342,8 @@ static void plays_a_name(void **state)
 	http_done(&h);
 }
 
-/* Media that never comes, goes, or is closed by DTLS ends the session; a dataplane that is away does not. */
+/* Media that never comes, goes, or is closed by DTLS ends the session; a dataplane that is away
+ * does not. */
 static void lost_media(void **state)
 {
 	struct cp_http h = post("/whip/r", "t-bob", av);
@@ -357,11 +371,13 @@ static void lost_media(void **state)
 	assert_int_equal(world_counts().rooms, 0);
 }
 
-/* The daemon is killed: players and publishers are where they were, and can still be told to end. */
+/* The daemon is killed: players and publishers are where they were, and can still be told to end.
+ */
 static void restarts(void **state)
 {
 	static struct fake_tables before;
-	struct cp_http pub = post("/whip/r?name=cam", "t-bob", av), play = post("/whep/r", "t-eve", chrome_recv), late;
+	struct cp_http pub = post("/whip/r?name=cam", "t-bob", av),
+	               play = post("/whep/r", "t-eve", chrome_recv), late;
 	unsigned changes;
 
 	world_connect(TAILQ_FIRST(&world.sig->players)->party->endpoint[CP_PUBLISH]);
@@ -397,13 +413,13 @@ static void restarts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(publishes, setup, teardown),
-		cmocka_unit_test_setup_teardown(patches, setup, teardown),
-		cmocka_unit_test_setup_teardown(plays_the_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(plays_a_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(lost_media, setup, teardown),
-		cmocka_unit_test_setup_teardown(restarts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refused, setup, teardown),
+	    cmocka_unit_test_setup_teardown(publishes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(patches, setup, teardown),
+	    cmocka_unit_test_setup_teardown(plays_the_room, setup, teardown),
+	    cmocka_unit_test_setup_teardown(plays_a_name, setup, teardown),
+	    cmocka_unit_test_setup_teardown(lost_media, setup, teardown),
+	    cmocka_unit_test_setup_teardown(restarts, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

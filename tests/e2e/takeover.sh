@@ -11,6 +11,7 @@ export CALLSTACK_URL=https://198.18.1.1:8443
 seconds=${DOWN_SECONDS:-60}
 
 coproc pages { in_client node "$root/tests/e2e/takeover.mjs" 2>&1; }
+# shellcheck disable=SC2154 # coproc sets pages_PID
 pages_pid=$pages_PID from=${pages[0]} to=${pages[1]} # bash forgets these when the process ends
 pids+=("$pages_pid")
 await() { # WORD: prints what comes until that line

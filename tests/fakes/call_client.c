@@ -131,7 +131,8 @@ void conn_refused(struct cp_conn *c, const char *code, const char *fmt, ...)
 	o = ask_v(c, fmt, ap);
 	va_end(ap);
 	if (strcmp(text_at(o, "type"), "error") != 0 || strcmp(text_at(o, "code"), code) != 0) {
-		fprintf(stderr, "'%s' should be refused as %s: %s\n", fmt, code, json_dumps(o, JSON_COMPACT));
+		fprintf(stderr, "'%s' should be refused as %s: %s\n", fmt, code,
+		        json_dumps(o, JSON_COMPACT));
 		abort();
 	}
 	assert(*text_at(o, "message"));
@@ -143,7 +144,8 @@ json_t *conn_event(struct cp_conn *c, const char *type)
 	json_t *o = conn_take(c);
 
 	if (!o || strcmp(text_at(o, "type"), type) != 0) {
-		fprintf(stderr, "event '%s' should come: %s\n", type, o ? json_dumps(o, JSON_COMPACT) : "nothing does");
+		fprintf(stderr, "event '%s' should come: %s\n", type,
+		        o ? json_dumps(o, JSON_COMPACT) : "nothing does");
 		abort();
 	}
 	assert(int_at(o, "seq") > 0);
@@ -302,8 +304,9 @@ size_t conn_answer(struct cp_conn *c)
 void conn_publish(struct cp_conn *c, char audio[CP_ID_MAX], char video[CP_ID_MAX])
 {
 	char *sdp = sdp_file("aiortc_av");
-	json_t *o = conn_ok(c, "{ss ss s[{ss ss},{ss ss}]}", "type", "publish", "sdp", sdp, "tracks", "mid", "0", "source",
-	                    "microphone", "mid", "1", "source", "camera");
+	json_t *o =
+	    conn_ok(c, "{ss ss s[{ss ss},{ss ss}]}", "type", "publish", "sdp", sdp, "tracks", "mid",
+	            "0", "source", "microphone", "mid", "1", "source", "camera");
 	const json_t *tracks = json_object_get(o, "tracks");
 
 	assert(json_array_size(tracks) == 2);

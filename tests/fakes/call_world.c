@@ -50,7 +50,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *r)
 {
 	assert(!h->status);
 	h->status = r->status;
-	snprintf(h->content_type, sizeof(h->content_type), "%s", r->content_type ? r->content_type : "");
+	snprintf(h->content_type, sizeof(h->content_type), "%s",
+	         r->content_type ? r->content_type : "");
 	for (size_t i = 0; i < r->n_headers; i++) {
 		const char *v = r->headers[i].value;
 
@@ -70,7 +71,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *r)
 
 void cp_http_error(struct cp_http *h, int status, const char *code, const char *text)
 {
-	cp_http_reply(h, &(struct cp_http_resp){.status = status, .body = code, .len = strlen(code)});
+	cp_http_reply(h,
+	              &(struct cp_http_resp){.status = status, .body = code, .len = strlen(code)});
 }
 
 bool cp_http_query(const struct cp_http_req *req, const char *name, char *buf, size_t size)
@@ -115,8 +117,8 @@ int cp_auth_issue(struct cp_auth *a, const struct cp_identity *id, char *buf, si
 	return 0;
 }
 
-int cp_auth_password(struct cp_auth_job **out, struct cp_auth *a, const char *user, const char *password,
-                     const char *peer, cp_auth_h *h, void *arg)
+int cp_auth_password(struct cp_auth_job **out, struct cp_auth *a, const char *user,
+                     const char *password, const char *peer, cp_auth_h *h, void *arg)
 {
 	struct cp_auth_job *job = calloc(1, sizeof(*job)), **at = &jobs;
 
@@ -168,7 +170,7 @@ static void watch(int fd, bool on, void *arg)
 static void daemon_start(void)
 {
 	const struct cp_plane_conf conf = {
-		.rundir = world.dir, .peer = (uid_t)-1, .epoch = ++world.epoch, .watch = watch};
+	    .rundir = world.dir, .peer = (uid_t)-1, .epoch = ++world.epoch, .watch = watch};
 	int err;
 
 	memset(world.fd, 0xff, sizeof(world.fd));
@@ -276,8 +278,12 @@ void world_open(bool with_journal)
 		abort();
 	snprintf(world.journal, sizeof(world.journal), "%s/calls.db", world.dir);
 	world.limits = (struct cp_limits){.max_rooms = 20, .max_participants = 6, .max_tracks = 4};
-	world.conf = (struct cp_signaling_conf){.login_timeout_s = 10, .resume_ttl_s = 60, .max_sessions = 40, .rate = 50,
-	                                        .burst = 2000, .journal = with_journal ? world.journal : NULL};
+	world.conf = (struct cp_signaling_conf){.login_timeout_s = 10,
+	                                        .resume_ttl_s = 60,
+	                                        .max_sessions = 40,
+	                                        .rate = 50,
+	                                        .burst = 2000,
+	                                        .journal = with_journal ? world.journal : NULL};
 	world.dp.packet = on_packet;
 	err = fake_dp_open(&world.dp, world.dir, 1 << 20);
 	assert(!err);
@@ -311,8 +317,8 @@ static void copy_journal(const char *from, const char *to)
 	char cmd[512];
 
 	for (int i = 0; i < 2; i++) {
-		snprintf(cmd, sizeof(cmd), "cp -f %s%s %s%s 2>/dev/null || rm -f %s%s", from, suffix[i], to, suffix[i], to,
-		         suffix[i]);
+		snprintf(cmd, sizeof(cmd), "cp -f %s%s %s%s 2>/dev/null || rm -f %s%s", from,
+		         suffix[i], to, suffix[i], to, suffix[i]);
 		if (system(cmd))
 			abort();
 	}
@@ -431,20 +437,20 @@ void world_connect(const struct cp_endpoint *e)
 
 /* ---- HTTP ---- */
 
-struct cp_http http(enum cp_method method, const char *path, const char *bearer, const char *type, const char *if_match,
-                    const char *body)
+struct cp_http http(enum cp_method method, const char *path, const char *bearer, const char *type,
+                    const char *if_match, const char *body)
 {
 	char copy[512], *query;
 	struct cp_http h = {0};
 	struct cp_http_req req = {
-		.method = method,
-		.path = copy,
-		.bearer = bearer,
-		.content_type = type ? type : "",
-		.if_match = if_match ? if_match : "",
-		.peer = "192.0.2.1",
-		.body = body ? body : "",
-		.len = body ? strlen(body) : 0,
+	    .method = method,
+	    .path = copy,
+	    .bearer = bearer,
+	    .content_type = type ? type : "",
+	    .if_match = if_match ? if_match : "",
+	    .peer = "192.0.2.1",
+	    .body = body ? body : "",
+	    .len = body ? strlen(body) : 0,
 	};
 
 	snprintf(copy, sizeof(copy), "%s", path);

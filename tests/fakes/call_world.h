@@ -1,7 +1,8 @@
-/* The daemon's middle on a bench: call/, signaling/, nego/ and plane/ as they are, between a fake front (frames and HTTP
- * replies are kept for the test to look at), a fake store of users and a dataplane of plain tables. Time is fake_loop's.
- * A test says what a client sends and takes what it got; a wrong word ends the program by assert(), so that fuzzers can
- * use it too. One world at a time. */
+/* The daemon's middle on a bench: call/, signaling/, nego/ and plane/ as they are, between a fake
+ * front (frames and HTTP replies are kept for the test to look at), a fake store of users and a
+ * dataplane of plain tables. Time is fake_loop's. A test says what a client sends and takes what it
+ * got; a wrong word ends the program by assert(), so that fuzzers can use it too. One world at a
+ * time. */
 #pragma once
 #include <jansson.h>
 #include "controlplane/call/calls_priv.h"
@@ -34,7 +35,8 @@ void world_close(void); // asserts that nothing was left behind
 void world_settle(void);
 void world_advance(uint64_t ms); // in steps, settling
 void world_leap(uint64_t ms);    // in one
-/* The daemon goes as by SIGTERM, or by SIGKILL (what it says in its last moments is undone); another one starts. */
+/* The daemon goes as by SIGTERM, or by SIGKILL (what it says in its last moments is undone);
+ * another one starts. */
 void world_restart(bool killed);
 /* The dataplane dies; a new one comes, with or without its slabs. */
 void world_dataplane_dies(void);
@@ -49,11 +51,11 @@ void world_connect(const struct cp_endpoint *e);
 /* ---- WebSockets ---- */
 struct cp_conn {
 	void *user;
-	bool open;          // as the server sees it: the close handler has not run
+	bool open; // as the server sees it: the close handler has not run
 	uint16_t close_code;
 	char reason[128];
-	json_t *frames;     // array, not yet taken
-	json_int_t id;      // of the next request
+	json_t *frames; // array, not yet taken
+	json_int_t id;  // of the next request
 };
 void conn_open(struct cp_conn *c);
 void conn_text(struct cp_conn *c, const char *text, size_t len);
@@ -63,7 +65,8 @@ void conn_drop(struct cp_conn *c); // forgets frames; loses it
 json_int_t conn_send(struct cp_conn *c, const char *fmt, ...);
 /* The next frame: NULL when there is none. Yours to decref. */
 json_t *conn_take(struct cp_conn *c);
-/* Sends, settles, and takes frames away up to the reply, which must come before any event that it caused. */
+/* Sends, settles, and takes frames away up to the reply, which must come before any event that it
+ * caused. */
 json_t *conn_ask(struct cp_conn *c, const char *fmt, ...);
 /* The same for replies that say "ok"; or which must be an error with that code. */
 json_t *conn_ok(struct cp_conn *c, const char *fmt, ...);
@@ -77,7 +80,8 @@ void conn_forget(struct cp_conn *c); // all that wait
 const char *text_at(const json_t *o, const char *key);
 json_int_t int_at(const json_t *o, const char *key);
 
-/* open, login with user's password; resume secret into *secret (64 characters and NUL), when asked for. */
+/* open, login with user's password; resume secret into *secret (64 characters and NUL), when asked
+ * for. */
 void conn_login(struct cp_conn *c, const char *user, char secret[65]);
 struct cp_session *conn_session(const struct cp_conn *c);
 struct cp_participant *conn_party(const struct cp_conn *c);
@@ -86,7 +90,8 @@ struct cp_participant *conn_party(const struct cp_conn *c);
 /* A file of controlplane/nego/testdata with the peers' fingerprint. free() it. */
 char *sdp_file(const char *name);
 char *sdp_edit(char *sdp, const char *from, const char *to); // every occurrence; frees sdp
-/* A browser's answer to our offer; accept: m-lines that take media (bit i), the others are inactive. */
+/* A browser's answer to our offer; accept: m-lines that take media (bit i), the others are
+ * inactive. */
 char *sdp_answer(const char *offer, const char *ufrag, uint64_t accept);
 unsigned sdp_count(const char *sdp, const char *line_start);
 /* Takes the next event, which must be an offer, and answers it. Returns its number of tracks. */
@@ -101,6 +106,6 @@ struct cp_http {
 	char *body;
 };
 /* path may have a query. Free with http_done(). */
-struct cp_http http(enum cp_method method, const char *path, const char *bearer, const char *type, const char *if_match,
-                    const char *body);
+struct cp_http http(enum cp_method method, const char *path, const char *bearer, const char *type,
+                    const char *if_match, const char *body);
 void http_done(struct cp_http *h);

@@ -1,8 +1,7 @@
-/* Frames of a client that may say anything. Lines of the input are frames of one connection, in a room with a second
- * participant who publishes and is sent what the first publishes. A line is sent as it is, but for these:
- *   !answer   the offer that came last, answered as a browser would
- *   !lose     the connection goes; the next line has a new one, logged in as the same user
- *   !wait     20 s pass
+/* Frames of a client that may say anything. Lines of the input are frames of one connection, in a
+ * room with a second participant who publishes and is sent what the first publishes. A line is sent
+ * as it is, but for these: !answer   the offer that came last, answered as a browser would !lose
+ * the connection goes; the next line has a new one, logged in as the same user !wait     20 s pass
  * Whatever was said, all is gone a minute after the connections are. */
 #include <assert.h>
 #include <stdlib.h>
@@ -29,7 +28,8 @@ static void let_answer(struct cp_conn *c)
 	}
 	if (offer) {
 		sdp = sdp_answer(text_at(offer, "sdp"), "clnt", UINT64_MAX);
-		conn_send(c, "{ss sI ss}", "type", "answer", "rev", int_at(offer, "rev"), "sdp", sdp);
+		conn_send(c, "{ss sI ss}", "type", "answer", "rev", int_at(offer, "rev"), "sdp",
+		          sdp);
 		free(sdp);
 	}
 	json_decref(offer);

@@ -1,6 +1,7 @@
-/* HTTP requests to WHIP and WHEP. An input is requests with a line "----" between: the first line of each is
- * METHOD PATH [TOKEN [CONTENT-TYPE [IF-MATCH]]], the rest its body. "@1" in a path is the Location of the last session that
- * was made. "!wait" lets 20 s pass. A browser in the room publishes and watches. */
+/* HTTP requests to WHIP and WHEP. An input is requests with a line "----" between: the first line
+ * of each is METHOD PATH [TOKEN [CONTENT-TYPE [IF-MATCH]]], the rest its body. "@1" in a path is
+ * the Location of the last session that was made. "!wait" lets 20 s pass. A browser in the room
+ * publishes and watches. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,11 @@ static void request(char *text)
 	static const struct {
 		const char *name;
 		enum cp_method method;
-	} methods[] = {{"GET", CP_GET}, {"POST", CP_POST}, {"PATCH", CP_PATCH}, {"DELETE", CP_DELETE}, {"OPTIONS", CP_OPTIONS}};
+	} methods[] = {{"GET", CP_GET},
+	               {"POST", CP_POST},
+	               {"PATCH", CP_PATCH},
+	               {"DELETE", CP_DELETE},
+	               {"OPTIONS", CP_OPTIONS}};
 	char *body = strchr(text, '\n'), *word[5] = {"", "", "", "", ""}, *save = NULL;
 	enum cp_method method = CP_PUT;
 	struct cp_http h;
@@ -40,7 +45,8 @@ static void request(char *text)
 		return;
 	if (strcmp(word[1], "@1") == 0 && *location)
 		word[1] = location;
-	if ((strncmp(word[1], "/whip/", 6) != 0 && strncmp(word[1], "/whep/", 6) != 0) || strlen(word[1]) > 500)
+	if ((strncmp(word[1], "/whip/", 6) != 0 && strncmp(word[1], "/whep/", 6) != 0) ||
+	    strlen(word[1]) > 500)
 		return;
 	h = http(method, word[1], word[2], word[3], word[4], body);
 	if (h.status == 201)
