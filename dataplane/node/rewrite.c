@@ -162,7 +162,6 @@ static inline void fetch_near(const struct dp_worker *w, const struct rte_mbuf *
 static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
 {
 	struct dp_worker *w = dp_self;
-	void *out[DP_VECTOR];
 	uint16_t n = 0;
 
 	for (uint16_t i = 0; i < nb; i++) {
@@ -179,14 +178,11 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 			dp_drop(w, why, m);
 			continue;
 		}
-		out[n++] = m;
-		if (n == DP_VECTOR) {
-			rte_node_enqueue(graph, node, REWRITE_SRTP_OUT, out, n);
-			n = 0;
-		}
+		objs[n++] = m;
 	}
+	node->idx = n; // objs is the node's own stream
 	if (n)
-		rte_node_enqueue(graph, node, REWRITE_SRTP_OUT, out, n);
+		rte_node_next_stream_move(graph, node, REWRITE_SRTP_OUT);
 	return nb;
 }
 
