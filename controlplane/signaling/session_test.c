@@ -387,12 +387,7 @@ static void all_restarts(void **state)
 
 	both_join();
 	connect_all();
-	world_settle();
-	fake_dp_kill(&world.dp);
-	world.dp.hello.slab_epoch++;
-	memset(&world.dp.now, 0, sizeof(world.dp.now));
-	assert_int_equal(fake_dp_open(&world.dp, world.dir, 1 << 20), 0);
-	world_restart(true);
+	world_reboot();
 	assert_int_equal(world_counts().participants, 2);
 	assert_int_equal(world_counts().endpoints, 0);
 	json_decref(a.frames);

@@ -380,6 +380,9 @@ static void restarts(void **state)
 	               play = post("/whep/r", "t-eve", chrome_recv), late;
 	unsigned changes;
 
+	world_restart(true); /* not connected yet: it still has its time */
+	world_advance(10000);
+	assert_int_equal(world.sig->counts.whip + world.sig->counts.whep, 2);
 	world_connect(TAILQ_FIRST(&world.sig->players)->party->endpoint[CP_PUBLISH]);
 	world_connect(last_player()->party->endpoint[CP_SUBSCRIBE]);
 	before = world.dp.now;

@@ -32,7 +32,7 @@ step mark
 supervisor=$(pid_of supervisor)
 daemon=$(pid_of callstackd)
 kill -STOP "$supervisor" # so that nobody starts another yet
-kill -9 "$daemon"
+kill -"${DAEMON_SIGNAL:-KILL}" "$daemon" # TERM: what it says in its last moments must harm no media either
 echo "callstackd $daemon killed"
 sleep "$seconds"
 step unharmed "$seconds"

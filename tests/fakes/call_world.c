@@ -324,11 +324,10 @@ static void copy_journal(const char *from, const char *to)
 	}
 }
 
-void world_restart(bool killed)
+static void daemon_replace(bool killed)
 {
 	char kept[128];
 
-	world_settle();
 	snprintf(kept, sizeof(kept), "%s.kept", world.journal);
 	if (killed)
 		copy_journal(world.journal, kept);
@@ -336,6 +335,12 @@ void world_restart(bool killed)
 	if (killed)
 		copy_journal(kept, world.journal);
 	daemon_start();
+}
+
+void world_restart(bool killed)
+{
+	world_settle();
+	daemon_replace(killed);
 	link_up();
 }
 
@@ -346,7 +351,7 @@ void world_dataplane_dies(void)
 	assert(!cp_plane_up(world.plane));
 }
 
-void world_dataplane_comes(bool slabs_lost)
+static void dataplane_start(bool slabs_lost)
 {
 	int err;
 
@@ -356,6 +361,20 @@ void world_dataplane_comes(bool slabs_lost)
 	}
 	err = fake_dp_open(&world.dp, world.dir, 1 << 20);
 	assert(!err);
+}
+
+void world_dataplane_comes(bool slabs_lost)
+{
+	dataplane_start(slabs_lost);
+	link_up();
+}
+
+void world_reboot(void)
+{
+	world_settle();
+	fake_dp_kill(&world.dp);
+	daemon_replace(true);
+	dataplane_start(true);
 	link_up();
 }
 

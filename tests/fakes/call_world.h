@@ -41,6 +41,7 @@ void world_restart(bool killed);
 /* The dataplane dies; a new one comes, with or without its slabs. */
 void world_dataplane_dies(void);
 void world_dataplane_comes(bool slabs_lost);
+void world_reboot(void); // both are killed at once, and the slabs are gone
 struct cp_calls_counts world_counts(void);
 void world_passwords(void);
 /* ICE of an endpoint as the dataplane tells it. */
