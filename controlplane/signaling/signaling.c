@@ -2,18 +2,22 @@
 #include "controlplane/signaling/signaling_priv.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "controlplane/loop.h"
 #include "shared/log.h"
 
-enum { SWEEP_MS = 2000 };
+enum { SWEEP_MS = 2000, TRIM_SWEEPS = 5 };
 
 static void sweep(void *arg)
 {
 	struct cp_signaling *s = arg;
 
 	cp_players_sweep(s);
+	/* A burst of joins leaves its descriptions behind as free memory between what is in use: give it back. */
+	if (++s->sweeps % TRIM_SWEEPS == 0)
+		malloc_trim(0);
 	cp_timer_start(s->sweep, SWEEP_MS);
 }
 

