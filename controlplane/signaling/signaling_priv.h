@@ -90,6 +90,7 @@ struct cp_signaling {
 	TAILQ_HEAD(, cp_client) clients;
 	TAILQ_HEAD(, cp_player) players;
 	struct cp_timer *sweep; // players whose media is gone
+	unsigned sweeps;        // how many there were
 	struct cp_signaling_counts counts;
 };
 
