@@ -47,7 +47,7 @@ void fwd_floor_open(const struct fwd_shape *shape)
 		if (dp_srtp_batch_new(&fl.batch, fwd_backend()))
 			abort();
 		for (unsigned i = 0; i < PLAINS * PLAIN; i++)
-			fl.plain[0][i] = (uint8_t)bench_random(&seed);
+			((uint8_t *)fl.plain)[i] = (uint8_t)bench_random(&seed);
 	}
 	fl.shape = *shape;
 	fl.index = 1;

@@ -23,18 +23,22 @@ static void release(struct dp_node *n, uint32_t handle)
 	n->history[k->hist].held--;
 }
 
-/* The one that will be popped a few packets from now: nobody has looked at it for a second. */
+/* Those that will be popped a few packets from now, in two steps: nobody has looked at them for a
+ * second. */
 static inline void fetch_oldest(const struct dp_node *n)
 {
+	const struct dp_kept *far = &n->kept[(n->kept_tail + 2 * KEPT_AHEAD) & (n->kept_size - 1)];
 	const struct dp_kept *k = &n->kept[(n->kept_tail + KEPT_AHEAD) & (n->kept_size - 1)];
-	const struct dp_hist *h = &n->history[k->hist].h;
 
-	rte_prefetch0(k + KEPT_AHEAD);
-	if (!k->m)
-		return;
-	rte_prefetch0(k->m);
-	rte_prefetch0((const char *)k->m + RTE_CACHE_LINE_SIZE);
-	rte_prefetch0(&h->slot[k->ext_seq & h->mask]);
+	if (far->m)
+		rte_prefetch0(&n->history[far->hist]);
+	if (k->m) {
+		const struct dp_hist *h = &n->history[k->hist].h;
+
+		rte_prefetch0(k->m);
+		rte_prefetch0((const char *)k->m + RTE_CACHE_LINE_SIZE);
+		rte_prefetch0(&h->slot[k->ext_seq & h->mask]);
+	}
 }
 
 /* The oldest in the queue; its slot is emptied when it still is the slot's. */

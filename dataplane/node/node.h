@@ -352,6 +352,17 @@ void dp_history_put(struct dp_worker *w, struct rte_mbuf *m);
 struct rte_mbuf *dp_history_get(struct dp_worker *w, uint32_t track, uint8_t layer, uint32_t ssrc,
                                 uint64_t index);
 void dp_history_forget(struct dp_worker *w, uint32_t slot);
+/* Before dp_history_put(): where it will write. */
+static inline void dp_history_prefetch(const struct dp_worker *w, const struct dp_track_rt *r,
+                                       const struct dp_pkt *p)
+{
+	const struct dp_hist *h;
+
+	if (!r->hist[p->layer])
+		return;
+	h = &dp_node(w)->history[r->hist[p->layer] - 1].h;
+	rte_prefetch0(&h->slot[p->index & h->mask]);
+}
 /* Gives back what is too old; called once a walk. */
 void dp_history_expire(struct dp_worker *w);
 

@@ -138,6 +138,7 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	if (hdr.marker)
 		p->flags |= DP_PKT_MARKER;
 	mark_frame(w, r, p, t, &hdr, x, buf);
+	dp_history_prefetch(w, r, p);
 	return true;
 }
 

@@ -62,6 +62,20 @@ static bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct in *in, stru
 	return true;
 }
 
+/* For rtp_in and fanout, which come to it when the whole vector is through here. */
+static inline void fetch_next(const struct dp_worker *w, const struct dp_pkt *p)
+{
+	const struct dp_node *n = dp_node(w);
+	const struct dp_track_rt *r = &n->track[p->track];
+
+	if (r->nack[p->layer])
+		rte_prefetch0(&n->nack[r->nack[p->layer] - 1]);
+	if (r->hist[p->layer])
+		rte_prefetch0(&n->history[r->hist[p->layer] - 1]);
+	rte_prefetch0(dp_slabs.endpoint[p->endpoint].set.ext_id);
+	rte_prefetch0(dp_fanout(p->track, w->index));
+}
+
 /* An authentic packet moves its stream's state. */
 static bool accept(struct dp_worker *w, struct rte_mbuf *m, struct in *in,
                    const struct dp_srtp_op *op)
@@ -95,6 +109,7 @@ static bool accept(struct dp_worker *w, struct rte_mbuf *m, struct in *in,
 	p->layer = in->ref.layer;
 	p->flags = in->ref.rtx ? DP_PKT_RTX : 0;
 	p->at_ns = w->now_ns;
+	fetch_next(w, p);
 	return true;
 }
 
