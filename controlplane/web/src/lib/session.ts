@@ -21,11 +21,17 @@ const REASONS: Record<string, string> = {
   failed: 'They are not online.', ended: 'The call ended.',
 }
 
-let running = 0
 /** Runs what a click asked for; what goes wrong is shown. */
+export async function shown(f: () => Promise<unknown>) {
+  try { await f() } catch (e) { notice('error', e instanceof Error ? e.message : String(e)) }
+}
+
+let running = 0
+/** The same, and the page is busy meanwhile. */
 export async function attempt(f: () => Promise<unknown>) {
   set({ busy: ++running > 0 })
-  try { await f() } catch (e) { notice('error', e instanceof Error ? e.message : String(e)) } finally { set({ busy: --running > 0 }) }
+  await shown(f)
+  set({ busy: --running > 0 })
 }
 
 /** The same for what must not run twice, or while another does: double clicks, a key held down. */
@@ -232,15 +238,19 @@ export async function leave() {
 // ---- what we send ----
 
 export async function toggleMicrophone() {
-  const track = get().own.microphone
   const m = media
   if (!m) return
-  if (!track) {
-    const fresh = await microphone(get().choice.audio)
-    set({ muted: false })
-    await send(m, [['microphone', fresh]])
-    return
-  }
+  if (get().own.microphone) { await toggleMute(); return }
+  const fresh = await microphone(get().choice.audio)
+  set({ muted: false })
+  await send(m, [['microphone', fresh]])
+}
+
+/** Takes effect at once, whatever else is under way: who mutes must be able to rely on it. */
+export async function toggleMute() {
+  const track = get().own.microphone
+  const m = media
+  if (!m || !track) return
   track.enabled = !track.enabled
   set({ muted: !track.enabled })
   const id = m.trackId('microphone')

@@ -1,6 +1,6 @@
 import { useEffect } from 'react'
 import { canShare } from '../lib/devices'
-import { act, attempt, leave, toggleCamera, toggleMicrophone, toggleScreen } from '../lib/session'
+import { act, attempt, leave, shown, toggleCamera, toggleMicrophone, toggleMute, toggleScreen } from '../lib/session'
 import { set, useStore } from '../lib/store'
 import { Icon, IconName } from './Icon'
 
@@ -22,7 +22,7 @@ export function Controls() {
   const { own, muted, busy, chatOpen, statsOpen, unread } = useStore()
   const talking = !!own.microphone && !muted
   const toggles: Toggle[] = [
-    { label: talking ? 'Mute' : 'Unmute', short: talking ? 'Mute' : 'Unmute', icon: talking ? 'mic' : 'micOff', on: talking, key: 'm', sends: true, act: () => void act(toggleMicrophone) },
+    { label: talking ? 'Mute' : 'Unmute', short: talking ? 'Mute' : 'Unmute', icon: talking ? 'mic' : 'micOff', on: talking, key: 'm', sends: !own.microphone, act: () => void (own.microphone ? shown(toggleMute) : act(toggleMicrophone)) },
     { label: own.camera ? 'Camera off' : 'Camera on', short: 'Camera', icon: own.camera ? 'camera' : 'cameraOff', on: !!own.camera, key: 'v', sends: true, act: () => void act(toggleCamera) },
     ...(canShare() ? [{ label: own.screen ? 'Stop sharing' : 'Share screen', short: own.screen ? 'Stop' : 'Share', icon: own.screen ? 'screenOff' as const : 'screen' as const, on: !!own.screen, key: 's', sends: true, act: () => void act(toggleScreen) }] : []),
     { label: unread ? `Chat, ${unread} unread` : 'Chat', short: 'Chat', icon: 'chat', on: chatOpen, key: 'c', opens: 'panel', badge: unread, act: () => set({ chatOpen: !chatOpen, unread: 0, statsOpen: false }) },
