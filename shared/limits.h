@@ -5,7 +5,10 @@ enum {
 	SH_MAX_WORKERS = 16,    // worker lcores, and so UDP media ports base..base+15
 	SH_MAX_ADDRS = 8,       // local media addresses announced as ICE host candidates
 	SH_MAX_PTS = 8,         // payload types of one track (codec, its RTX, RED, comfort noise, …)
-	SH_MAX_LAYERS = 3,      // simulcast encodings of one track (RFC 8853 rids)
+	SH_MAX_LAYERS = 3,      // qualities of one track: simulcast encodings (RFC 8853 rids) or spatial layers (SVC)
+	SH_MAX_TEMPORAL = 4,    // temporal layers of a quality
+	SH_MAX_AUDIO_SLOTS = 16, // loudest-N and last-N of a room (SH_TRACK_SLOT)
+	SH_MAX_VIDEO_SLOTS = 32,
 	SH_UFRAG_MAX = 32,      // our own ufrag, bytes; ours are 8 to 12 of ice-char (RFC 8839 §5.4)
 	SH_PWD_MAX = 32,        // our own pwd, bytes; ours are 24
 	SH_MID_MAX = 16,        // RFC 9143 mid / RFC 8852 rid, bytes, no NUL; longer ones are refused in SDP

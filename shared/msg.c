@@ -13,10 +13,10 @@
 ASSERT_SIZE(c_hello, 144);
 ASSERT_SIZE(e_hello, 336);
 ASSERT_SIZE(begin, 8);
-ASSERT_SIZE(endpoint_set, 128);
+ASSERT_SIZE(endpoint_set, 132);
 ASSERT_SIZE(endpoint_keys, 104);
-ASSERT_SIZE(track_set, 176);
-ASSERT_SIZE(sub_set, 48);
+ASSERT_SIZE(track_set, 184);
+ASSERT_SIZE(sub_set, 52);
 ASSERT_SIZE(del, 8);
 ASSERT_SIZE(commit, 16);
 ASSERT_SIZE(packet, 1508);
@@ -24,6 +24,9 @@ ASSERT_SIZE(keyframe, 4);
 ASSERT_SIZE(committed, 16);
 ASSERT_SIZE(endpoint_state, 48);
 ASSERT_SIZE(track_state, 20);
+ASSERT_SIZE(speakers, 204);
+ASSERT_SIZE(track_watch, 8);
+ASSERT_SIZE(quality, 1028);
 
 static bool zero(const void *p, size_t n)
 {
@@ -103,7 +106,7 @@ static bool begin_ok(const struct sh_msg_begin *m)
 
 static bool endpoint_set_ok(const struct sh_msg_endpoint_set *m)
 {
-	if (!id_ok(m->id) || m->worker >= SH_MAX_WORKERS || (m->flags & ~SH_EP_RTCP_RSIZE) ||
+	if (!id_ok(m->id) || m->worker >= SH_MAX_WORKERS || (m->flags & ~(SH_EP_RTCP_RSIZE | SH_EP_TWCC | SH_EP_REMB)) ||
 	    m->ext_two_byte > 1 || !zero(m->pad, sizeof(m->pad)) || !zero(m->pad2, sizeof(m->pad2)))
 		return false;
 	if (!text_ok(m->ufrag, m->ufrag_len, 4, SH_UFRAG_MAX) ||
@@ -187,16 +190,30 @@ static bool same_layer(const struct sh_track_layer *a, const struct sh_track_lay
 
 static bool track_set_ok(const struct sh_msg_track_set *m)
 {
-	if (!id_ok(m->id) || !id_ok(m->endpoint) || m->layers < 1 || m->layers > SH_MAX_LAYERS)
+	bool slot = m->flags & SH_TRACK_SLOT;
+
+	if (!id_ok(m->id) || m->layers < 1 || m->layers > SH_MAX_LAYERS)
+		return false;
+	if (slot ? m->endpoint != 0 : !id_ok(m->endpoint))
 		return false;
 	if (m->kind != SH_KIND_AUDIO && m->kind != SH_KIND_VIDEO)
 		return false;
-	if (m->flags & ~(SH_TRACK_NACK | SH_TRACK_PLI | SH_TRACK_FIR | SH_TRACK_MUTED))
+	if (m->flags & ~(SH_TRACK_NACK | SH_TRACK_PLI | SH_TRACK_FIR | SH_TRACK_MUTED |
+	                 SH_TRACK_SLOT | SH_TRACK_FOLLOW))
+		return false;
+	if (slot ? !m->group || (m->flags & ~SH_TRACK_SLOT) || m->mid_len : m->slot)
+		return false;
+	if (m->slot >= (m->kind == SH_KIND_AUDIO ? SH_MAX_AUDIO_SLOTS : SH_MAX_VIDEO_SLOTS) ||
+	    !zero(m->pad, sizeof(m->pad)))
+		return false;
+	if (slot && m->layers != (m->kind == SH_KIND_AUDIO ? 1 : SH_MAX_LAYERS))
 		return false;
 	if (!text_ok(m->mid, m->mid_len, 0, SH_MID_MAX) || !track_pts_ok(m))
 		return false;
 	for (unsigned i = 0; i < m->layers; i++) {
 		const struct sh_track_layer *l = &m->layer[i];
+		if (slot && !zero(l, sizeof(*l)))
+			return false;
 		if (!zero(l->pad, sizeof(l->pad)) || !text_ok(l->rid, l->rid_len, 0, SH_MID_MAX) ||
 		    (l->ssrc && l->ssrc == l->rtx_ssrc))
 			return false;
@@ -212,7 +229,8 @@ static bool sub_set_ok(const struct sh_msg_sub_set *m)
 	if (!id_ok(m->id) || !id_ok(m->track) || !id_ok(m->endpoint) || m->ssrc == 0 ||
 	    m->rtx_ssrc == m->ssrc || m->pad)
 		return false;
-	if ((m->flags & ~(SH_SUB_PAUSED | SH_SUB_NACK)) || m->max_layer >= SH_MAX_LAYERS)
+	if ((m->flags & ~(SH_SUB_PAUSED | SH_SUB_NACK)) || m->max_layer >= SH_MAX_LAYERS ||
+	    m->max_temporal >= SH_MAX_TEMPORAL)
 		return false;
 	for (unsigned i = 0; i < SH_MAX_PTS; i++)
 		if (m->pt[i] > 127 && m->pt[i] != 255)
@@ -259,6 +277,43 @@ static bool track_state_ok(const struct sh_msg_track_state *m)
 {
 	return id_ok(m->id) && m->layer_active < 1u << SH_MAX_LAYERS &&
 	       zero(m->pad, sizeof(m->pad));
+}
+
+static bool ids_ok(const sh_id *id, unsigned used, unsigned size)
+{
+	for (unsigned i = 0; i < used; i++)
+		if (id[i] && !id_ok(id[i]))
+			return false;
+	return zero(id + used, (size - used) * sizeof(*id));
+}
+
+static bool speakers_ok(const struct sh_msg_speakers *m)
+{
+	if (!m->group || (m->dominant && !id_ok(m->dominant)) || !zero(m->pad, sizeof(m->pad)))
+		return false;
+	if (m->audio_slots > SH_MAX_AUDIO_SLOTS || m->video_slots > SH_MAX_VIDEO_SLOTS)
+		return false;
+	return ids_ok(m->audio, m->audio_slots, SH_MAX_AUDIO_SLOTS) &&
+	       ids_ok(m->video, m->video_slots, SH_MAX_VIDEO_SLOTS);
+}
+
+static bool track_watch_ok(const struct sh_msg_track_watch *m)
+{
+	return id_ok(m->id) && m->layers < 1u << SH_MAX_LAYERS && zero(m->pad, sizeof(m->pad));
+}
+
+static bool quality_ok(const struct sh_msg_quality *m)
+{
+	if (m->rows < 1 || m->rows > SH_QUALITY_ROWS || m->pad)
+		return false;
+	for (unsigned i = 0; i < m->rows; i++) {
+		const struct sh_quality_row *r = &m->row[i];
+
+		if (!id_ok(r->id) || r->what < SH_QUALITY_TRACK || r->what > SH_QUALITY_SUB ||
+		    r->layer >= SH_MAX_LAYERS || (r->mos && (r->mos < 10 || r->mos > 45)))
+			return false;
+	}
+	return zero(&m->row[m->rows], (SH_QUALITY_ROWS - m->rows) * sizeof(m->row[0]));
 }
 
 struct type_info {

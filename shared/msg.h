@@ -11,7 +11,7 @@
 #include "shared/ring.h"
 #include "shared/secret.h"
 
-enum { SH_MSG_VERSION = 1, SH_MSG_TYPES_MAX = 64 };
+enum { SH_MSG_VERSION = 2, SH_MSG_TYPES_MAX = 64 };
 
 enum sh_msg_type {
 #define X(num, sym, suffix, dir, flags, doc) SH_MSG_##sym = num,
@@ -58,10 +58,16 @@ struct sh_msg_endpoint_set {
 	uint8_t ext_two_byte; // 1: a=extmap-allow-mixed, so two-byte headers may be sent
 	uint8_t pad[3];
 	uint32_t rtcp_ssrc;   // SSRC of RTCP that we send of our own accord (RR, PLI, NACK)
+	uint32_t owner;       // the daemon's number of whose transport it is: nobody is sent back what is its own by way of
+	                      // a slot; 0: nobody's
 	uint8_t cname_len, pad2[3];
 	uint8_t cname[32];    // SDES CNAME that we send
 };
-enum { SH_EP_RTCP_RSIZE = 1 /* RFC 5506 negotiated */ };
+enum {
+	SH_EP_RTCP_RSIZE = 1, // RFC 5506 negotiated
+	SH_EP_TWCC = 2,       // a=rtcp-fb transport-cc agreed: feedback about ext TWCC goes to it, or comes from it
+	SH_EP_REMB = 4,       // a=rtcp-fb goog-remb agreed
+};
 
 struct sh_msg_endpoint_keys {
 	sh_id id;
@@ -91,11 +97,14 @@ struct sh_track_layer {
 
 struct sh_msg_track_set {
 	sh_id id;
-	sh_id endpoint; // publisher; fixed for the track's life
+	sh_id endpoint; // publisher; fixed for the track's life; 0: a slot
+	uint32_t group; // tracks whose loudness is compared (a room), the daemon's number; fixed; 0: none
 	uint8_t kind;   // enum sh_kind
-	uint8_t layers; // 1..SH_MAX_LAYERS
+	uint8_t layers; // 1..SH_MAX_LAYERS; of a slot SH_MAX_LAYERS for video, 1 for audio
 	uint8_t mid_len;
 	uint8_t flags;  // SH_TRACK_*
+	uint8_t slot;   // SH_TRACK_SLOT: place, 0 = the most recent speaker's; unique in its group and kind
+	uint8_t pad[3];
 	uint8_t mid[SH_MID_MAX];
 	struct sh_track_pt pt[SH_MAX_PTS];
 	struct sh_track_layer layer[SH_MAX_LAYERS];
@@ -105,6 +114,11 @@ enum {
 	SH_TRACK_PLI = 2,   // nack pli negotiated
 	SH_TRACK_FIR = 4,   // ccm fir negotiated
 	SH_TRACK_MUTED = 8, // said by signaling: silence is not a fault
+	/* A slot publishes nothing itself: it stands for the track of its group and kind that the dataplane puts into it,
+	 * the loudest (audio), or of those who spoke last (video). Subscriptions to it are as to any track; its payload
+	 * type slots are by codec, and what a source sends in another codec than any of them is not forwarded. */
+	SH_TRACK_SLOT = 16,
+	SH_TRACK_FOLLOW = 32, // may be put into a slot of its group
 };
 
 struct sh_msg_sub_set {
@@ -114,9 +128,12 @@ struct sh_msg_sub_set {
 	uint8_t pt[SH_MAX_PTS]; // slot → payload type towards the subscriber; 255: not forwarded
 	uint8_t mid_len;
 	uint8_t flags;          // SH_SUB_*
-	uint8_t max_layer;      // highest simulcast layer to send, 0..SH_MAX_LAYERS-1
-	uint8_t pad;
+	uint8_t max_layer;      // highest quality to send, 0..SH_MAX_LAYERS-1
+	uint8_t max_temporal;   // highest temporal layer, 0..SH_MAX_TEMPORAL-1
 	uint8_t mid[SH_MID_MAX]; // m-line of the subscriber that carries it
+	uint16_t want_height;   // pixels that it will be shown with: no layer above the first that reaches it; 0: any
+	uint8_t priority;       // 0 (usual) to 255: who gets bandwidth first
+	uint8_t pad;
 };
 enum {
 	SH_SUB_PAUSED = 1, // keep it, forward nothing
@@ -166,6 +183,37 @@ struct sh_msg_track_state {
 	uint8_t layer_active; // bit l: layer l had packets within the last second
 	uint8_t pad[3];
 	uint32_t ssrc[SH_MAX_LAYERS]; // as learned, 0 = not yet
+};
+
+/* Sources of slots, by place; 0: nobody in it. */
+struct sh_msg_speakers {
+	uint32_t group;
+	sh_id dominant; // audio track; 0: nobody has spoken yet
+	uint8_t audio_slots, video_slots;
+	uint8_t pad[2];
+	sh_id audio[SH_MAX_AUDIO_SLOTS], video[SH_MAX_VIDEO_SLOTS];
+};
+
+struct sh_msg_track_watch {
+	sh_id id;
+	uint8_t layers; // bit l: somebody is sent layer l, or would be if it were there
+	uint8_t pad[3];
+};
+
+enum { SH_QUALITY_TRACK = 1, SH_QUALITY_SUB = 2, SH_QUALITY_ROWS = 64 };
+/* One stream: a layer of a track as we receive it, or a subscription as its subscriber does. */
+struct sh_quality_row {
+	sh_id id;
+	uint8_t what, layer; // SH_QUALITY_*
+	uint8_t lost;        // of the last second's packets, 1/256
+	uint8_t mos;         // G.107, times 10: 10..45; audio only, else 0
+	uint32_t bps;        // payload
+	uint16_t jitter_ms, rtt_ms;
+};
+struct sh_msg_quality {
+	uint16_t rows; // 1..SH_QUALITY_ROWS
+	uint16_t pad;
+	struct sh_quality_row row[SH_QUALITY_ROWS];
 };
 
 /* Bodies are put whole, but for the packets, which are cut after len bytes of data. */

@@ -31,7 +31,7 @@ static void all_samples(void **state)
 			if (l != len)
 				assert_int_equal(sh_msg_check(t, body, l), -EMSGSIZE);
 	}
-	assert_int_equal(types, 15);
+	assert_int_equal(types, 18);
 	assert_string_equal(sh_msg_name(SH_MSG_ENDPOINT_SET), "endpoint_set");
 	assert_string_equal(sh_msg_name(SH_MSG_TX_PACKET), "tx_packet");
 	assert_string_equal(sh_msg_name(SH_MSG_RX_DTLS), "rx_dtls");
@@ -96,7 +96,7 @@ static const struct fault faults[] = {
     BAD(ENDPOINT_SET, endpoint_set, pwd_len, 33),
     BAD(ENDPOINT_SET, endpoint_set, pwd[0], 0x80),
     BAD(ENDPOINT_SET, endpoint_set, pwd[24], 1),
-    BAD(ENDPOINT_SET, endpoint_set, flags, 2),
+    BAD(ENDPOINT_SET, endpoint_set, flags, 8),
     BAD(ENDPOINT_SET, endpoint_set, ext_id[SH_EXT_RID], 1),
     GOOD(ENDPOINT_SET, endpoint_set, ext_id[SH_EXT_RID], 0),
     BAD(ENDPOINT_SET, endpoint_set, ext_two_byte, 2),
@@ -124,7 +124,7 @@ static const struct fault faults[] = {
     BAD(TRACK_SET, track_set, mid_len, 17),
     BAD(TRACK_SET, track_set, mid_len, 2),
     BAD(TRACK_SET, track_set, mid[15], 1),
-    BAD(TRACK_SET, track_set, flags, 16),
+    BAD(TRACK_SET, track_set, flags, 16 | 1),
     BAD(TRACK_SET, track_set, pt[0].pt, 128),
     BAD(TRACK_SET, track_set, pt[0].pt, 97),
     BAD(TRACK_SET, track_set, pt[0].codec, 0),
@@ -159,6 +159,14 @@ static const struct fault faults[] = {
     BAD(SUB_SET, sub_set, mid_len, 17),
     BAD(SUB_SET, sub_set, mid_len, 3),
     BAD(SUB_SET, sub_set, mid[2], 1),
+    BAD(TRACK_SET, track_set, flags, SH_TRACK_SLOT),
+    BAD(TRACK_SET, track_set, flags, 64),
+    GOOD(TRACK_SET, track_set, flags, SH_TRACK_FOLLOW),
+    BAD(TRACK_SET, track_set, slot, 1),
+    BAD(TRACK_SET, track_set, pad[1], 1),
+    GOOD(TRACK_SET, track_set, group, 3),
+    BAD(SUB_SET, sub_set, max_temporal, 4),
+    GOOD(SUB_SET, sub_set, want_height, 720),
     BAD(SUB_SET, sub_set, flags, 4),
     BAD(SUB_SET, sub_set, max_layer, 3),
     BAD(SUB_SET, sub_set, pad, 1),
@@ -186,6 +194,18 @@ static const struct fault faults[] = {
     BAD(TRACK_STATE, track_state, id, 0),
     BAD(TRACK_STATE, track_state, layer_active, 8),
     BAD(TRACK_STATE, track_state, pad[2], 1),
+    BAD(SPEAKERS, speakers, group, 0),
+    BAD(SPEAKERS, speakers, audio_slots, 17),
+    BAD(SPEAKERS, speakers, audio[0], 5),
+    BAD(SPEAKERS, speakers, audio[2], SH_ID(1, 1)),
+    GOOD(SPEAKERS, speakers, dominant, 0),
+    BAD(TRACK_WATCH, track_watch, layers, 8),
+    BAD(TRACK_WATCH, track_watch, pad[0], 1),
+    BAD(QUALITY, quality, rows, 0),
+    BAD(QUALITY, quality, rows, 65),
+    BAD(QUALITY, quality, row[0].what, 0),
+    BAD(QUALITY, quality, row[1].mos, 46),
+    BAD(QUALITY, quality, row[2].id, SH_ID(1, 1)),
 };
 
 static void each_fault(void **state)
@@ -229,11 +249,11 @@ static void hello_differences(void **state)
 	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, len, why, sizeof(why)),
 	    -EPROTO);
 	assert_string_equal(
-	    why, "message 6 (sub_set) has 49 bytes in the peer's build and 48 in this one");
+	    why, "message 6 (sub_set) has 53 bytes in the peer's build and 52 in this one");
 	m->version = 7; // whatever else the other version changed
 	assert_int_equal(
 	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, 4, why, sizeof(why)), -EPROTO);
-	assert_string_equal(why, "peer speaks version 7 of the messages, this build version 1");
+	assert_string_equal(why, "peer speaks version 7 of the messages, this build version 2");
 	assert_int_equal(
 	    sh_msg_hello_check(SH_MSG_C_HELLO, SH_MSG_C_HELLO, body, 0, why, sizeof(why)), -EPROTO);
 	len = sample(SH_MSG_C_HELLO, body);

@@ -60,6 +60,18 @@ struct sh_rx_stream {
 	struct sh_rx_crypto crypto;
 };
 
+/* What a subscriber's link bears, as far as we know; a publisher's, as told to it by REMB or left to it by TWCC. */
+struct sh_bwe {
+	uint32_t estimate_bps; // what may be sent to it; 0: no estimate
+	uint32_t remb_bps;     // as it says itself; 0: it does not
+	uint32_t allocated_bps, wanted_bps; // by its subscriptions now; if all had what they want
+	uint32_t rtt_us;       // of transport feedback; 0: unknown
+	uint32_t queue_us;     // how long packets wait for their turn here (pacer)
+	uint8_t loss;          // 1/256
+	uint8_t overuse, pad[6]; // enum dp_bwe_usage
+	uint64_t feedbacks, probes, padding_bytes, overuses;
+};
+
 struct sh_endpoint {
 	/* config — control: rw, workers: ro */
 	_Alignas(64) _Atomic uint8_t state; // enum sh_slab_state
@@ -77,6 +89,7 @@ struct sh_endpoint {
 	struct sh_addr local, remote; // nominated pair
 	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	int64_t ntp_skew;        // our NTP clock − the peer's, 32.32 s, from its SRs; 0: unknown
+	struct sh_bwe bwe;
 };
 _Static_assert(offsetof(struct sh_endpoint, local) - offsetof(struct sh_endpoint, ice) == 64, "one cache line");
 
@@ -88,7 +101,16 @@ struct sh_track {
 	struct sh_rx_stream media[SH_MAX_LAYERS];
 	struct sh_rx_stream rtx[SH_MAX_LAYERS];
 	uint32_t fir_seq; // next command sequence number (RFC 5104 §4.3.1.1)
-	uint32_t pad1;
+	uint8_t spatial, temporal; // layers seen in it: SVC has more than one spatial layer in media[0]
+	uint8_t level;    // audio: smoothed, −dBov, 0 loudest to 127 silent (RFC 6464)
+	uint8_t pad1;
+	uint32_t rate_bps[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // of the last second, of just that quality and temporal layer
+	uint16_t width[SH_MAX_LAYERS], height[SH_MAX_LAYERS]; // 0: not known
+	uint32_t pad2;
+	uint64_t spoke_at_ns; // when it was last loud enough to be speech
+	/* control thread: rw, workers: ro */
+	_Atomic uint32_t follower; // id of the slot that it is in; 0: none
+	_Atomic uint32_t source;   // a slot: id of the track in it; 0: none
 };
 
 /* The first two cache lines are what each packet touches. */
@@ -100,7 +122,9 @@ struct sh_sub {
 	 * is used twice with one key; advanced before the packet is encrypted. */
 	uint8_t layer;         // the one being sent; 255: waiting for a key frame
 	uint8_t want_layer;    // switch to it at its next key frame
-	uint8_t pad1[10];
+	uint8_t temporal, want_temporal; // the same of temporal layers
+	uint8_t ideal_layer;   // that it would have with all the bandwidth it wants
+	uint8_t pad1[3];
 	uint64_t tx_index;     // newest sent; 0: none yet
 	uint64_t seq_offset;   // tx index − publisher's extended index, of the current layer
 	uint32_t ts_offset;    // our RTP timestamp − publisher's
@@ -124,7 +148,7 @@ struct sh_stats {
 	uint64_t lcore, busy_cycles, idle_cycles, bursts, packets;
 };
 
-enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 2 };
+enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 3 };
 
 /* Head of the mapping; offsets are from its start, in bytes, 4096-aligned. */
 struct sh_state {

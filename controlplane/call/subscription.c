@@ -70,6 +70,7 @@ void cp_sub_tell_plane(struct cp_sub *s)
 	    .mid_len = strlen(m->mid),
 	    .flags = s->paused ? SH_SUB_PAUSED : 0,
 	    .max_layer = SH_MAX_LAYERS - 1,
+	    .max_temporal = SH_MAX_TEMPORAL - 1,
 	};
 
 	memcpy(set.mid, m->mid, set.mid_len);

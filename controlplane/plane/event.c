@@ -45,6 +45,14 @@ static void on_track_state(struct cp_plane *p, const struct sh_msg_track_state *
 		p->on.track_state(m, p->arg);
 }
 
+static void on_track_watch(struct cp_plane *p, const struct sh_msg_track_watch *m)
+{
+	if (!cp_ids_find(p, SH_DEL_TRACK, m->id))
+		p->counts.events_stale++;
+	else if (p->on.track_watch)
+		p->on.track_watch(m, p->arg);
+}
+
 void cp_event_receive(struct cp_plane *p, unsigned type, const void *body, uint32_t len)
 {
 	p->counts.events++;
@@ -75,6 +83,17 @@ void cp_event_receive(struct cp_plane *p, unsigned type, const void *body, uint3
 		break;
 	case SH_MSG_TRACK_STATE:
 		on_track_state(p, body);
+		break;
+	case SH_MSG_TRACK_WATCH:
+		on_track_watch(p, body);
+		break;
+	case SH_MSG_SPEAKERS:
+		if (p->on.speakers)
+			p->on.speakers(body, p->arg);
+		break;
+	case SH_MSG_QUALITY:
+		if (p->on.quality)
+			p->on.quality(body, p->arg);
 		break;
 	}
 }

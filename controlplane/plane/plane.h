@@ -35,6 +35,10 @@ struct cp_plane_handlers {
 	void (*endpoint_state)(const struct sh_msg_endpoint_state *m, void *arg);
 	void (*rx_dtls)(sh_id endpoint, const uint8_t *data, size_t len, void *arg);
 	void (*track_state)(const struct sh_msg_track_state *m, void *arg);
+	void (*track_watch)(const struct sh_msg_track_watch *m, void *arg);
+	void (*speakers)(const struct sh_msg_speakers *m, void *arg);
+	/* Ids in it may be gone. */
+	void (*quality)(const struct sh_msg_quality *m, void *arg);
 	/* The dataplane will not have this object (-errno). It is kept, with what hangs on it, but
 	 * not sent again until it is set to something else or the dataplane restarts. */
 	void (*refused)(unsigned what, sh_id id, int error, void *arg);

@@ -94,6 +94,7 @@ static inline struct sh_msg_sub_set sample_sub(sh_id id, sh_id track, sh_id endp
 	    .mid_len = 2,
 	    .flags = SH_SUB_NACK,
 	    .max_layer = 2,
+	    .max_temporal = SH_MAX_TEMPORAL - 1,
 	    .mid = "12",
 	};
 }
@@ -116,6 +117,9 @@ static inline uint32_t sample(unsigned type, void *out)
 		struct sh_msg_committed committed;
 		struct sh_msg_endpoint_state endpoint_state;
 		struct sh_msg_track_state track_state;
+		struct sh_msg_speakers speakers;
+		struct sh_msg_track_watch track_watch;
+		struct sh_msg_quality quality;
 	} m = {0};
 	const sh_id id = SH_ID(3, 1);
 	uint16_t size[SH_MSG_TYPES_MAX];
@@ -172,6 +176,23 @@ static inline uint32_t sample(unsigned type, void *out)
 	case SH_MSG_TRACK_STATE:
 		m.track_state =
 		    (struct sh_msg_track_state){.id = id, .layer_active = 3, .ssrc = {1, 2, 0}};
+		break;
+	case SH_MSG_SPEAKERS:
+		m.speakers = (struct sh_msg_speakers){.group = 7,
+		                                      .dominant = id,
+		                                      .audio_slots = 2,
+		                                      .video_slots = 1,
+		                                      .audio = {id, 0},
+		                                      .video = {SH_ID(4, 1)}};
+		break;
+	case SH_MSG_TRACK_WATCH:
+		m.track_watch = (struct sh_msg_track_watch){.id = id, .layers = 5};
+		break;
+	case SH_MSG_QUALITY:
+		m.quality = (struct sh_msg_quality){
+		    .rows = 2,
+		    .row = {{.id = id, .what = SH_QUALITY_TRACK, .layer = 1, .bps = 500000},
+		            {.id = id, .what = SH_QUALITY_SUB, .mos = 44, .rtt_ms = 20}}};
 		break;
 	default:
 		return 0;
