@@ -349,15 +349,6 @@ int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send
 	return 0;
 }
 
-bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uint8_t n_src)
-{
-	for (uint8_t i = 0; i < n_src; i++)
-		for (uint8_t k = 0; k < m->codecs; k++)
-			if (cp_codec_is_media(&src[i]) && cp_codec_takes(&m->codec[k], &src[i]))
-				return true;
-	return false;
-}
-
 static const struct cp_codec *answered(const struct cp_media *r, const struct cp_codec *ours)
 {
 	for (uint8_t i = 0; i < r->codecs; i++)

@@ -141,8 +141,6 @@ int cp_nego_answer_in(struct cp_nego *n, const char *sdp, size_t len, char *err)
  * the answer too another track can be filled in: then with a new SSRC, as an SSRC goes with one key
  * stream; the peer finds it by its MID. */
 int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send *send);
-/* Whether it would: a media codec in common. */
-bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uint8_t n_src);
 
 /* Towards the dataplane: payload type slots of a published m-line, and of one that we send, slot by
  * slot (255 where the subscriber has no counterpart: what the publisher sends in that slot does not
