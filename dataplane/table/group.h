@@ -21,7 +21,6 @@ struct dp_group {
 	bool changed;                     // members or their flags, since the user last cleared it
 	/* the user's (speaker.c); zero in a new group */
 	uint32_t dominant; // sh_id
-	bool video_order;
 	uint64_t since_ns[SH_MAX_AUDIO_SLOTS]; // when the source came into the slot
 };
 
