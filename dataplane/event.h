@@ -18,6 +18,12 @@ int dp_event_reply(unsigned type, const void *body, uint32_t len);
 void dp_event_endpoint(uint32_t index);
 /* A layer is active when it had a packet in the second before now_ns. */
 void dp_event_track(uint32_t index, uint64_t now_ns);
+/* The group's dominant speaker or the sources of its slots changed; index: dp_group_index(). */
+void dp_event_speakers(uint32_t group);
+/* The layers of a video track that are watched may have changed. More of them are told at once, fewer when it has
+ * stayed so for DP_UNWATCHED_NS. */
+void dp_event_watch(uint32_t track, uint64_t now_ns);
+#define DP_UNWATCHED_NS UINT64_C(5000000000)
 /* What was said is forgotten, so that the next look at an entry that has something to tell says it
  * again. */
 void dp_event_forget(void);

@@ -56,13 +56,15 @@ static void want_key(struct from *f, uint32_t ssrc)
 	int sub = dp_sub_by_ssrc(f->endpoint, ssrc, &rtx);
 	const struct sh_rx_stream *stream;
 	struct sh_sub *s;
-	uint32_t track;
+	int track;
 	uint8_t layer;
 
 	if (sub < 0)
 		return;
 	s = &dp_slabs.sub[sub];
-	track = SH_ID_INDEX(s->set.track);
+	track = dp_source_of(SH_ID_INDEX(s->set.track));
+	if (track < 0)
+		return;
 	layer = s->layer < SH_MAX_LAYERS ? s->layer : 0;
 	stream = &dp_slabs.track[track].media[layer];
 	s->plis++;
@@ -70,7 +72,7 @@ static void want_key(struct from *f, uint32_t ssrc)
 	if (stream->pli_at_ns &&
 	    f->w->now_ns - stream->pli_at_ns < dp_nodes_config.pli_interval_ms * UINT64_C(1000000))
 		DP_COUNT(f->w, pli_throttled, 1);
-	dp_keyframe_request(track, layer);
+	dp_keyframe_request((uint32_t)track, layer);
 }
 
 /* One lost packet of a subscription is sent again, as RTX when that was negotiated. */
@@ -80,11 +82,16 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	struct dp_sub_rt *r = dp_sub_rt(f->w, sub);
 	const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
 	struct rte_mbuf *src, *m;
+	uint8_t pt_slot;
 
 	if (!g)
 		return false;
-	src = dp_history_get(f->w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc, index - g->offset);
-	if (!src || !dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
+	src = dp_history_get(f->w, g->track, g->layer, g->ssrc, index - g->offset);
+	if (!src)
+		return false;
+	pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],
+	                        &dp_slabs.track[g->track], dp_pkt(src)->pt_slot);
+	if (pt_slot == 255 || !dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
 	                      dp_nodes_config.retransmit_per_s))
 		return false;
 	m = rte_pktmbuf_alloc(f->w->pool);
@@ -97,6 +104,7 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	    .endpoint = f->endpoint,
 	    .sub = sub,
 	    .flags = DP_PKT_RTX,
+	    .pt_slot = pt_slot,
 	    .src = src,
 	    .index = index,
 	    .ts = dp_pkt(src)->ts + g->ts_offset,

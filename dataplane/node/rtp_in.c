@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "dataplane/node/node.h"
+#include "dataplane/rtp/speaker.h"
 
 /* An RTX packet may overtake what it repeats, but not lead its stream's roll-over counter astray.
  */
@@ -102,6 +103,19 @@ static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct dp_pkt
 	r->want_key &= (uint8_t) ~(1u << p->layer);
 }
 
+/* How loud it is (RFC 6464), for the control thread to see who speaks. */
+static void hear(const struct dp_worker *w, struct sh_track *t, const struct dp_pkt *p,
+                 const struct dp_rtp_exts *x, const uint8_t *buf)
+{
+	bool told = x->present & 1u << SH_EXT_AUDIO_LEVEL && x->len[SH_EXT_AUDIO_LEVEL];
+
+	t->level = dp_level_smooth(
+	    t->level,
+	    dp_level_of(told ? buf + x->off[SH_EXT_AUDIO_LEVEL] : NULL, p->payload_len));
+	if (t->level < DP_LEVEL_SPEECH)
+		t->spoke_at_ns = w->now_ns;
+}
+
 static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
@@ -137,6 +151,8 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->ast = dp_rtp_abs_send_time(p->at_ns);
 	if (hdr.marker)
 		p->flags |= DP_PKT_MARKER;
+	if (t->set.kind == SH_KIND_AUDIO)
+		hear(w, t, p, x, buf);
 	mark_frame(w, r, p, t, &hdr, x, buf);
 	dp_history_prefetch(w, r, p);
 	return true;
