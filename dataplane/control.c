@@ -14,6 +14,7 @@
 #include "dataplane/command.h"
 #include "dataplane/event.h"
 #include "dataplane/port.h"
+#include "dataplane/quality.h"
 #include "dataplane/route.h"
 #include "dataplane/run.h"
 #include "dataplane/speaker.h"
@@ -28,6 +29,7 @@ enum {
 	TICK_MS = 500,
 	COMMANDS = 512,  // records taken before others have their turn
 	PUNTS = 256,     // of one worker
+	STREAMS = 512,   // whose quality is looked at before others have their turn
 	RETRY_MS = 5,    // the event ring is full, or a next hop waits for the kernel
 	BODY_MAX = 4096, // no command is longer
 };
@@ -295,6 +297,7 @@ static void tick(void)
 	scan();
 	if (ct.ticks++ % 2)
 		return;
+	dp_quality_begin(now_ns());
 	dp_clock_update(0);
 	dp_ports_check();
 }
@@ -412,6 +415,7 @@ static void round_once(void)
 	if (dp_reap())
 		dp_workers_wake();
 	kept = !dp_event_flush();
+	ct.again |= dp_quality_step(now_ns(), STREAMS);
 	if (ct.link.sock >= 0)
 		sh_link_wake(&ct.link);
 	timeout = ct.again || !dp_control_sleep() ? 0 : kept ? RETRY_MS : -1;
@@ -475,6 +479,8 @@ int dp_control_open(const struct dp_control_params *params)
 	if (!err)
 		err = dp_speakers_init();
 	if (!err)
+		err = dp_quality_init(params->conf->workers);
+	if (!err)
 		err = sh_link_listen(&ct.server, &lc);
 	if (err) {
 		sh_error(SUBSYS, "%s/%s: %s", lc.rundir, SH_LINK_SOCKET, strerror(-err));
@@ -507,6 +513,7 @@ void dp_control_close(void)
 	if (ct.server.fd >= 0)
 		sh_link_unlisten(&ct.server);
 	ct.server.fd = -1;
+	dp_quality_free();
 	dp_event_free();
 	dp_speakers_free();
 	close_fd(&ct.speakers);

@@ -321,6 +321,25 @@ bool dp_event_dtls(uint32_t endpoint, const void *data, uint32_t len)
 	return true;
 }
 
+static uint64_t ring_free(void)
+{
+	uint64_t tail = atomic_load_explicit(&ev.tx->ring->tail, memory_order_acquire);
+
+	return ev.tx->capacity - (ev.tx->pos - tail);
+}
+
+bool dp_event_quality(const struct sh_msg_quality *m)
+{
+	if (!ev.tx)
+		return true;
+	if (!ev.first && !ev.endpoints.n && !ev.tracks.n &&
+	    ring_free() >= ev.tx->capacity / 2 + sizeof(*m) &&
+	    put(SH_MSG_QUALITY, m, sizeof(*m)))
+		return true;
+	stats()[SH_STAT_quality_dropped] += m->rows;
+	return false;
+}
+
 static bool flush_replies(void)
 {
 	while (ev.first) {

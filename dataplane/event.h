@@ -29,6 +29,10 @@ void dp_event_watch(uint32_t track, uint64_t now_ns);
 void dp_event_forget(void);
 /* data[len] from the endpoint's validated address. false: dropped, counted. */
 bool dp_event_dtls(uint32_t endpoint, const void *data, uint32_t len);
+/* Only when nothing else waits and half of the ring stays free for it. false: dropped; its rows are counted, unless
+ * nobody listens. */
+struct sh_msg_quality;
+bool dp_event_quality(const struct sh_msg_quality *m);
 /* Puts what was kept. true: nothing is left. Then wake the reader. */
 bool dp_event_flush(void);
 /* Answers wait: take no more commands. */

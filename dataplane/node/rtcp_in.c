@@ -46,6 +46,7 @@ static void report_blocks(struct from *f, const struct dp_rtcp_pkt *p)
 		s->rr_lost = (uint32_t)b.lost;
 		s->rr_jitter = b.jitter;
 		s->rr_fraction = b.fraction;
+		s->rr_at_ns = f->w->now_ns;
 		(void)dp_rtcp_rtt_us(&s->rr_rtt_us, dp_ntp_mid(f->w->ntp_now), &b);
 	}
 }

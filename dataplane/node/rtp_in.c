@@ -80,7 +80,7 @@ static unsigned account(struct dp_worker *w, struct dp_pkt *p, struct sh_track *
 	if (!s->clock_hz)
 		s->clock_hz = t->set.pt[slot].clock_hz;
 	dp_rtp_rx_update(s, hdr, w->now_ns);
-	p->pt_slot = (uint8_t)slot;
+	p->pt_slot = s->pt_slot = (uint8_t)slot;
 	return rtx ? restore(w, p, t, hdr, buf, (unsigned)slot) : 0;
 }
 
@@ -149,8 +149,10 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->ts = hdr.ts;
 	p->ssrc = hdr.ssrc;
 	p->ast = dp_rtp_abs_send_time(p->at_ns);
-	if (hdr.marker)
+	if (hdr.marker) {
 		p->flags |= DP_PKT_MARKER;
+		t->media[p->layer].frames++;
+	}
 	if (t->set.kind == SH_KIND_AUDIO)
 		hear(w, t, p, x, buf);
 	mark_frame(w, r, p, t, &hdr, x, buf);
