@@ -374,6 +374,8 @@ static void narrow(struct cp_media *m, const struct cp_media *r, enum cp_dir pee
 		c->nack = c->nack && a->nack;
 		c->pli = c->pli && a->pli;
 		c->fir = c->fir && a->fir;
+		c->remb = c->remb && a->remb;
+		c->twcc = c->twcc && a->twcc;
 		media |= cp_codec_is_media(c);
 		rtx |= c->codec == SH_CODEC_RTX;
 		n++;
@@ -493,4 +495,6 @@ void cp_nego_ext_ids(const struct cp_nego *n, uint8_t ext_id[SH_EXT_COUNT])
 		for (unsigned e = 0; e < SH_EXT_COUNT && !n->media[i].rejected; e++)
 			if (n->media[i].ext_id[e])
 				ext_id[e] = n->media[i].ext_id[e];
+	if (!(cp_nego_feedback(n) & SH_EP_TWCC))
+		ext_id[SH_EXT_TWCC] = 0;
 }
