@@ -98,13 +98,17 @@ static void table(bool print, bool all)
 			for (unsigned l = 0; l < sizeof(loss) / sizeof(*loss); l++)
 				for (unsigned t = 0; t < sizeof(rtt) / sizeof(*rtt); t++)
 					if (all || (i % 3 == 0 && l % 3 == 0 && t % 3 == 0))
-						one((struct row){kbps[i], loss[l], rtt[t], 2, v}, print);
+						one((struct row){.kbps = kbps[i], .loss = loss[l], .rtt = rtt[t], .jitter = 2, .svc = v}, print);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc > 4 && !strcmp(argv[1], "--one")) {
-		struct row r = {(uint32_t)atoi(argv[2]), (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]), 2};
+		struct row r = {.jitter = 2};
+
+		r.kbps = (uint32_t)atoi(argv[2]);
+		r.loss = (uint32_t)atoi(argv[3]);
+		r.rtt = (uint32_t)atoi(argv[4]);
 
 		for (int i = 5; i < argc; i++) {
 			r.svc |= !strcmp(argv[i], "svc");
