@@ -92,11 +92,12 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
 	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
 	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
+	n->again = map(n, 9, DP_AGAINS, sizeof(*n->again));
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->due_ms || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->again || !n->valid || !n->bound || !n->pending)
 		return -ENOMEM;
 	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
 		return -ENOMEM;
@@ -150,6 +151,7 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->nack, n->bytes[6]);
 	unmap(n->active, n->bytes[7]);
 	unmap(n->due_ms, n->bytes[8]);
+	unmap(n->again, n->bytes[9]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);

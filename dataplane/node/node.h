@@ -66,7 +66,10 @@ struct dp_sub_rt {
 	sh_id id;
 	uint32_t conf;       // hash of what tmpl was made of
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint32_t pad;
+	uint16_t fir;        // 256 + sequence number of the last FIR command from it; 0: none
+	uint16_t pad;
+	uint32_t fir_keys;   // key frames of its layer that had come then
+	uint32_t pad2;
 	uint64_t rtx_at_ns; // when they were last topped up
 	struct dp_seqmap map;
 } __rte_cache_aligned;
@@ -95,6 +98,9 @@ struct dp_track_rt {
 	uint32_t active_pos;          // in dp_node.active, plus one; 0: not in it
 	uint32_t nack[SH_MAX_LAYERS]; // gap tracker, plus one
 	uint32_t hist[SH_MAX_LAYERS]; // history, plus one
+	uint64_t fir_keys[SH_MAX_LAYERS]; // key frames that had come at the last FIR
+	uint64_t fir_at_ns[SH_MAX_LAYERS];
+	uint8_t fir_seq[SH_MAX_LAYERS];
 	uint8_t want_key;             // bit l: a key frame of layer l is to be asked for
 	uint8_t alive;                // bit l: as last told to control
 	uint8_t rebinds;              // SSRC changes in the current second
@@ -155,7 +161,15 @@ struct dp_cursor {
 	uint32_t passed; // subscriptions, since the queue was last empty
 };
 
+/* A packet that was sent again; place by hash, the newer one stays. */
+struct dp_again {
+	sh_id sub;
+	uint16_t seq, pad;
+	uint32_t at_us; // modulo 2^32
+};
+
 enum {
+	DP_AGAINS = 32768,
 	DP_VALIDS = 8192,
 	DP_BOUNDS = 16384,
 	DP_PENDING = 4096,
@@ -185,6 +199,8 @@ struct dp_node {
 	struct dp_nack *nack;
 	struct dp_pool nacks;
 
+	struct dp_again *again; // DP_AGAINS
+
 	uint32_t *due_ms; // by endpoint: when timers looks at it again, modulo 2^32
 	uint32_t *active; // tracks that had packets, ours
 	uint32_t n_active;
@@ -204,7 +220,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[9]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[10]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -294,6 +310,18 @@ static inline uint32_t dp_pool_take(struct dp_pool *p)
 static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 {
 	p->free[p->n++] = i;
+}
+
+/* Shortest time between two key frame requests for one layer: as configured, but never before the
+ * first one could have been answered. */
+static inline uint64_t dp_pli_interval_ns(const struct dp_node *n, const struct dp_track_rt *r,
+                                          unsigned layer)
+{
+	uint64_t ns = dp_nodes_config.pli_interval_ms * UINT64_C(1000000), rtt = 0;
+
+	if (r->nack[layer])
+		rtt = n->nack[r->nack[layer] - 1].rtt_us * UINT64_C(1500);
+	return ns > rtt ? ns : rtt;
 }
 
 /* Whether it sends or gets video, so reports are due more often (timers.c). */

@@ -4,6 +4,8 @@
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
 
+enum { RTT_US = 20000 }; // before the subscriber's reports have told it
+
 struct from {
 	struct dp_worker *w;
 	struct rte_graph *graph;
@@ -73,18 +75,43 @@ static void want_key(struct from *f, uint32_t ssrc)
 	dp_keyframe_request(track, layer);
 }
 
+/* Where it is noted when a packet was sent again. */
+static struct dp_again *again_of(struct from *f, const struct sh_sub *s, uint16_t seq)
+{
+	uint32_t h = (s->set.id * UINT32_C(2654435761)) >> 8;
+
+	return &dp_node(f->w)->again[(h + seq) % DP_AGAINS];
+}
+
+/* So lately that the subscriber could not know of it when it asked once more. */
+static bool again_too_soon(struct from *f, const struct dp_again *a, const struct sh_sub *s,
+                           uint16_t seq)
+{
+	uint32_t rtt = s->rr_rtt_us ? s->rr_rtt_us : RTT_US;
+
+	return a->sub == s->set.id && a->seq == seq &&
+	       (uint32_t)(f->w->now_ns / 1000) - a->at_us < rtt;
+}
+
 /* One lost packet of a subscription is sent again, as RTX when that was negotiated. */
 static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
 	struct dp_sub_rt *r = dp_sub_rt(f->w, sub);
 	const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
+	struct dp_again *a = again_of(f, s, (uint16_t)index);
 	struct rte_mbuf *src, *m;
 
 	if (!g)
 		return false;
 	src = dp_history_get(f->w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc, index - g->offset);
-	if (!src || !dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
+	if (!src)
+		return false;
+	if (again_too_soon(f, a, s, (uint16_t)index)) {
+		DP_COUNT(f->w, nack_repeated, 1);
+		return true;
+	}
+	if (!dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
 	                      dp_nodes_config.retransmit_per_s))
 		return false;
 	m = rte_pktmbuf_alloc(f->w->pool);
@@ -92,6 +119,7 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 		f->w->stat[SH_STAT_drop_no_mbuf]++;
 		return false;
 	}
+	*a = (struct dp_again){s->set.id, (uint16_t)index, 0, (uint32_t)(f->w->now_ns / 1000)};
 	rte_pktmbuf_refcnt_update(src, 1);
 	*dp_pkt(m) = (struct dp_pkt){
 	    .endpoint = f->endpoint,
@@ -129,6 +157,33 @@ static void nack(struct from *f, const struct dp_rtcp_fb *fb)
 	}
 }
 
+/* RFC 5104 §4.3.1.2: the same number again is the same command, to be followed once; it is repeated
+ * until a key frame arrives, so our own request may have been lost when none has come since. */
+static void fir(struct from *f, uint32_t ssrc, uint8_t seq)
+{
+	bool rtx;
+	int sub = dp_sub_by_ssrc(f->endpoint, ssrc, &rtx);
+	const struct sh_sub *s;
+	struct dp_sub_rt *r;
+	uint32_t keys;
+
+	if (sub < 0)
+		return;
+	s = &dp_slabs.sub[sub];
+	r = dp_sub_rt(f->w, (uint32_t)sub);
+	keys = (uint32_t)dp_slabs.track[SH_ID_INDEX(s->set.track)]
+	           .media[s->layer < SH_MAX_LAYERS ? s->layer : 0]
+	           .key_frames;
+	if (r->fir == 256 + seq) {
+		DP_COUNT(f->w, fir_repeated, 1);
+		if (r->fir_keys != keys)
+			return;
+	}
+	r->fir = (uint16_t)(256 + seq);
+	r->fir_keys = keys;
+	want_key(f, ssrc);
+}
+
 static void feedback(struct from *f, const struct dp_rtcp_pkt *p)
 {
 	struct dp_rtcp_fb fb;
@@ -146,7 +201,7 @@ static void feedback(struct from *f, const struct dp_rtcp_pkt *p)
 	if (p->count == DP_RTCP_PSFB_FIR && !dp_rtcp_fir_count(&n, &fb)) {
 		for (uint32_t i = 0; i < n; i++) {
 			dp_rtcp_fir(&ssrc, &seq, &fb, i);
-			want_key(f, ssrc);
+			fir(f, ssrc, seq);
 		}
 	}
 }

@@ -17,6 +17,7 @@ enum {
 	REPORTS_AHEAD = 16, // endpoints whose state is fetched together
 	SUBS_AHEAD = 4,     // … with so many of their subscriptions
 };
+#define FIR_SAME_NS UINT64_C(1000000000)
 #define SR_SILENCE_NS                                                                              \
 	UINT64_C(10000000000) // a subscription that was sent nothing for so long gets no SR
 
@@ -172,15 +173,31 @@ static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node
 	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 }
 
-static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
-                          uint32_t sender, struct sh_rx_stream *s)
+/* RFC 5104 §4.3.1.2: a repeated command carries the number of the first, a new one the next. It is
+ * a repetition while no key frame has come; but for one that came and got lost there must be a new
+ * one, so only for a while. */
+static uint8_t fir_seq(struct dp_worker *w, struct sh_track *t, struct dp_track_rt *r, unsigned l)
 {
+	uint64_t keys = t->media[l].key_frames;
+
+	if (!r->fir_at_ns[l] || r->fir_keys[l] != keys || w->now_ns - r->fir_at_ns[l] > FIR_SAME_NS) {
+		r->fir_seq[l] = (uint8_t)t->fir_seq++;
+		r->fir_keys[l] = keys;
+		r->fir_at_ns[l] = w->now_ns;
+	}
+	return r->fir_seq[l];
+}
+
+static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
+                          struct dp_track_rt *r, uint32_t sender, unsigned l)
+{
+	struct sh_rx_stream *s = &t->media[l];
 	int err = -1;
 
 	if (t->set.flags & SH_TRACK_PLI)
 		err = dp_rtcp_put_pli(o, sender, s->ssrc);
 	else if (t->set.flags & SH_TRACK_FIR)
-		err = dp_rtcp_put_fir(o, sender, s->ssrc, (uint8_t)t->fir_seq++);
+		err = dp_rtcp_put_fir(o, sender, s->ssrc, fir_seq(w, t, r, l));
 	s->pli_at_ns = w->now_ns;
 	if (err)
 		return;
@@ -191,8 +208,6 @@ static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_
 static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
                 struct dp_track_rt *r, uint32_t sender)
 {
-	uint64_t interval = dp_nodes_config.pli_interval_ms * UINT64_C(1000000);
-
 	for (unsigned l = 0; l < SH_MAX_LAYERS; l++) {
 		struct sh_rx_stream *s = &t->media[l];
 		uint16_t seqs[NACK_MAX];
@@ -201,9 +216,10 @@ static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
 		if (!s->ssrc)
 			continue;
 		if ((r->want_key & 1u << l) &&
-		    (!s->pli_at_ns || w->now_ns - s->pli_at_ns >= interval)) {
+		    (!s->pli_at_ns ||
+		     w->now_ns - s->pli_at_ns >= dp_pli_interval_ns(dp_node(w), r, l))) {
 			r->want_key &= (uint8_t) ~(1u << l);
-			ask_key_frame(w, o, t, sender, s);
+			ask_key_frame(w, o, t, r, sender, l);
 		}
 		if (!r->nack[l])
 			continue;

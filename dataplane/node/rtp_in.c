@@ -37,6 +37,10 @@ static bool track_gap(struct dp_worker *w, struct dp_track_rt *r, const struct s
 		r->nack[p->layer] = i + 1;
 	}
 	i = r->nack[p->layer] - 1;
+	// without RTX an answer looks like the packet itself
+	if ((p->flags & DP_PKT_RTX) || !t->rtx[p->layer].ssrc)
+		return dp_nack_repaired(&n->nack[i], (uint16_t)p->index, w->now_ns) ==
+		       DP_NACK_RECOVERED;
 	return dp_nack_seen(&n->nack[i], (uint16_t)p->index, w->now_ns) == DP_NACK_RECOVERED;
 }
 
