@@ -1,5 +1,6 @@
 /* RTCP: compounds in and out. RFC 3550 §6, 4585 (NACK, PLI), 5104 (FIR), 5506 (reduced size),
- * draft-alvestrand-rmcat-remb-03 (REMB). XR (RFC 3611) and unknown types are passed over.
+ * draft-alvestrand-rmcat-remb-03 (REMB), draft-holmer-rmcat-transport-wide-cc-extensions-01 (TWCC).
+ * XR (RFC 3611) and unknown types are passed over.
  *
  * Pure code: no clock, no allocation, no DPDK. buf/len is one whole decrypted compound; nothing
  * outside it is read, and the parsed structures point into it. int results: 0 or -errno. Any
@@ -111,6 +112,41 @@ struct dp_rtcp_remb {
 };
 int dp_rtcp_remb(struct dp_rtcp_remb *out, const struct dp_rtcp_fb *fb);
 
+/* Transport-wide feedback (twcc.c): of a run of consecutive transport-wide sequence numbers, which
+ * arrived and when. Times are in ticks of 250 us on the receiver's clock, of any epoch, modulo
+ * 2^32. */
+enum { DP_TWCC_TICK_NS = 250000, DP_TWCC_MAX = 1024 };
+
+struct dp_rtcp_twcc {
+	uint16_t base;     // the first number reported on
+	uint16_t count;    // how many are: 1..65535
+	uint32_t ref_time; // 24 bits, units of 64 ms (256 ticks)
+	uint8_t fb_count;  // of this packet, modulo 256: a gap is lost feedback
+	const uint8_t *chunks, *deltas, *end;
+};
+/* Checks all of it: chunks that make up count, and a delta for each that arrived. -EBADMSG: they do
+ * not, or a status is the reserved one. What comes behind the deltas is padding. */
+int dp_rtcp_twcc(struct dp_rtcp_twcc *out, const struct dp_rtcp_fb *fb);
+
+struct dp_rtcp_twcc_iter {
+	const uint8_t *chunk, *delta;
+	uint32_t ticks; // of the last one that arrived
+	uint32_t left;  // statuses to come
+	uint16_t seq;
+	uint16_t word;  // current chunk
+	uint16_t in_chunk; // statuses left in it
+};
+struct dp_rtcp_twcc_status {
+	uint32_t ticks; // of its arrival, if it did
+	uint16_t seq;
+	bool received;
+};
+/* Only of a feedback that passed dp_rtcp_twcc(): for (dp_rtcp_twcc_first(&it, &t);
+ * dp_rtcp_twcc_next(&it, &s);) … in ascending order, exactly count of them. Arrivals may go
+ * backwards (reordering). */
+void dp_rtcp_twcc_first(struct dp_rtcp_twcc_iter *it, const struct dp_rtcp_twcc *t);
+bool dp_rtcp_twcc_next(struct dp_rtcp_twcc_iter *it, struct dp_rtcp_twcc_status *out);
+
 /* ---- building (build.c): each appends one packet ---- */
 
 struct dp_rtcp_out {
@@ -130,6 +166,22 @@ int dp_rtcp_put_fir(struct dp_rtcp_out *o, uint32_t sender, uint32_t media, uint
 /* seqs ascending modulo 2^16 pack best (17 an entry); any order and repetition is right. n >= 1. */
 int dp_rtcp_put_nack(struct dp_rtcp_out *o, uint32_t sender, uint32_t media, const uint16_t *seqs,
                      uint32_t n);
+/* bps is rounded down to 18 significant bits. n 1..255 SSRCs that it holds for. */
+int dp_rtcp_put_remb(struct dp_rtcp_out *o, uint32_t sender, uint64_t bps, const uint32_t *ssrcs,
+                     uint32_t n);
+
+/* TWCC (twcc.c). ticks[i], i < n <= DP_TWCC_MAX: arrival of packet base + i; DP_TWCC_LOST: none. At
+ * least one arrived. Returns how many of them the packet reports on, 1..n: it ends early where a
+ * delta is beyond 16 bits (8.19 s); or -ENOSPC (room for all n is 20 + 2 * n + 2 * arrivals at most,
+ * usually far less), -EINVAL. */
+struct dp_rtcp_twcc_make {
+	uint32_t sender, media;
+	const uint32_t *ticks;
+	uint16_t base, n;
+	uint8_t fb_count;
+};
+enum { DP_TWCC_LOST = 0 }; // a tick that is 0 by chance is told as 1
+int dp_rtcp_put_twcc(struct dp_rtcp_out *o, const struct dp_rtcp_twcc_make *m);
 
 /* ---- time (NTP short and long form, RFC 3550 §4) and reports ---- */
 
