@@ -166,3 +166,26 @@ int dp_rtcp_put_nack(struct dp_rtcp_out *o, uint32_t sender, uint32_t media, con
 	}
 	return 0;
 }
+
+int dp_rtcp_put_remb(struct dp_rtcp_out *o, uint32_t sender, uint64_t bps, const uint32_t *ssrcs,
+                     uint32_t n)
+{
+	unsigned exp = 0;
+	uint8_t *p;
+
+	if (!n || n > UINT8_MAX)
+		return -EINVAL;
+	/* the head's media SSRC is 0 (draft-alvestrand-rmcat-remb-03 §2.2) */
+	p = append_fb(o, DP_RTCP_PSFB, DP_RTCP_PSFB_AFB, sender, 0, 8 + 4 * n);
+	if (!p)
+		return -ENOSPC;
+	for (; bps >> 18; bps >>= 1)
+		exp++;
+	memcpy(p, "REMB", 4);
+	p[4] = n;
+	p[5] = exp << 2 | bps >> 16;
+	dp_put16(p + 6, (uint16_t)bps);
+	for (uint32_t i = 0; i < n; i++)
+		dp_put32(p + 8 + 4 * i, ssrcs[i]);
+	return 0;
+}

@@ -1,7 +1,7 @@
 /* RTCP in. dp_rtcp_first() proves the framing of the whole compound once, so that the walk over it
  * and the accessors below need no more checks than each packet's own count (RFC 3550 A.2).
  *
- * parse.c takes compounds apart, build.c makes them, report.c relates reports to streams and
+ * parse.c takes compounds apart, twcc.c transport-wide feedback, build.c makes them, report.c relates reports to streams and
  * clocks. */
 #include "dataplane/rtcp/rtcp.h"
 #include <errno.h>
