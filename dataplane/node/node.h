@@ -28,6 +28,9 @@ struct dp_nodes_config {
 	uint32_t
 	    consent_s; // without an authenticated check for so long no more is sent (RFC 7675: 30)
 	uint32_t retransmit_per_s; // retransmissions a subscription may ask for, and burst
+	uint32_t bwe_start_kbps; // what a link is taken to bear before anything is known,
+	uint32_t bwe_min_kbps, bwe_max_kbps; // never less, never more
+	uint32_t pacing, probing;            // 0: not done
 };
 extern struct dp_nodes_config dp_nodes_config;
 
@@ -51,11 +54,12 @@ enum { CLASSIFY_STUN, CLASSIFY_DTLS, CLASSIFY_SRTP, CLASSIFY_EDGES };
 enum { STUN_TX, STUN_EDGES };
 enum { SRTP_IN_RTP, SRTP_IN_RTCP, SRTP_IN_EDGES };
 enum { RTP_IN_FANOUT, RTP_IN_EDGES };
+enum { PACE_REWRITE, PACE_EDGES };
 enum { RTCP_IN_REWRITE, RTCP_IN_EDGES };
 enum { FANOUT_REWRITE, FANOUT_MORE, FANOUT_EDGES };
 enum { MORE_FANOUT, MORE_EDGES };
 enum { REWRITE_SRTP_OUT, REWRITE_EDGES };
-enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
+enum { SRTP_OUT_TX, SRTP_OUT_EDGES };
 
 /* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds
  * ---- */
@@ -82,6 +86,7 @@ struct dp_ep_rt {
 	uint64_t report_at_ns; // next compound; 0: not scheduled
 	uint32_t
 	    report_cursor; // next subscription to report on, when one compound does not hold all
+	uint32_t hear_pos; // in dp_node.hearing, plus one; 0: no transport-wide numbers from it
 	bool video;        // as of the last report
 	struct dp_ice ice;
 } __rte_cache_aligned;
@@ -151,6 +156,7 @@ struct dp_pending { // plaintext on its way through fanout
 	uint32_t at;                  // next position in it
 	uint8_t layers;               // of its track
 	uint8_t active;               // bit l: layer l had packets lately
+	bool video;
 	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
 	bool kept;                    // it is in the history
 };
@@ -175,6 +181,12 @@ enum {
 	DP_PENDING = 4096,
 	DP_DUE = 256, // reports and feedback made in one walk
 };
+
+struct dp_link;
+struct dp_waiting;
+struct dp_alloc_sub;
+struct dp_twcc_sent;
+struct dp_twcc_rx;
 
 struct dp_node {
 	struct dp_sub_rt *sub;
@@ -201,6 +213,24 @@ struct dp_node {
 
 	struct dp_again *again; // DP_AGAINS
 
+	/* links (link.h) */
+	struct dp_link *link;      // by endpoint
+	uint32_t *links, n_links;  // endpoints that have one
+	uint32_t *busy, n_busy;    // of these, those that pace has work with
+	uint32_t scan_link, pace_turn;
+	uint64_t pace_at_ns;
+	struct dp_waiting *waiting; // DP_WAITING
+	uint32_t waiting_free, waiting_used, n_waiting; // first free one, plus one; used ever; in use
+	struct dp_alloc_sub *alloc;    // scratch, DP_LINK_ALLOC
+	struct dp_twcc_sent *sent;     // DP_LINK_SENT an endpoint
+	struct dp_twcc_sent *sent_big; // DP_LINK_SENT_BIG each
+	struct dp_pool sents_big;
+
+	/* publishers that number their packets transport-wide (hear.c) */
+	struct dp_twcc_rx *heard; // by endpoint
+	uint32_t *hearing, n_hearing, scan_hearing;
+	uint32_t due_twcc[DP_DUE], n_due_twcc; // endpoints
+
 	uint32_t *due_ms; // by endpoint: when timers looks at it again, modulo 2^32
 	uint32_t *active; // tracks that had packets, ours
 	uint32_t n_active;
@@ -220,7 +250,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[10]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[20]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -399,6 +429,26 @@ void dp_history_expire(struct dp_worker *w);
 enum { DP_FETCH_EVERY = 16, DP_FETCH = 8 };
 /* Asks the memory for it, for at most so many subscriptions a stage. */
 void dp_fanout_fetch(struct dp_worker *w, int32_t most);
+
+/* ---- transport-wide feedback to publishers (hear.c) ---- */
+
+/* An authenticated packet whose extensions were read; of an endpoint with which feedback was agreed. */
+void dp_hear(struct dp_worker *w, uint32_t endpoint, uint16_t seq, uint32_t ssrc, uint32_t bytes);
+static inline void dp_hear_packet(struct dp_worker *w, uint32_t endpoint,
+                                  const struct dp_rtp_exts *x, const uint8_t *buf, uint32_t len)
+{
+	if ((x->present & 1u << SH_EXT_TWCC) && x->len[SH_EXT_TWCC] >= 2 &&
+	    (dp_slabs.endpoint[endpoint].set.flags & SH_EP_TWCC))
+		dp_hear(w, endpoint, dp_get16(buf + x->off[SH_EXT_TWCC]), dp_get32(buf + 8), len);
+}
+void dp_hear_stop(struct dp_worker *w, uint32_t endpoint);
+/* Puts those who are to be told into due_twcc. */
+void dp_hear_scan(struct dp_worker *w, uint64_t elapsed);
+
+/* ---- links (link.c) ---- */
+
+/* Looks after them, all within 10 ms. */
+void dp_links_scan(struct dp_worker *w, uint64_t elapsed);
 
 /* ---- addresses of authenticated checks (valid.c) ---- */
 

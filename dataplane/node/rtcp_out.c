@@ -3,6 +3,7 @@
  * 3550 §6.1). Feedback to a publisher goes at once, alone where reduced size was negotiated (RFC
  * 5506), else behind an empty RR. */
 #include <stddef.h>
+#include "dataplane/bwe/twcc.h"
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
@@ -231,6 +232,43 @@ static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
 	}
 }
 
+/* What precedes feedback (RFC 4585 §3.1) unless RFC 5506 was agreed. */
+static void put_head(struct dp_rtcp_out *o, const struct sh_endpoint *e)
+{
+	if (e->set.flags & SH_EP_RTCP_RSIZE)
+		return;
+	(void)dp_rtcp_put_rr(o, e->set.rtcp_ssrc, NULL, 0);
+	(void)dp_rtcp_put_sdes(o, e->set.rtcp_ssrc, e->set.cname, e->set.cname_len);
+}
+
+/* Transport-wide feedback, in as many compounds as it takes. */
+static void arrivals(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                     uint32_t endpoint)
+{
+	const struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
+	struct dp_twcc_rx *rx = &dp_node(w)->heard[endpoint];
+	int more = 1;
+
+	if (e->ice != SH_ICE_CONNECTED || !dp_session(endpoint))
+		return;
+	for (unsigned i = 0; more > 0 && i < COMPOUNDS_MAX; i++) {
+		struct dp_rtcp_out o;
+		struct rte_mbuf *m = begin(w, endpoint, &o);
+		uint32_t head;
+
+		if (!m)
+			return;
+		put_head(&o, e);
+		head = o.len;
+		more = dp_twcc_rx_put(rx, &o, e->set.rtcp_ssrc, 0, w->now_ns);
+		if (o.len == head)
+			o.len = 0;
+		else
+			DP_COUNT(w, twcc_out, 1);
+		send(w, graph, node, m, &o);
+	}
+}
+
 static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
                      uint32_t track)
 {
@@ -245,10 +283,7 @@ static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_no
 	m = begin(w, endpoint, &o);
 	if (!m)
 		return;
-	if (!(e->set.flags & SH_EP_RTCP_RSIZE)) {
-		(void)dp_rtcp_put_rr(&o, e->set.rtcp_ssrc, NULL, 0);
-		(void)dp_rtcp_put_sdes(&o, e->set.rtcp_ssrc, e->set.cname, e->set.cname_len);
-	}
+	put_head(&o, e);
 	head = o.len;
 	ask(w, &o, t, dp_track_rt(w, track), e->set.rtcp_ssrc);
 	if (o.len == head)
@@ -317,6 +352,10 @@ static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **
 		if (dp_live(&dp_slabs.endpoint[n->due_report[i]].state))
 			report(w, graph, node, n->due_report[i]);
 	}
+	for (uint32_t i = 0; i < n->n_due_twcc; i++)
+		if (dp_live(&dp_slabs.endpoint[n->due_twcc[i]].state))
+			arrivals(w, graph, node, n->due_twcc[i]);
+	n->n_due_twcc = 0;
 	n->n_due_feedback = 0;
 	n->n_due_report = 0;
 	return nb;
