@@ -27,19 +27,22 @@ struct dp_twcc_rx {
 	uint64_t told_ns;    // when the last feedback was made
 	uint32_t bytes;      // since then
 	uint32_t media;      // SSRC of the newest packet, for the head of the feedback
-	uint8_t started, fb_count, pad[6];
+	uint16_t strange;    // number behind one that did not fit, which a new numbering would go on with
+	uint8_t started, fb_count, has_strange, pad[3];
 	uint64_t restarts, late, repeated; // numbering that jumped; packets too late to tell; duplicates
 	uint32_t ticks[DP_TWCC_RX]; // by number; DP_TWCC_LOST: did not arrive
 };
 
-/* Every authenticated packet with the extension, RTX and padding too. bytes: of the datagram. A jump of more
- * than DP_TWCC_RX either way is a new numbering: what was not told before it is forgotten. */
+/* Every authenticated packet with the extension, RTX and padding too. bytes: of the datagram. Two in a
+ * row that lie together and DP_TWCC_RX or more away from the others are a new numbering: what was not told before is
+ * forgotten. */
 void dp_twcc_rx(struct dp_twcc_rx *r, uint16_t seq, uint32_t ssrc, uint32_t bytes, uint64_t now_ns);
 /* Whether feedback should go now: every 50 to 250 ms, so that it costs about a twentieth of what comes in, and
  * before a quarter of the memory is untold. */
 bool dp_twcc_rx_due(const struct dp_twcc_rx *r, uint64_t now_ns);
-/* Appends the next feedback packet, at most `most` statuses long (0: as many as fit in o, up to all). Returns
- * 1 while there is more to tell after it (call again, in this compound or the next), 0: all told; -ENOSPC. */
+/* Appends the next feedback packet, at most `most` statuses long (0: as many as fit in o, up to all; a longer gap of
+ * lost ones in front is told whole). Returns 1 while there is more to tell after it (call again, in this compound or the
+ * next), 0: all told; -ENOSPC: nothing was appended. -ENODATA: there was nothing to tell. */
 int dp_twcc_rx_put(struct dp_twcc_rx *r, struct dp_rtcp_out *o, uint32_t sender, uint32_t most,
                    uint64_t now_ns);
 
