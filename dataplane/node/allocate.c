@@ -1,7 +1,7 @@
-/* Which layers each subscription of an endpoint gets. The rules are dataplane/bwe/alloc.h's; here it is
- * told what there is, and its answer becomes want_layer and want_temporal, which fanout follows at the
- * next key frame or switching point. A subscription whose video is paused for want of bandwidth has
- * want_layer DP_LAYER_NONE. Audio is counted, and never touched. */
+/* Which layers each subscription of an endpoint gets. The rules are dataplane/bwe/alloc.h's; here
+ * it is told what there is, and its answer becomes want_layer and want_temporal, which fanout
+ * follows at the next key frame or switching point. A subscription whose video is paused for want
+ * of bandwidth has want_layer DP_LAYER_NONE. Audio is counted, and never touched. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/link.h"
 
@@ -27,7 +27,8 @@ static bool speaks(const struct dp_worker *w, const struct sh_track *t)
 		const struct sh_track *a = &dp_slabs.track[list->sub[i]];
 		uint64_t at = __atomic_load_n(&a->spoke_at_ns, __ATOMIC_RELAXED);
 
-		if (a->set.kind == SH_KIND_AUDIO && at && (int64_t)(w->now_ns - at) < (int64_t)SPEAKS_NS)
+		if (a->set.kind == SH_KIND_AUDIO && at &&
+		    (int64_t)(w->now_ns - at) < (int64_t)SPEAKS_NS)
 			return true;
 	}
 	return false;

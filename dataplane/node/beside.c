@@ -91,7 +91,8 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 	dp_rtp_tmpl_init(&r->tmpl, ext_id, e->set.ext_two_byte, s->set.mid, s->set.mid_len);
 	if (!s->tx_index)
 		s->layer = DP_LAYER_NONE;
-	if (!s->tx_index || s->want_layer == DP_LAYER_NONE) { // until bandwidth estimation says less
+	if (!s->tx_index ||
+	    s->want_layer == DP_LAYER_NONE) { // until bandwidth estimation says less
 		s->want_layer = s->ideal_layer = SH_MAX_LAYERS - 1;
 		s->want_temporal = SH_MAX_TEMPORAL - 1;
 	}

@@ -1,5 +1,6 @@
 /* What publishers with transport-wide numbers are told: when their packets arrived. Theirs is the
- * estimator; here arrivals are remembered (dataplane/bwe/twcc.h) and timers sees when feedback is due. */
+ * estimator; here arrivals are remembered (dataplane/bwe/twcc.h) and timers sees when feedback is
+ * due. */
 #include "dataplane/bwe/twcc.h"
 #include "dataplane/node/node.h"
 #include <string.h>

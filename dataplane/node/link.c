@@ -1,5 +1,6 @@
-/* Life of a link, and its clockwork. Feedback moves the estimate at once; what follows from it (layers,
- * pacing rate, the numbers in the slab) is done when the timers come by, within TICK_NS. */
+/* Life of a link, and its clockwork. Feedback moves the estimate at once; what follows from it
+ * (layers, pacing rate, the numbers in the slab) is done when the timers come by, within TICK_NS.
+ */
 #include "dataplane/node/link.h"
 #include <string.h>
 
@@ -168,7 +169,8 @@ bool dp_link_may_repeat(struct dp_worker *w, struct dp_link *l, uint32_t bytes)
 	if (!l->rtx_at_ns || ns > UINT64_C(10000000000))
 		l->rtx_credit = burst;
 	else
-		l->rtx_credit = RTE_MIN(burst, l->rtx_credit + (int64_t)(rate * (ns / 1000) / 1000000));
+		l->rtx_credit =
+		    RTE_MIN(burst, l->rtx_credit + (int64_t)(rate * (ns / 1000) / 1000000));
 	l->rtx_at_ns = w->now_ns;
 	if (l->rtx_credit < (int64_t)bytes)
 		return false;

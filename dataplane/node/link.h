@@ -1,14 +1,15 @@
-/* What lies between us and a subscriber, on the worker that owns its endpoint: the estimate of what it
- * bears (dataplane/bwe), what waits for its turn, and how the bandwidth is spread over the
+/* What lies between us and a subscriber, on the worker that owns its endpoint: the estimate of what
+ * it bears (dataplane/bwe), what waits for its turn, and how the bandwidth is spread over the
  * subscriptions.
  *
- *   link.c      made and dropped, feedback in, once in a while: tick, allocation, the slab's numbers
- *   allocate.c  layers of each subscription, from the budget
- *   pace.c      packets that wait, and the source node that lets them go; probes
+ *   link.c      made and dropped, feedback in, once in a while: tick, allocation, the slab's
+ * numbers allocate.c  layers of each subscription, from the budget pace.c      packets that wait,
+ * and the source node that lets them go; probes
  *
- * Only an endpoint that negotiated transport-wide feedback or REMB, and has subscriptions, has a link
- * (sh_endpoint.linked); others are sent to as if their links were endless. All of it is the owning
- * worker's. A link's place is its endpoint's index; it holds for the endpoint whose id it carries. */
+ * Only an endpoint that negotiated transport-wide feedback or REMB, and has subscriptions, has a
+ * link (sh_endpoint.linked); others are sent to as if their links were endless. All of it is the
+ * owning worker's. A link's place is its endpoint's index; it holds for the endpoint whose id it
+ * carries. */
 #pragma once
 #include "dataplane/bwe/alloc.h"
 #include "dataplane/bwe/bwe.h"
@@ -25,7 +26,8 @@ enum {
 
 enum dp_pace_class { DP_PACE_RTX, DP_PACE_VIDEO, DP_PACE_CLASSES };
 
-/* A packet that waits: not numbered yet, so that what is dropped leaves no gap. It has a reference to src. */
+/* A packet that waits: not numbered yet, so that what is dropped leaves no gap. It has a reference
+ * to src. */
 struct dp_waiting {
 	struct rte_mbuf *src;
 	uint64_t index; // RTX: of the packet that is repeated
@@ -53,13 +55,13 @@ struct dp_link {
 	uint32_t pos, busy_pos; // in dp_node.links and dp_node.busy, plus one; 0: not in it
 	/* the rest */
 	uint32_t endpoint;
-	uint32_t big;           // sent packets in dp_node.sent_big, plus one
-	uint32_t sub_turn;      // whose packets probes repeat, in the endpoint's list
-	uint32_t repeat;        // how far back, packets
-	uint64_t alloc_at_ns;   // when the allocator ran
-	uint64_t pushed;        // of tx, as last looked at
+	uint32_t big;         // sent packets in dp_node.sent_big, plus one
+	uint32_t sub_turn;    // whose packets probes repeat, in the endpoint's list
+	uint32_t repeat;      // how far back, packets
+	uint64_t alloc_at_ns; // when the allocator ran
+	uint64_t pushed;      // of tx, as last looked at
 	uint64_t padding_bytes;
-	int64_t rtx_credit;     // bytes that may be repeated at rtx_at_ns
+	int64_t rtx_credit; // bytes that may be repeated at rtx_at_ns
 	uint64_t rtx_at_ns;
 	struct dp_alloc alloc;
 	struct dp_bwe bwe;
@@ -76,7 +78,8 @@ static inline struct dp_link *dp_link_of(struct dp_worker *w, uint32_t endpoint)
 
 /* ---- link.c ---- */
 
-/* Makes or drops it, as negotiated; called when the endpoint is looked at by the timers and is connected. */
+/* Makes or drops it, as negotiated; called when the endpoint is looked at by the timers and is
+ * connected. */
 void dp_link_check(struct dp_worker *w, uint32_t endpoint);
 /* With all that waits. Safe for an endpoint without one. */
 void dp_link_drop(struct dp_worker *w, uint32_t endpoint);
@@ -86,8 +89,10 @@ void dp_link_remb(struct dp_worker *w, uint32_t endpoint, const struct dp_rtcp_f
 void dp_link_report(struct dp_worker *w, uint32_t endpoint, uint8_t fraction, uint32_t rtt_us);
 /* Whether so many bytes may be repeated now: at most half of what the link bears goes to that. */
 bool dp_link_may_repeat(struct dp_worker *w, struct dp_link *l, uint32_t bytes);
-/* A packet with a transport-wide number is on its way out. bytes: UDP payload without the SRTP tag. */
-static inline void dp_link_sent(struct dp_worker *w, uint32_t endpoint, uint32_t seq, uint32_t bytes)
+/* A packet with a transport-wide number is on its way out. bytes: UDP payload without the SRTP tag.
+ */
+static inline void dp_link_sent(struct dp_worker *w, uint32_t endpoint, uint32_t seq,
+                                uint32_t bytes)
 {
 	struct dp_link *l = dp_link_of(w, endpoint);
 
@@ -104,11 +109,12 @@ void dp_link_release_subs(struct dp_worker *w, uint32_t endpoint);
 
 /* ---- pace.c ---- */
 
-/* Whether a packet must wait, and does now, or was dropped: true. src is referenced anew. false: it goes at
- * once. Called for packets to endpoints with `linked`. */
-bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8_t flags, bool video);
-/* The same of a repeated packet, whose reference is handed over when it waits. -EAGAIN: it goes at once; 0: it
- * waits; -ENOSPC: no room, nothing was done. */
+/* Whether a packet must wait, and does now, or was dropped: true. src is referenced anew. false: it
+ * goes at once. Called for packets to endpoints with `linked`. */
+bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8_t flags,
+                  bool video);
+/* The same of a repeated packet, whose reference is handed over when it waits. -EAGAIN: it goes at
+ * once; 0: it waits; -ENOSPC: no room, nothing was done. */
 int dp_pace_repeat(struct dp_worker *w, struct dp_link *l, const struct dp_waiting *like);
 void dp_pace_empty(struct dp_worker *w, struct dp_link *l);
 /* pace looks at it again. */

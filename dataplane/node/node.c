@@ -1,19 +1,16 @@
 /* The media path of a worker, one file a node, in packet order (DESIGN §4):
  *
- *   rx ── handover ─┐                           ┌ stun ─────────────────────────────────┐
- *                   ├ classify ─────────────────┼ dtls_punt → control                   │
- *                   │                           └ srtp_in ┬ rtp_in ── fanout ─ rewrite ─┼ srtp_out
- * ─ (pace) ─ tx fanin ──────────┼─────────────────────────────────────┼──────────┘  │       │ │ │
- *   inject
- * ─────────┼─────────────────────────────────────┼─────────────┼───────┼───────┼────┼──────────────┘
- *   timers ─ rtcp_out ────────────────────────────────────│─────────────│───────│───────┘
- *                                                         └ rtcp_in ────│───────┘
- *                                                                       └ other workers' fanin
+ *   rx, handover → classify ┬ stun → tx
+ *                           ├ dtls_punt → control
+ *                           └ srtp_in ┬ rtp_in → fanout → rewrite → srtp_out → tx
+ *                                     └ rtcp_in ────────────┘
+ *   fanin (other workers) → fanout    pace → rewrite    timers → rtcp_out → srtp_out
+ *   inject (control) → tx             fanout hands others' packets to their fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
  * (simulcast), seqmap (our sequence numbers), report (RTCP times); the nodes carry packets to them.
- * beside, bind, history and valid keep the per-worker state that the nodes share. This file alone
- * allocates.
+ * beside, bind, history, hear, link and valid keep the per-worker state that the nodes share. This
+ * file alone allocates.
  *
  * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
  * control thread while the lcore does not run. The only packets that more than one worker sees are
@@ -50,9 +47,9 @@ struct dp_nodes_config dp_nodes_config = {
 };
 
 const char *const dp_node_names[] = {
-    "dp_rx",       "dp_handover",    "dp_fanin",     "dp_inject",   "dp_timers", "dp_rtcp_out", "dp_pace",
-    "dp_classify", "dp_stun",        "dp_dtls_punt", "dp_srtp_in",  "dp_rtp_in", "dp_rtcp_in",
-    "dp_fanout",   "dp_fanout_more", "dp_rewrite",   "dp_srtp_out", "dp_tx",
+    "dp_rx",      "dp_handover", "dp_fanin",       "dp_inject",    "dp_timers",   "dp_rtcp_out",
+    "dp_pace",    "dp_classify", "dp_stun",        "dp_dtls_punt", "dp_srtp_in",  "dp_rtp_in",
+    "dp_rtcp_in", "dp_fanout",   "dp_fanout_more", "dp_rewrite",   "dp_srtp_out", "dp_tx",
 };
 const unsigned dp_node_count = RTE_DIM(dp_node_names);
 
@@ -113,7 +110,8 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->due_ms || !n->again || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->again || !n->valid || !n->bound ||
+	    !n->pending)
 		return -ENOMEM;
 	if (!n->link || !n->links || !n->busy || !n->waiting || !n->alloc || !n->sent ||
 	    !n->sent_big || !n->heard || !n->hearing || pool_init(&n->sents_big, bigs))

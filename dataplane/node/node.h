@@ -28,7 +28,7 @@ struct dp_nodes_config {
 	uint32_t
 	    consent_s; // without an authenticated check for so long no more is sent (RFC 7675: 30)
 	uint32_t retransmit_per_s; // retransmissions a subscription may ask for, and burst
-	uint32_t bwe_start_kbps; // what a link is taken to bear before anything is known,
+	uint32_t bwe_start_kbps;   // what a link is taken to bear before anything is known,
 	uint32_t bwe_min_kbps, bwe_max_kbps; // never less, never more
 	uint32_t pacing, probing;            // 0: not done
 };
@@ -72,7 +72,7 @@ struct dp_sub_rt {
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
 	uint16_t fir;        // 256 + sequence number of the last FIR command from it; 0: none
 	uint16_t pad;
-	uint32_t fir_keys;   // key frames of its layer that had come then
+	uint32_t fir_keys; // key frames of its layer that had come then
 	uint32_t pad2;
 	uint64_t rtx_at_ns; // when they were last topped up
 	struct dp_seqmap map;
@@ -100,15 +100,15 @@ struct dp_retired {
 
 struct dp_track_rt {
 	sh_id id;
-	uint32_t active_pos;          // in dp_node.active, plus one; 0: not in it
-	uint32_t nack[SH_MAX_LAYERS]; // gap tracker, plus one
-	uint32_t hist[SH_MAX_LAYERS]; // history, plus one
+	uint32_t active_pos;              // in dp_node.active, plus one; 0: not in it
+	uint32_t nack[SH_MAX_LAYERS];     // gap tracker, plus one
+	uint32_t hist[SH_MAX_LAYERS];     // history, plus one
 	uint64_t fir_keys[SH_MAX_LAYERS]; // key frames that had come at the last FIR
 	uint64_t fir_at_ns[SH_MAX_LAYERS];
 	uint8_t fir_seq[SH_MAX_LAYERS];
-	uint8_t want_key;             // bit l: a key frame of layer l is to be asked for
-	uint8_t alive;                // bit l: as last told to control
-	uint8_t rebinds;              // SSRC changes in the current second
+	uint8_t want_key; // bit l: a key frame of layer l is to be asked for
+	uint8_t alive;    // bit l: as last told to control
+	uint8_t rebinds;  // SSRC changes in the current second
 	uint8_t retired_next;
 	uint32_t rebind_s;
 	struct dp_retired retired[DP_RETIRED];
@@ -157,8 +157,8 @@ struct dp_pending { // plaintext on its way through fanout
 	uint8_t layers;               // of its track
 	uint8_t active;               // bit l: layer l had packets lately
 	bool video;
-	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
-	bool kept;                    // it is in the history
+	uint8_t ask; // bit l: somebody waits for a key frame of layer l
+	bool kept;   // it is in the history
 };
 
 /* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
@@ -214,13 +214,14 @@ struct dp_node {
 	struct dp_again *again; // DP_AGAINS
 
 	/* links (link.h) */
-	struct dp_link *link;      // by endpoint
-	uint32_t *links, n_links;  // endpoints that have one
-	uint32_t *busy, n_busy;    // of these, those that pace has work with
+	struct dp_link *link;     // by endpoint
+	uint32_t *links, n_links; // endpoints that have one
+	uint32_t *busy, n_busy;   // of these, those that pace has work with
 	uint32_t scan_link, pace_turn;
 	uint64_t pace_at_ns;
 	struct dp_waiting *waiting; // DP_WAITING
-	uint32_t waiting_free, waiting_used, n_waiting; // first free one, plus one; used ever; in use
+	uint32_t waiting_free, waiting_used,
+	    n_waiting;                 // first free one, plus one; used ever; in use
 	struct dp_alloc_sub *alloc;    // scratch, DP_LINK_ALLOC
 	struct dp_twcc_sent *sent;     // DP_LINK_SENT an endpoint
 	struct dp_twcc_sent *sent_big; // DP_LINK_SENT_BIG each
@@ -432,7 +433,8 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most);
 
 /* ---- transport-wide feedback to publishers (hear.c) ---- */
 
-/* An authenticated packet whose extensions were read; of an endpoint with which feedback was agreed. */
+/* An authenticated packet whose extensions were read; of an endpoint with which feedback was
+ * agreed. */
 void dp_hear(struct dp_worker *w, uint32_t endpoint, uint16_t seq, uint32_t ssrc, uint32_t bytes);
 static inline void dp_hear_packet(struct dp_worker *w, uint32_t endpoint,
                                   const struct dp_rtp_exts *x, const uint8_t *buf, uint32_t len)

@@ -1,21 +1,21 @@
 /* Packets that wait for their turn on a subscriber's link, and the node that lets them go.
  *
- * The queue stands before rewrite: what waits is a reference to the shared plaintext and a name, with no
- * number, transport-wide number or abs-send-time yet. So what is dropped here leaves no gap, what is
- * sent carries the time at which it was, and a queue costs 40 bytes a packet. Audio and RTCP never wait;
- * repeated packets go before media. A packet that finds the queue empty and the pacer willing is not
- * held at all: nearly every one.
+ * The queue stands before rewrite: what waits is a reference to the shared plaintext and a name,
+ * with no number, transport-wide number or abs-send-time yet. So what is dropped here leaves no
+ * gap, what is sent carries the time at which it was, and a queue costs 40 bytes a packet. Audio
+ * and RTCP never wait; repeated packets go before media. A packet that finds the queue empty and
+ * the pacer willing is not held at all: nearly every one.
  *
- * The pacer lets a queue stand for a quarter of a second at most. What has waited longer all the same (the
- * worker was away, buffers ran out) is dropped with all that waits of its subscription, which goes on
- * at its next key frame: a decoder can do nothing with the rest. */
+ * The pacer lets a queue stand for a quarter of a second at most. What has waited longer all the
+ * same (the worker was away, buffers ran out) is dropped with all that waits of its subscription,
+ * which goes on at its next key frame: a decoder can do nothing with the rest. */
 #include "dataplane/node/layer.h"
 #include "dataplane/node/link.h"
 #include <errno.h>
 
 #define PACE_NS UINT64_C(500000)
 enum {
-	PACE_CHUNK = 64,  // packets made in one walk
+	PACE_CHUNK = 64, // packets made in one walk
 	TOO_OLD_MS = 500,
 	PAD_MAX = 224,    // bytes of padding in one packet, as browsers send it
 	REPEAT_BACK = 32, // how far back a probe looks for packets to repeat
@@ -127,7 +127,8 @@ static void give_up(struct dp_worker *w, struct dp_link *l, sh_id sub, unsigned 
 	struct dp_pace_queue *q = &l->queue[DP_PACE_VIDEO];
 	struct sh_sub *s = &dp_slabs.sub[SH_ID_INDEX(sub)];
 
-	for (uint32_t before = 0, at = q->head; at; at = before ? n->waiting[before - 1].next : q->head) {
+	for (uint32_t before = 0, at = q->head; at;
+	     at = before ? n->waiting[before - 1].next : q->head) {
 		if (n->waiting[at - 1].sub != sub) {
 			before = at;
 			continue;
@@ -139,7 +140,8 @@ static void give_up(struct dp_worker *w, struct dp_link *l, sh_id sub, unsigned 
 		s->layer = DP_LAYER_NONE;
 }
 
-bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8_t flags, bool video)
+bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8_t flags,
+                  bool video)
 {
 	const struct dp_pkt *p = dp_pkt(src);
 	const struct sh_sub *s = &dp_slabs.sub[sub];
@@ -153,9 +155,10 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 		dp_pacer_sent(&l->pacer, bytes, w->now_ns);
 		return false;
 	}
-	if (likely(put(w, l, DP_PACE_VIDEO,
-	               &(struct dp_waiting){
-	                   .src = src, .sub = s->set.id, .flags = flags, .bytes = (uint16_t)bytes}))) {
+	if (likely(
+	        put(w, l, DP_PACE_VIDEO,
+	            &(struct dp_waiting){
+	                .src = src, .sub = s->set.id, .flags = flags, .bytes = (uint16_t)bytes}))) {
 		rte_pktmbuf_refcnt_update(src, 1);
 		return true;
 	}
@@ -196,7 +199,8 @@ static struct rte_mbuf *packet(struct run *r)
 static bool let_go(struct run *r, struct dp_link *l)
 {
 	struct dp_node *n = dp_node(r->w);
-	struct dp_pace_queue *q = &l->queue[l->queue[DP_PACE_RTX].head ? DP_PACE_RTX : DP_PACE_VIDEO];
+	struct dp_pace_queue *q =
+	    &l->queue[l->queue[DP_PACE_RTX].head ? DP_PACE_RTX : DP_PACE_VIDEO];
 	const struct dp_waiting *head = &n->waiting[q->head - 1];
 	const struct sh_sub *s = &dp_slabs.sub[SH_ID_INDEX(head->sub)];
 	struct dp_waiting e;
@@ -268,7 +272,8 @@ static struct sh_sub *probe_sub(struct dp_link *l)
 	for (uint32_t i = 0; subs && i < subs->n; i++) {
 		struct sh_sub *s = &dp_slabs.sub[subs->sub[l->sub_turn % subs->n]];
 
-		if (s->set.rtx_ssrc && s->tx_index && s->layer != DP_LAYER_NONE && dp_live(&s->state))
+		if (s->set.rtx_ssrc && s->tx_index && s->layer != DP_LAYER_NONE &&
+		    dp_live(&s->state))
 			return s;
 		l->sub_turn++;
 	}

@@ -104,7 +104,8 @@ static bool again_too_soon(struct from *f, const struct dp_again *a, const struc
 	       (uint32_t)(f->w->now_ns / 1000) - a->at_us < rtt;
 }
 
-/* true: it goes at once. false: it waits for the link, or is refused (*done: counts as answered). */
+/* true: it goes at once. false: it waits for the link, or is refused (*done: counts as answered).
+ */
 static bool pass_link(struct from *f, const struct dp_waiting *e, bool *done)
 {
 	struct dp_link *l = dp_link_of(f->w, f->endpoint);
@@ -114,7 +115,8 @@ static bool pass_link(struct from *f, const struct dp_waiting *e, bool *done)
 	*done = true;
 	if (!l)
 		return true;
-	wait.bytes = (uint16_t)(dp_pkt(e->src)->hdr_len + dp_pkt(e->src)->payload_len + l->overhead);
+	wait.bytes =
+	    (uint16_t)(dp_pkt(e->src)->hdr_len + dp_pkt(e->src)->payload_len + l->overhead);
 	if (!dp_link_may_repeat(f->w, l, wait.bytes)) {
 		DP_COUNT(f->w, nack_refused, 1);
 		*done = false;
@@ -148,7 +150,7 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 		return true;
 	}
 	if (!dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
-	                      dp_nodes_config.retransmit_per_s))
+	              dp_nodes_config.retransmit_per_s))
 		return false;
 	if (dp_slabs.endpoint[f->endpoint].linked &&
 	    !pass_link(f,

@@ -181,7 +181,8 @@ static uint8_t fir_seq(struct dp_worker *w, struct sh_track *t, struct dp_track_
 {
 	uint64_t keys = t->media[l].key_frames;
 
-	if (!r->fir_at_ns[l] || r->fir_keys[l] != keys || w->now_ns - r->fir_at_ns[l] > FIR_SAME_NS) {
+	if (!r->fir_at_ns[l] || r->fir_keys[l] != keys ||
+	    w->now_ns - r->fir_at_ns[l] > FIR_SAME_NS) {
 		r->fir_seq[l] = (uint8_t)t->fir_seq++;
 		r->fir_keys[l] = keys;
 		r->fir_at_ns[l] = w->now_ns;

@@ -1,5 +1,5 @@
-/* Bandwidth: what publishers are told, and a subscriber behind a link that is modelled here: a queue
- * of so many bytes in front of so many bits a second, a delay, and a receiver that tells what
+/* Bandwidth: what publishers are told, and a subscriber behind a link that is modelled here: a
+ * queue of so many bytes in front of so many bits a second, a delay, and a receiver that tells what
  * arrived. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -496,8 +496,8 @@ static void hear_all(struct peer *pub, struct told *t)
 	}
 }
 
-static void send_numbered(struct peer *pub, uint8_t pt, uint32_t ssrc, uint16_t seq, uint16_t number,
-                          uint32_t len)
+static void send_numbered(struct peer *pub, uint8_t pt, uint32_t ssrc, uint16_t seq,
+                          uint16_t number, uint32_t len)
 {
 	uint8_t ext[4] = {TWCC_ID << 4 | 1, (uint8_t)(number >> 8), (uint8_t)number, 0};
 

@@ -129,8 +129,7 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	if (k && k->count)
 		return true;
 	return (r->want_key & 1u << l) &&
-	       (!s->pli_at_ns ||
-	        w->now_ns - s->pli_at_ns >= dp_pli_interval_ns(dp_node(w), r, l));
+	       (!s->pli_at_ns || w->now_ns - s->pli_at_ns >= dp_pli_interval_ns(dp_node(w), r, l));
 }
 
 static void visit_track(struct dp_worker *w, uint32_t index)

@@ -176,10 +176,8 @@ static void lossy_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(gap_and_retry),
-	    cmocka_unit_test(gives_up),
-	    cmocka_unit_test(measures_rtt),
-	    cmocka_unit_test(overflow),
+	    cmocka_unit_test(gap_and_retry), cmocka_unit_test(gives_up),
+	    cmocka_unit_test(measures_rtt),  cmocka_unit_test(overflow),
 	    cmocka_unit_test(lossy_path),
 	};
 

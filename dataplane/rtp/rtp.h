@@ -212,8 +212,8 @@ enum {
 	DP_NACK_TRIES = 10,
 	DP_NACK_REORDER_US = 5000, // a gap this young may be reordering
 	DP_NACK_RETRY_US = 20000,  // shortest time between two requests for one packet
-	DP_NACK_AGE_US = 1000000,  // older losses are given up, unless the path is so long that this
-	DP_NACK_TRIES_MIN = 3,     // is less than so many requests
+	DP_NACK_AGE_US = 1000000, // older losses are given up, unless the path is so long that this
+	DP_NACK_TRIES_MIN = 3,    // is less than so many requests
 	DP_NACK_RTT_MAX_US = 2000000,
 };
 
