@@ -25,44 +25,47 @@ enum dp_bwe_usage { DP_BWE_NORMAL = 0, DP_BWE_OVERUSE = 1, DP_BWE_UNDERUSE = 2 }
 enum dp_bwe_bound { DP_BWE_BY_START, DP_BWE_BY_DELAY, DP_BWE_BY_LOSS, DP_BWE_BY_REMB, DP_BWE_BY_MAX, DP_BWE_BY_SILENCE };
 
 struct dp_bwe_conf {
-	uint32_t start_bps; // before anything is known; 0: 600000
+	uint32_t start_bps; // before anything is known; 0: 300000
 	uint32_t min_bps;   // never below; 0: 50000
 	uint32_t max_bps;   // never above; 0: 50000000
 };
 
-/* Delay of groups of packets sent within 5 ms, and its trend (delay.c). */
+/* Delay of groups of packets sent within 5 ms, its trend, and what stands in queues (delay.c). */
 enum { DP_BWE_TREND = 20, DP_BWE_GROUP_US = 5000 };
 struct dp_bwe_group {
-	uint32_t first_us, last_us; // sent, modulo 2^32
-	int64_t arrival_us;         // of its last packet
-	uint32_t bytes;
-	uint8_t any, pad[3];
+	uint64_t first_us, last_us; // sent
+	int64_t first_arrival_us, arrival_us; // of its first and of its last packet
+	bool any;
 };
 struct dp_bwe_delay {
 	struct dp_bwe_group cur, prev;
-	float x[DP_BWE_TREND], y[DP_BWE_TREND]; // ms of arrival; smoothed sum of delay differences, ms
-	uint32_t n;              // groups so far
-	int64_t first_arrival_us;
-	float sum, smooth;       // ms
-	float trend;             // ms a ms
-	float threshold;         // ms, adaptive
+	uint32_t x[DP_BWE_TREND]; // arrival, us, modulo 2^32
+	float y[DP_BWE_TREND];    // smoothed sum of delay differences, ms
+	uint32_t n;               // groups so far
+	float sum, smooth;        // ms
+	float trend;              // ms a ms, times groups and gain: what is compared with
+	float threshold;          // ms, adaptive
 	float over_ms, prev_trend;
 	uint32_t over_n;
-	int64_t threshold_at_us, detect_at_us; // arrival clock
-	/* one-way delay above the least seen lately: what stands in queues */
-	int64_t base_us[2];      // least of the current and of the last interval; arrival − sent clock
-	int64_t base_at_us;      // when the current interval began, arrival clock
-	uint64_t sent_us;        // send clock, unwrapped
-	int64_t owd_us;          // smoothed queueing delay, us
-	uint8_t started, has_base, pad[6];
+	int64_t detect_us;        // arrival clock: when the threshold was last adapted
+	uint64_t sent_us;         // send clock, unwrapped to 64 bits
+	/* one-way delay (arrival − sent clock, us) */
+	int64_t base[2];          // least of the current and of the last quarter of a minute
+	int64_t base_at_us;       // when the current one began
+	int64_t least_us;         // of the current feedback
+	float queue_us;           // above base, smoothed: what is left when bursts are gone
+	float jitter_us;          // mean change from packet to packet
+	int64_t last_owd_us;
+	uint8_t started, has_least, has_base, overuse; // overuse: as the trend says
+	uint8_t pad[4];
 };
 
-/* Bits that arrived, by arrival time (rate.c): buckets of 50 ms. */
+/* Bytes that arrived, by arrival time (rate.c): buckets of 50 ms. */
 enum { DP_BWE_BUCKETS = 16, DP_BWE_BUCKET_US = 50000 };
 struct dp_bwe_rate {
 	uint32_t bytes[DP_BWE_BUCKETS];
-	int64_t newest;  // number of the newest bucket
-	int64_t first;   // of the first one filled
+	int64_t newest_us; // newest arrival
+	int64_t first_us;  // first one since the last pause
 	uint8_t started, pad[7];
 };
 
@@ -71,40 +74,38 @@ struct dp_bwe_loss {
 	uint32_t bound_bps;      // 0: none
 	uint32_t lost, received; // in the current interval
 	uint64_t since_ns;       // start of it
-	uint64_t cut_ns;         // when it last lowered the bound
+	uint64_t relaxed_ns;     // when the bound was last raised
 	float fraction;          // smoothed
 	float usual;             // what this link loses at any rate
-	uint8_t bad;             // intervals of heavy loss in a row
-	uint8_t pad[7];
+	uint8_t intervals;       // so far, saturates
+	uint8_t bad;             // of heavy loss, in a row
+	uint8_t pad[6];
 };
 
 /* Prober (probe.c). Clusters of packets at a rate above the estimate; their arrival says what the link can do. */
-enum { DP_BWE_CLUSTERS = 2 };
 struct dp_bwe_cluster {
 	uint8_t id;              // 1..255; 0: none
-	uint8_t packets;         // arrived; saturates
 	uint8_t done;            // all of it was sent
-	uint8_t over;            // congestion set in while it was on its way
+	uint16_t packets;        // arrived
 	uint32_t target_bps;
 	uint32_t sent_bytes, bytes; // sent; arrived
-	uint32_t first_sent_us, last_sent_us;
+	uint32_t first_sent_us, last_sent_us; // of those that arrived
 	int64_t first_us, last_us;  // arrival
 	uint32_t first_bytes, last_bytes; // of those two packets
-	uint64_t end_ns;         // when its last packet went
+	uint32_t end_us;         // when its last packet went, modulo 2^32
+	uint64_t end_ns;
 };
 struct dp_bwe_probe {
-	struct dp_bwe_cluster cluster[DP_BWE_CLUSTERS];
-	uint8_t id;              // newest cluster's; 0: none ever
+	struct dp_bwe_cluster c;
 	uint8_t active;          // its packets are being sent now
-	uint8_t stage;           // of the start: 0 3x, 1 6x, then steps
-	uint8_t length;          // clusters last 40 ms << length
+	uint8_t started;         // a first one went out
+	uint8_t length;          // clusters last 60 ms << length: more when short ones have misled
 	uint8_t failed;          // in a row
-	uint8_t pad[3];
-	uint64_t at_ns;          // when the next may start; 0: when there is a need
+	uint8_t misled, pad[3];  // a raise was followed by overuse, in a row
+	uint64_t at_ns;          // not before; 0: any time
 	uint64_t start_ns, until_ns; // of the active one
-	uint32_t budget_bytes;   // of it, all in
-	uint32_t raised_from_bps; // estimate before the last one that raised it
-	uint64_t raised_ns;
+	uint32_t budget_bytes, pad2; // of it, all in
+	uint64_t raised_ns;      // when one last raised the estimate; 0: never, or it has held
 };
 
 struct dp_bwe {
@@ -130,18 +131,21 @@ struct dp_bwe {
 	uint32_t remb_bps;       // 0: none
 	uint32_t allocated_bps, wanted_bps; // as the allocator said last
 	uint32_t told_bps;       // estimate when `changed` was last set
-	float link_bps, link_var; // capacity seen at overuse: mean and relative variance; 0: unknown
-	uint64_t remb_ns, feedback_ns, sent_ns, cut_ns, grown_ns, start_ns;
-	uint32_t sent_acc;       // bytes of the current 100 ms
+	uint64_t remb_ns, feedback_ns, sent_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
+	uint64_t over_ns;        // when the present overuse began; 0: there is none
+	uint32_t sent_bytes;     // in the current 100 ms
 	uint32_t sent_bps;       // smoothed
-	uint64_t sent_acc_ns;
-	uint32_t min_rtt_us;
-	uint8_t cuts;            // in one overuse
-	uint8_t twcc, pad[6];    // a feedback came: it is more than REMB
+	uint64_t sent_at_ns;     // start of the current 100 ms
+	uint32_t unanswered;     // packets since the last feedback
+	uint32_t over_queue_us;  // standing queue at the first cut of this overuse
+	uint8_t cuts;            // in this overuse
+	uint8_t expect;          // some feedback was negotiated
+	uint8_t twcc;            // transport-wide feedback comes, or will
+	uint8_t pad[5];
 };
 
-/* History memory: entries as in twcc.h. conf may be NULL. The result has no estimate until expect is called or
- * feedback comes. -EINVAL: entries, or min above start or start above max. */
+/* History memory: entries as in twcc.h. conf may be NULL. There is no estimate until dp_bwe_expect()
+ * or feedback. -EINVAL: entries, or min above start or start above max. */
 int dp_bwe_init(struct dp_bwe *b, const struct dp_bwe_conf *conf, struct dp_twcc_sent *sent,
                 uint32_t entries, uint64_t now_ns);
 /* Feedback was negotiated (SH_EP_TWCC or SH_EP_REMB): from now on estimate_bps is the start value. */

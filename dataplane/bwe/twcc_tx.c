@@ -107,6 +107,7 @@ static int64_t unwrap(struct dp_twcc_tx *tx, uint32_t ticks)
 	if (!tx->has_ticks) {
 		tx->has_ticks = 1;
 		tx->ticks = ticks;
+		tx->arrival_us = 1ll << 40; // reordering does not lead below 0
 	}
 	tx->arrival_us += (int64_t)(int32_t)(ticks - tx->ticks) * (DP_TWCC_TICK_NS / 1000);
 	tx->ticks = ticks;

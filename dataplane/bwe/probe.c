@@ -1,0 +1,202 @@
+/* Finding out whether more could be had. What is sent is quantized in layers and mostly below what the link bears, so what
+ * arrives says little of what could: a short cluster of packets above the estimate does. If it arrives as fast as it was
+ * sent the link bears that rate; if it arrives slower, the rate at which it arrives is what the link has.
+ *
+ * A cluster follows the last at once as long as each shows more (3 times, then doubling), so that a link that was freed
+ * is found within a second or two. After one that showed the limit the next waits for 2 to 8 seconds. One that was
+ * believed and then led to congestion (a token bucket lets short bursts pass) makes the next ones longer. */
+#include "dataplane/bwe/priv.h"
+
+enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250 };
+#define MS           1000000ull
+#define LENGTH_NS    (60 * MS)
+#define INTERVAL_NS  (2000 * MS)
+#define MORE_NS      (1500 * MS)
+#define INTERVAL_MAX (8000 * MS)
+
+/* What it is worth to reach: all that is wanted, and the allocator's headroom. */
+static uint32_t goal(const struct dp_bwe *b)
+{
+	double bps = b->wanted_bps * 1.15;
+
+	if (b->remb_bps && bps > b->remb_bps)
+		bps = b->remb_bps;
+	return dp_bwe_clamp(bps, 0, b->conf.max_bps);
+}
+
+static bool needed(const struct dp_bwe *b)
+{
+	return b->twcc && b->feedbacks && b->wanted_bps > b->allocated_bps && goal(b) > b->estimate_bps &&
+	       b->usage == DP_BWE_NORMAL && !b->probe.c.id && b->queue_us < 40000;
+}
+
+static void start(struct dp_bwe *b, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+	double step = !p->started ? 3 : !p->failed ? 2 : p->misled ? 1.3 : 1.5;
+	unsigned length = p->length;
+	uint64_t bytes;
+
+	while (length < LENGTH_MAX && (LENGTH_NS << length) < 4000 * (uint64_t)b->delay.jitter_us)
+		length++;
+	p->c = (struct dp_bwe_cluster){
+	    .id = (uint8_t)(b->probes % 255 + 1),
+	    .target_bps = dp_bwe_clamp(b->estimate_bps * step, b->conf.min_bps, goal(b)),
+	};
+	p->start_ns = now_ns;
+	p->until_ns = now_ns + (LENGTH_NS << length);
+	bytes = p->c.target_bps * (LENGTH_NS << length) / 8 / 1000000000;
+	p->budget_bytes = bytes < BUDGET_MIN ? BUDGET_MIN : (uint32_t)bytes;
+	p->active = 1;
+	p->started = 1;
+	b->probes++;
+}
+
+static void finish(struct dp_bwe_probe *p, uint64_t now_ns)
+{
+	p->active = 0;
+	if (!p->c.sent_bytes) {
+		p->c.id = 0;
+		return;
+	}
+	p->c.done = 1;
+	if (!p->c.end_ns)
+		p->c.end_ns = now_ns;
+}
+
+uint32_t dp_bwe_probe(struct dp_bwe *b, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+	uint64_t due;
+
+	if (!p->active) {
+		if (now_ns < p->at_ns || !needed(b))
+			return 0;
+		start(b, now_ns);
+	}
+	if (now_ns >= p->until_ns + 50 * MS) {
+		finish(p, now_ns);
+		return 0;
+	}
+	due = LEAD_BYTES + (now_ns - p->start_ns) / 1000 * p->c.target_bps / 8000000;
+	due = due < p->budget_bytes ? due : p->budget_bytes;
+	return due > p->c.sent_bytes ? (uint32_t)due - p->c.sent_bytes : 0;
+}
+
+uint64_t dp_bwe_probe_at(const struct dp_bwe *b, uint64_t now_ns)
+{
+	if (b->probe.active)
+		return now_ns + 5 * MS;
+	if (!needed(b))
+		return UINT64_MAX;
+	return b->probe.at_ns > now_ns ? b->probe.at_ns : now_ns;
+}
+
+void dp_bwe_probe_sent(struct dp_bwe *b, uint32_t bytes, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+
+	p->c.sent_bytes += bytes;
+	p->c.end_ns = now_ns;
+	p->c.end_us = (uint32_t)(now_ns / 1000);
+	if (p->c.sent_bytes >= p->budget_bytes)
+		finish(p, now_ns);
+}
+
+void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a)
+{
+	struct dp_bwe_cluster *c = &p->c;
+
+	if (!c->id || a->cluster != c->id)
+		return;
+	if (!c->packets || a->arrival_us < c->first_us) {
+		c->first_us = a->arrival_us;
+		c->first_bytes = a->bytes;
+	}
+	if (!c->packets || a->arrival_us > c->last_us)
+		c->last_us = a->arrival_us;
+	if (!c->packets || (int32_t)(a->sent_us - c->first_sent_us) < 0)
+		c->first_sent_us = a->sent_us;
+	if (!c->packets || (int32_t)(a->sent_us - c->last_sent_us) >= 0) {
+		c->last_sent_us = a->sent_us;
+		c->last_bytes = a->bytes;
+	}
+	c->bytes += a->bytes;
+	c->packets++;
+}
+
+static double rate(uint32_t bytes, int64_t us)
+{
+	return us < 1000 ? 0 : bytes * 8e6 / (double)us;
+}
+
+static void wait(struct dp_bwe_probe *p, uint64_t now_ns)
+{
+	uint64_t ns = INTERVAL_NS + (p->failed + p->misled) * MORE_NS;
+
+	p->at_ns = now_ns + (ns < INTERVAL_MAX ? ns : INTERVAL_MAX);
+}
+
+/* Of a complete cluster: what passes, 0: it says nothing. */
+static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+	struct dp_bwe_cluster *c = &p->c;
+	/* what is usually lost was sent as well */
+	double whole = 1 / (1 - (double)b->losses.usual);
+	double sent = rate(c->bytes - c->last_bytes, (int32_t)(c->last_sent_us - c->first_sent_us)) * whole;
+	double came = rate(c->bytes - c->first_bytes, c->last_us - c->first_us) * whole;
+
+	if (c->packets < PACKETS || c->bytes * 2 < c->sent_bytes || (!sent && !came)) {
+		p->failed += p->failed < 255;
+		wait(p, now_ns);
+		return 0;
+	}
+	if (!sent || !came) // all in one go
+		sent = came = sent + came;
+	if (came >= 0.9 * sent) {
+		p->failed = 0;
+		p->at_ns = 0;
+		return dp_bwe_clamp(came < sent ? came : sent, 0, c->target_bps);
+	}
+	p->failed += p->failed < 255;
+	wait(p, now_ns);
+	return dp_bwe_clamp(0.9 * came, 0, c->target_bps);
+}
+
+uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+	uint64_t patience = 400 * MS + 2000 * (uint64_t)b->rtt_us;
+	uint32_t bps;
+
+	if (p->raised_ns && now_ns - p->raised_ns > 6000 * MS) { // it held
+		p->raised_ns = 0;
+		p->misled = 0;
+		p->length -= p->length > 0;
+	}
+	if (p->active && b->queue_us > 80000)
+		finish(p, now_ns);
+	if (!p->c.id || !p->c.done)
+		return 0;
+	if ((int32_t)(newest_us - p->c.end_us) <= 0 && p->c.bytes < p->c.sent_bytes && now_ns - p->c.end_ns < patience)
+		return 0;
+	bps = measure(b, now_ns);
+	p->c.id = 0;
+	return bps;
+}
+
+void dp_bwe_probe_abort(struct dp_bwe *b, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+
+	p->active = 0;
+	p->c.id = 0;
+	if (p->raised_ns) {
+		p->raised_ns = 0;
+		p->misled += p->misled < 4;
+		p->length += p->length < LENGTH_MAX;
+	}
+	p->failed += !p->failed;
+	wait(p, now_ns);
+}
