@@ -14,8 +14,10 @@
 #include "dataplane/command.h"
 #include "dataplane/event.h"
 #include "dataplane/port.h"
+#include "dataplane/quality.h"
 #include "dataplane/route.h"
 #include "dataplane/run.h"
+#include "dataplane/speaker.h"
 #include "dataplane/table/table.h"
 #include "dataplane/worker.h"
 #include "shared/link.h"
@@ -27,22 +29,33 @@ enum {
 	TICK_MS = 500,
 	COMMANDS = 512,  // records taken before others have their turn
 	PUNTS = 256,     // of one worker
+	STREAMS = 512,   // whose quality is looked at before others have their turn
 	RETRY_MS = 5,    // the event ring is full, or a next hop waits for the kernel
 	BODY_MAX = 4096, // no command is longer
 };
 
-enum source { SRC_LISTEN, SRC_LINK, SRC_COMMANDS, SRC_WORKERS, SRC_TIMER, SRC_SIGNAL, SRC_ROUTES };
+enum source {
+	SRC_LISTEN,
+	SRC_LINK,
+	SRC_COMMANDS,
+	SRC_WORKERS,
+	SRC_TIMER,
+	SRC_SPEAKERS,
+	SRC_SIGNAL,
+	SRC_ROUTES,
+};
 
 static struct {
 	struct dp_control_params p;
-	int epfd, timer, signals;
+	int epfd, timer, speakers, signals;
+	bool listening; // the speakers' timer runs
 	struct sh_link_server server;
 	struct sh_link link;
 	struct dp_command command;
 	bool again; // something was left: do not sleep
 	bool stop;
 	unsigned ticks;
-} ct = {.epfd = -1, .timer = -1, .signals = -1, .server.fd = -1, .link = SH_LINK_CLOSED};
+} ct = {.epfd = -1, .timer = -1, .speakers = -1, .signals = -1, .server.fd = -1, .link = SH_LINK_CLOSED};
 
 static uint64_t now_ns(void)
 {
@@ -119,6 +132,7 @@ static void applied(void *arg, bool full)
 	if (!full)
 		return;
 	dp_event_forget();
+	dp_speakers_replay();
 	scan();
 }
 
@@ -221,6 +235,8 @@ static void endpoint_scanned(uint32_t index, uint64_t now)
 	endpoint_changed(index);
 	for (uint32_t i = 0; tracks && i < tracks->n; i++)
 		dp_event_track(tracks->sub[i], now);
+	for (uint32_t i = 0; ct.ticks % 2 == 0 && tracks && i < tracks->n; i++)
+		dp_event_watch(tracks->sub[i], now);
 }
 
 static void note(const void *p)
@@ -281,8 +297,28 @@ static void tick(void)
 	scan();
 	if (ct.ticks++ % 2)
 		return;
+	dp_quality_begin(now_ns());
 	dp_clock_update(0);
 	dp_ports_check();
+}
+
+/* Rooms are listened to while there are some. */
+static void listen_to_rooms(void)
+{
+	bool on = dp_speakers_any();
+	long ns = on ? DP_SPEAKERS_MS * 1000000l : 0;
+	struct itimerspec t = {.it_interval.tv_nsec = ns, .it_value.tv_nsec = ns};
+
+	if (on != ct.listening && timerfd_settime(ct.speakers, 0, &t, NULL) == 0)
+		ct.listening = on;
+}
+
+static void hear_rooms(void)
+{
+	uint64_t n;
+
+	if (read(ct.speakers, &n, sizeof(n)) == sizeof(n))
+		dp_speakers_tick(now_ns());
 }
 
 /* Cycles of each node of each worker, for callstackctl and for whoever asks with SIGUSR1. */
@@ -352,6 +388,9 @@ static void dispatch(enum source src)
 	case SRC_TIMER:
 		tick();
 		break;
+	case SRC_SPEAKERS:
+		hear_rooms();
+		break;
 	case SRC_SIGNAL:
 		take_signal();
 		break;
@@ -372,9 +411,11 @@ static void round_once(void)
 	dp_route_publish(); // before commands: a flight takes the way that the newest check showed
 	take_commands();
 	dp_route_publish();
+	listen_to_rooms();
 	if (dp_reap())
 		dp_workers_wake();
 	kept = !dp_event_flush();
+	ct.again |= dp_quality_step(now_ns(), STREAMS);
 	if (ct.link.sock >= 0)
 		sh_link_wake(&ct.link);
 	timeout = ct.again || !dp_control_sleep() ? 0 : kept ? RETRY_MS : -1;
@@ -400,6 +441,9 @@ static int open_timer(void)
 
 	ct.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (ct.timer < 0 || timerfd_settime(ct.timer, 0, &t, NULL) < 0)
+		return -errno;
+	ct.speakers = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (ct.speakers < 0)
 		return -errno;
 	return 0;
 }
@@ -433,6 +477,10 @@ int dp_control_open(const struct dp_control_params *params)
 	if (!err)
 		err = dp_event_init();
 	if (!err)
+		err = dp_speakers_init();
+	if (!err)
+		err = dp_quality_init(params->conf->workers);
+	if (!err)
 		err = sh_link_listen(&ct.server, &lc);
 	if (err) {
 		sh_error(SUBSYS, "%s/%s: %s", lc.rundir, SH_LINK_SOCKET, strerror(-err));
@@ -441,6 +489,8 @@ int dp_control_open(const struct dp_control_params *params)
 	err = watch(ct.server.fd, SRC_LISTEN);
 	if (!err)
 		err = watch(ct.timer, SRC_TIMER);
+	if (!err)
+		err = watch(ct.speakers, SRC_SPEAKERS);
 	if (!err)
 		err = watch(ct.signals, SRC_SIGNAL);
 	if (!err)
@@ -463,7 +513,10 @@ void dp_control_close(void)
 	if (ct.server.fd >= 0)
 		sh_link_unlisten(&ct.server);
 	ct.server.fd = -1;
+	dp_quality_free();
 	dp_event_free();
+	dp_speakers_free();
+	close_fd(&ct.speakers);
 	close_fd(&ct.signals);
 	close_fd(&ct.timer);
 	close_fd(&ct.epfd);

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "dataplane/speaker.h"
+#include "dataplane/table/group.h"
 #include "dataplane/worker.h"
 #include "shared/msg.h"
 #include "shared/state.h"
@@ -25,9 +27,14 @@ struct dirty {
 static struct {
 	struct sh_ring_end *tx;
 	struct reply *first, **last;
-	struct dirty endpoints, tracks;
+	struct dirty endpoints, tracks, groups, watches;
 	struct sh_msg_endpoint_state *said_endpoint; // by index; id 0: nothing yet
 	struct sh_msg_track_state *said_track;
+	struct watch {
+		sh_id id; // 0: nothing yet
+		uint8_t layers, pad[3];
+		uint64_t fewer_ns; // since when fewer are watched; 0: they are not
+	} * watch; // by track, as told, or to be told
 	uint64_t track_now; // time that tracks were last looked at
 } ev;
 
@@ -78,10 +85,15 @@ int dp_event_init(void)
 
 	if (!err)
 		err = dirty_init(&ev.tracks, dp_slabs.tracks);
+	if (!err)
+		err = dirty_init(&ev.groups, dp_slabs.tracks);
+	if (!err)
+		err = dirty_init(&ev.watches, dp_slabs.tracks);
+	ev.watch = calloc(dp_slabs.tracks, sizeof(*ev.watch));
 	ev.said_endpoint = calloc(dp_slabs.endpoints, sizeof(*ev.said_endpoint));
 	ev.said_track = calloc(dp_slabs.tracks, sizeof(*ev.said_track));
 	ev.last = &ev.first;
-	if (!ev.said_endpoint || !ev.said_track)
+	if (!ev.said_endpoint || !ev.said_track || !ev.watch)
 		err = -ENOMEM;
 	if (err)
 		dp_event_free();
@@ -104,6 +116,9 @@ void dp_event_free(void)
 	drop_replies();
 	dirty_free(&ev.endpoints);
 	dirty_free(&ev.tracks);
+	dirty_free(&ev.groups);
+	dirty_free(&ev.watches);
+	free(ev.watch);
 	free(ev.said_endpoint);
 	free(ev.said_track);
 	memset(&ev, 0, sizeof(ev));
@@ -114,6 +129,8 @@ void dp_event_link(struct sh_ring_end *tx)
 	drop_replies();
 	dirty_clear(&ev.endpoints);
 	dirty_clear(&ev.tracks);
+	dirty_clear(&ev.groups);
+	dirty_clear(&ev.watches);
 	dp_event_forget();
 	ev.tx = tx;
 }
@@ -234,8 +251,46 @@ void dp_event_track(uint32_t index, uint64_t now_ns)
 		dirty_add(&ev.tracks, index);
 }
 
+void dp_event_speakers(uint32_t group)
+{
+	dirty_add(&ev.groups, group);
+}
+
+/* What a new daemon, or publisher, takes for granted is not known here, so the first finding is told too. */
+void dp_event_watch(uint32_t index, uint64_t now_ns)
+{
+	const struct sh_track *t = &dp_slabs.track[index];
+	struct watch *w = &ev.watch[index];
+	uint8_t now, all = (uint8_t)((1u << t->set.layers) - 1);
+
+	if (!live(&t->state) || t->set.kind != SH_KIND_VIDEO || (t->set.flags & SH_TRACK_SLOT))
+		return;
+	now = dp_watched_layers(index);
+	if (w->id != t->set.id) {
+		*w = (struct watch){.id = t->set.id, .layers = all};
+		if (now == all)
+			dirty_add(&ev.watches, index);
+	}
+	if (!(w->layers & ~now)) {
+		w->fewer_ns = 0;
+	} else if (!w->fewer_ns) {
+		w->fewer_ns = now_ns;
+	} else if (now_ns - w->fewer_ns >= DP_UNWATCHED_NS) {
+		w->fewer_ns = 0;
+		w->layers = now;
+		dirty_add(&ev.watches, index);
+	}
+	if (now & ~w->layers) {
+		w->layers |= now;
+		dirty_add(&ev.watches, index);
+	}
+}
+
 void dp_event_forget(void)
 {
+	for (uint32_t i = 0; i < dp_slabs.tracks; i++)
+		if (ev.watch[i].id && live(&dp_slabs.track[i].state))
+			dirty_add(&ev.watches, i);
 	memset(ev.said_endpoint, 0, dp_slabs.endpoints * sizeof(*ev.said_endpoint));
 	memset(ev.said_track, 0, dp_slabs.tracks * sizeof(*ev.said_track));
 }
@@ -264,6 +319,25 @@ bool dp_event_dtls(uint32_t endpoint, const void *data, uint32_t len)
 	memcpy(p->data, data, len);
 	sh_ring_commit(ev.tx);
 	return true;
+}
+
+static uint64_t ring_free(void)
+{
+	uint64_t tail = atomic_load_explicit(&ev.tx->ring->tail, memory_order_acquire);
+
+	return ev.tx->capacity - (ev.tx->pos - tail);
+}
+
+bool dp_event_quality(const struct sh_msg_quality *m)
+{
+	if (!ev.tx)
+		return true;
+	if (!ev.first && !ev.endpoints.n && !ev.tracks.n &&
+	    ring_free() >= ev.tx->capacity / 2 + sizeof(*m) &&
+	    put(SH_MSG_QUALITY, m, sizeof(*m)))
+		return true;
+	stats()[SH_STAT_quality_dropped] += m->rows;
+	return false;
 }
 
 static bool flush_replies(void)
@@ -315,9 +389,38 @@ static bool flush_tracks(void)
 	return true;
 }
 
+static bool flush_groups(void)
+{
+	while (ev.groups.n) {
+		const struct dp_group *g = dp_group_by_index(ev.groups.v[ev.groups.head]);
+		struct sh_msg_speakers s;
+
+		dp_speakers_read(g, &s);
+		if (g->number && !put(SH_MSG_SPEAKERS, &s, sizeof(s)))
+			return false;
+		dirty_pop(&ev.groups);
+	}
+	return true;
+}
+
+static bool flush_watches(void)
+{
+	while (ev.watches.n) {
+		uint32_t i = ev.watches.v[ev.watches.head];
+		struct sh_msg_track_watch s = {.id = ev.watch[i].id, .layers = ev.watch[i].layers};
+
+		if (live(&dp_slabs.track[i].state) && dp_slabs.track[i].set.id == s.id &&
+		    !put(SH_MSG_TRACK_WATCH, &s, sizeof(s)))
+			return false;
+		dirty_pop(&ev.watches);
+	}
+	return true;
+}
+
 bool dp_event_flush(void)
 {
-	bool done = !ev.tx || (flush_replies() && flush_endpoints() && flush_tracks());
+	bool done = !ev.tx || (flush_replies() && flush_endpoints() && flush_tracks() &&
+	                       flush_groups() && flush_watches());
 
 	if (!done)
 		stats()[SH_STAT_events_full]++;

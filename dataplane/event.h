@@ -18,11 +18,21 @@ int dp_event_reply(unsigned type, const void *body, uint32_t len);
 void dp_event_endpoint(uint32_t index);
 /* A layer is active when it had a packet in the second before now_ns. */
 void dp_event_track(uint32_t index, uint64_t now_ns);
+/* The group's dominant speaker or the sources of its slots changed; index: dp_group_index(). */
+void dp_event_speakers(uint32_t group);
+/* The layers of a video track that are watched may have changed. More of them are told at once, fewer when it has
+ * stayed so for DP_UNWATCHED_NS. */
+void dp_event_watch(uint32_t track, uint64_t now_ns);
+#define DP_UNWATCHED_NS UINT64_C(5000000000)
 /* What was said is forgotten, so that the next look at an entry that has something to tell says it
  * again. */
 void dp_event_forget(void);
 /* data[len] from the endpoint's validated address. false: dropped, counted. */
 bool dp_event_dtls(uint32_t endpoint, const void *data, uint32_t len);
+/* Only when nothing else waits and half of the ring stays free for it. false: dropped; its rows are counted, unless
+ * nobody listens. */
+struct sh_msg_quality;
+bool dp_event_quality(const struct sh_msg_quality *m);
 /* Puts what was kept. true: nothing is left. Then wake the reader. */
 bool dp_event_flush(void);
 /* Answers wait: take no more commands. */

@@ -30,7 +30,7 @@ struct dp_pkt {
 	uint32_t sub;        // fanout: index
 	uint16_t port;       // rx: ethdev it came from; tx: where it goes
 	uint8_t layer;       // rtp_in
-	uint8_t pt_slot;     // rtp_in: position in the track's pt[]
+	uint8_t pt_slot;     // rtp_in: position in the track's pt[]; fanout: in that of what is subscribed to
 	uint8_t flags;       // DP_PKT_*
 	uint8_t l2_len;      // classify: Ethernet header with VLAN tags, kept in front of the data for STUN answers
 	uint8_t l3_len;
@@ -140,6 +140,18 @@ static inline const struct dp_path *dp_path(uint32_t endpoint)
 /* Subscribers of a track on worker w (NULL: none) and the set of workers that have some. */
 const struct dp_fanout *dp_fanout(uint32_t track, unsigned worker);
 uint32_t dp_fanout_workers(uint32_t track); // bit w
+/* Whose packets a subscription to `track` gets: its own, or if it is a slot, its source's, changing as people speak;
+ * -1: nobody is in it. */
+static inline int dp_source_of(uint32_t track)
+{
+	const struct sh_track *t = &dp_slabs.track[track];
+	uint32_t source;
+
+	if (__builtin_expect(!(t->set.flags & SH_TRACK_SLOT), 1))
+		return (int)track;
+	source = atomic_load_explicit(&t->source, memory_order_acquire);
+	return source ? (int)SH_ID_INDEX(source) : -1;
+}
 /* Tracks of an endpoint, and subscriptions towards it: RTCP and SSRC demultiplexing walk them. Immutable lists. */
 const struct dp_fanout *dp_endpoint_tracks(uint32_t endpoint);
 const struct dp_fanout *dp_endpoint_subs(uint32_t endpoint);

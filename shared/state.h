@@ -16,8 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "shared/addr.h"
+#include "shared/hist.h"
 #include "shared/limits.h"
 #include "shared/msg.h"
+#include "shared/quality.h"
 #include "shared/secret.h"
 #include "shared/stats.h"
 
@@ -52,11 +54,12 @@ struct sh_rx_stream {
 	/* for SR towards subscribers and DLSR towards the publisher (RFC 3550 §6.4.1) */
 	uint64_t sr_ntp;     // NTP time of the publisher's last SR, 32.32
 	uint32_t sr_rtp;     // its RTP timestamp
-	uint32_t sr_pad;
+	uint32_t frames;     // packets that end a frame (RTP marker), those restored from RTX too
 	uint64_t sr_at_ns;   // when it arrived; 0: none yet
 	uint64_t last_at_ns; // when the last packet arrived
 	uint64_t pli_at_ns;  // when we last asked for a key frame
 	uint64_t key_frames, nacks_sent, plis_sent, recovered; // recovered: by RTX
+	uint8_t pt_slot, pad[7]; // position in the track's pt[] of the last packet
 	struct sh_rx_crypto crypto;
 };
 
@@ -111,6 +114,7 @@ struct sh_track {
 	/* control thread: rw, workers: ro */
 	_Atomic uint32_t follower; // id of the slot that it is in; 0: none
 	_Atomic uint32_t source;   // a slot: id of the track in it; 0: none
+	struct sh_quality quality[SH_MAX_LAYERS]; // of media[]
 };
 
 /* The first two cache lines are what each packet touches. */
@@ -139,6 +143,9 @@ struct sh_sub {
 	uint8_t rr_fraction, pad2[3];
 	uint64_t sr_at_ns;     // when we last sent an SR for it
 	uint32_t sr_ntp_mid, pad3; // middle 32 bits of its NTP time, to match LSR
+	uint64_t rr_at_ns;     // when the last report block came; 0: none yet
+	/* control thread: rw, workers: ro */
+	struct sh_quality quality;
 };
 _Static_assert(offsetof(struct sh_sub, tx_index) == 64 && offsetof(struct sh_sub, nacks) == 128, "cache lines");
 
@@ -146,6 +153,10 @@ _Static_assert(offsetof(struct sh_sub, tx_index) == 64 && offsetof(struct sh_sub
 struct sh_stats {
 	_Alignas(64) uint64_t v[SH_STAT_COUNT]; // its thread: rw; all others: ro
 	uint64_t lcore, busy_cycles, idle_cycles, bursts, packets;
+	/* Media from arrival to the port's transmit queue: from the begin of the walk that took the packet from the port's
+	 * queue until the frames of a burst are handed over for sending, pacing included. What a packet waits in the NIC's
+	 * receive queue is not in it, nor are retransmissions. */
+	struct sh_hist latency;
 };
 
 enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 3 };
@@ -164,6 +175,7 @@ struct sh_state {
 	uint32_t workers, base_port;
 	uint64_t heartbeat_ns;   // control thread, CLOCK_MONOTONIC, at least once a second
 	struct sh_stats stats[SH_MAX_WORKERS + 1]; // the last is the control thread's
+	struct sh_quality_sum quality[SH_MAX_WORKERS][SH_QUALITY_WAYS]; // control thread: rw
 };
 
 /* A process's view of the mapping: plain pointers, made at attach. */

@@ -112,6 +112,17 @@ struct cp_track {
 	uint8_t active; // layers that the dataplane sees
 };
 
+/* What a subscriber wants of a track at most; the dataplane chooses within it. -1 in a request: as
+ * it was. */
+struct cp_quality {
+	int height;       // pixels that it is shown with, 0..65535; 0: any
+	int max_layer;    // 0..SH_MAX_LAYERS-1
+	int max_temporal; // 0..SH_MAX_TEMPORAL-1
+	int priority;     // 0 (usual) to 255: whose tracks get bandwidth first
+};
+extern const struct cp_quality cp_quality_any;
+bool cp_quality_ok(const struct cp_quality *q); // all within their ranges
+
 struct cp_sub {
 	TAILQ_ENTRY(cp_sub) entry;    // owner->subs
 	TAILQ_ENTRY(cp_sub) by_track; // track->subs
@@ -121,6 +132,7 @@ struct cp_sub {
 	uint32_t ssrc, rtx_ssrc;
 	size_t media; // m-line of owner->subscribe->nego, or CP_NO_MEDIA
 	bool paused;
+	struct cp_quality quality;
 	bool changed;  // the track's payload types did: the next offer says so
 	bool in_plane; // the subscriber's SDP has it, so the dataplane sends it
 };
@@ -227,9 +239,10 @@ bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t);
 /* 0, -EEXIST (already), -ENOTSUP (own track), -ENODEV, -ENOSPC. An offer follows at the end of the
  * turn. */
 int cp_subscribe(struct cp_participant *p, struct cp_track *t);
-/* Both: -ENOENT, not subscribed. */
+/* These: -ENOENT, not subscribed. */
 int cp_unsubscribe(struct cp_participant *p, struct cp_track *t);
 int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused);
+int cp_want(struct cp_participant *p, struct cp_track *t, const struct cp_quality *want);
 /* The answer to offer `rev`: -ESTALE when another revision is outstanding. */
 int cp_answer(struct cp_participant *p, uint32_t rev, const char *sdp, size_t len, char *err);
 /* New ICE credentials on the subscribe endpoint; an offer follows, in the place of one that is

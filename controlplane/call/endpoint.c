@@ -155,7 +155,7 @@ int cp_endpoint_tell_plane(struct cp_endpoint *e)
 	    .worker = e->worker,
 	    .ufrag_len = strlen(e->ufrag),
 	    .pwd_len = strlen(e->pwd),
-	    .flags = e->nego.rtcp_rsize ? SH_EP_RTCP_RSIZE : 0,
+	    .flags = (e->nego.rtcp_rsize ? SH_EP_RTCP_RSIZE : 0) | cp_nego_feedback(&e->nego),
 	    .ext_two_byte = e->nego.ext_two_byte,
 	    .rtcp_ssrc = e->rtcp_ssrc,
 	    .cname_len = strlen(e->owner->id),

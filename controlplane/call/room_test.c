@@ -287,6 +287,49 @@ static void by_hand(void **state)
 	conn_silent(&b);
 }
 
+/* Sizes, layers and priorities as said, also before the track flows; what is not said stays. */
+static void quality(void **state)
+{
+	char audio[CP_ID_MAX], video[CP_ID_MAX];
+	const struct sh_msg_sub_set *sub = NULL;
+
+	join(&a, true);
+	join(&b, false);
+	conn_publish(&a, audio, video);
+	conn_skip(&b, "track_added");
+	conn_skip(&b, "track_added");
+	conn_refused(&b, "conflict", "{ss ss si}", "type", "quality", "track", video, "height", 9);
+	conn_do(&b, "{ss s[ss]}", "type", "subscribe", "tracks", audio, video);
+	conn_do(&b, "{ss ss si si}", "type", "quality", "track", video, "height", 360, "priority",
+	        7);
+	assert_int_equal(conn_answer(&b), 2);
+	for (unsigned i = 0; i < FAKE_SUBS; i++)
+		if (world.dp.now.sub[i].id && world.dp.now.sub[i].rtx_ssrc)
+			sub = &world.dp.now.sub[i];
+	assert_non_null(sub);
+	assert_int_equal(sub->want_height, 360);
+	assert_int_equal(sub->priority, 7);
+	assert_int_equal(sub->max_layer, SH_MAX_LAYERS - 1);
+	assert_int_equal(sub->max_temporal, SH_MAX_TEMPORAL - 1);
+	conn_do(&b, "{ss s[{ss si si} {ss si}]}", "type", "quality", "tracks", "track", video,
+	        "max_layer", 0, "max_temporal", 1, "track", audio, "priority", 255);
+	assert_int_equal(sub->want_height, 360);
+	assert_int_equal(sub->priority, 7);
+	assert_int_equal(sub->max_layer, 0);
+	assert_int_equal(sub->max_temporal, 1);
+	conn_refused(&b, "not_found", "{ss s[{ss si} {ss}]}", "type", "quality", "tracks", "track",
+	             video, "height", 1, "track", "t-other");
+	conn_refused(&b, "bad_request", "{ss s[{ss si} {ss}]}", "type", "quality", "tracks",
+	             "track", video, "height", 1, "track", video);
+	conn_refused(&a, "conflict", "{ss ss}", "type", "quality", "track", video); // its own
+	assert_int_equal(sub->want_height, 360);                                    // nothing of it
+	conn_do(&b, "{ss ss si}", "type", "quality", "track", video, "height", 0);
+	assert_int_equal(sub->want_height, 0);
+	conn_do(&b, "{ss s[s] sb}", "type", "pause", "tracks", video, "paused", 1);
+	assert_int_equal(sub->max_layer, 0); // a change of something else keeps it
+	conn_silent(&b);
+}
+
 /* What the subscriber does not take is not sent; what it stops taking stops. */
 static void refused_m_lines(void **state)
 {
@@ -444,6 +487,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(by_hand, setup, teardown),
 	    cmocka_unit_test_setup_teardown(refused_m_lines, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bad_offers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(quality, setup, teardown),
 	    cmocka_unit_test_setup_teardown(ice_restarts, setup, teardown),
 	};
 

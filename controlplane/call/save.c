@@ -31,11 +31,13 @@ static json_t *track_save(const struct cp_track *t)
 
 static json_t *sub_save(const struct cp_sub *s)
 {
-	return json_pack("{ss sI sI sI sI sb sb sb}", "track", s->track->id, "plane",
+	return json_pack("{ss sI sI sI sI sb sb sb s[iiii]}", "track", s->track->id, "plane",
 	                 (json_int_t)s->plane_id, "ssrc", (json_int_t)s->ssrc, "rtx_ssrc",
 	                 (json_int_t)s->rtx_ssrc, "media",
 	                 s->media == CP_NO_MEDIA ? (json_int_t)-1 : (json_int_t)s->media, "paused",
-	                 s->paused, "in_plane", s->in_plane, "changed", s->changed);
+	                 s->paused, "in_plane", s->in_plane, "changed", s->changed, "quality",
+	                 s->quality.height, s->quality.max_layer, s->quality.max_temporal,
+	                 s->quality.priority);
 }
 
 json_t *cp_participant_save(const struct cp_participant *p)
@@ -196,14 +198,17 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	struct cp_endpoint *e = p->endpoint[CP_SUBSCRIBE];
 	json_int_t plane, ssrc, rtx_ssrc, media;
 	const char *track;
+	struct cp_quality q = cp_quality_any; // of a journal that knows of none
 	int paused, in_plane, changed, err;
 	struct cp_track *t;
 	struct cp_sub *s;
 
-	if (json_unpack(o, "{ss sI sI sI sI sb sb sb}", "track", &track, "plane", &plane, "ssrc",
-	                &ssrc, "rtx_ssrc", &rtx_ssrc, "media", &media, "paused", &paused,
-	                "in_plane", &in_plane, "changed", &changed) ||
-	    !e || media >= (json_int_t)e->nego.n_media || (media >= 0 && e->nego.media[media].user))
+	if (json_unpack(o, "{ss sI sI sI sI sb sb sb s?[iiii]}", "track", &track, "plane", &plane,
+	                "ssrc", &ssrc, "rtx_ssrc", &rtx_ssrc, "media", &media, "paused", &paused,
+	                "in_plane", &in_plane, "changed", &changed, "quality", &q.height,
+	                &q.max_layer, &q.max_temporal, &q.priority) ||
+	    !cp_quality_ok(&q) || !e || media >= (json_int_t)e->nego.n_media ||
+	    (media >= 0 && e->nego.media[media].user))
 		return -EBADMSG;
 	t = cp_room_track(p->room, track);
 	if (!t)
@@ -219,6 +224,7 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	s->media = media < 0 ? CP_NO_MEDIA : (size_t)media;
 	s->paused = paused;
 	s->changed = changed;
+	s->quality = q;
 	err = cp_sub_register(s, true);
 	if (err) {
 		free(s);

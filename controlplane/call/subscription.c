@@ -69,8 +69,10 @@ void cp_sub_tell_plane(struct cp_sub *s)
 	    .ssrc = s->ssrc,
 	    .mid_len = strlen(m->mid),
 	    .flags = s->paused ? SH_SUB_PAUSED : 0,
-	    .max_layer = SH_MAX_LAYERS - 1,
-	    .max_temporal = SH_MAX_TEMPORAL - 1,
+	    .max_layer = s->quality.max_layer,
+	    .max_temporal = s->quality.max_temporal,
+	    .want_height = s->quality.height,
+	    .priority = s->quality.priority,
 	};
 
 	memcpy(set.mid, m->mid, set.mid_len);
@@ -120,6 +122,7 @@ int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t
 	s->owner = p;
 	s->track = t;
 	s->media = CP_NO_MEDIA;
+	s->quality = cp_quality_any;
 	s->ssrc = cp_random_ssrc();
 	s->rtx_ssrc = t->kind == SH_KIND_VIDEO ? cp_random_ssrc() : 0;
 	err = cp_sub_register(s, false);
@@ -174,6 +177,45 @@ int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused)
 	if (!s)
 		return -ENOENT;
 	s->paused = paused;
+	if (s->in_plane)
+		cp_sub_tell_plane(s);
+	cp_participant_changed(p);
+	return 0;
+}
+
+const struct cp_quality cp_quality_any = {
+    .max_layer = SH_MAX_LAYERS - 1,
+    .max_temporal = SH_MAX_TEMPORAL - 1,
+};
+
+bool cp_quality_ok(const struct cp_quality *q)
+{
+	return q->height >= 0 && q->height <= UINT16_MAX && q->max_layer >= 0 &&
+	       q->max_layer < SH_MAX_LAYERS && q->max_temporal >= 0 &&
+	       q->max_temporal < SH_MAX_TEMPORAL && q->priority >= 0 && q->priority <= UINT8_MAX;
+}
+
+int cp_want(struct cp_participant *p, struct cp_track *t, const struct cp_quality *want)
+{
+	struct cp_sub *s = find(p, t);
+	struct cp_quality q;
+
+	if (!s)
+		return -ENOENT;
+	q = s->quality;
+	if (want->height >= 0)
+		q.height = want->height;
+	if (want->max_layer >= 0)
+		q.max_layer = want->max_layer;
+	if (want->max_temporal >= 0)
+		q.max_temporal = want->max_temporal;
+	if (want->priority >= 0)
+		q.priority = want->priority;
+	if (!cp_quality_ok(&q))
+		return -EINVAL;
+	if (memcmp(&q, &s->quality, sizeof(q)) == 0)
+		return 0;
+	s->quality = q;
 	if (s->in_plane)
 		cp_sub_tell_plane(s);
 	cp_participant_changed(p);

@@ -14,6 +14,7 @@ const uint8_t cp_ext_ours[SH_EXT_COUNT] = {
     [SH_EXT_ABS_SEND_TIME] = 3, [SH_EXT_VIDEO_ORIENTATION] = 4,
     [SH_EXT_PLAYOUT_DELAY] = 5, [SH_EXT_VIDEO_CONTENT] = 6,
     [SH_EXT_COLOR_SPACE] = 7,   [SH_EXT_ABS_CAPTURE_TIME] = 8,
+    [SH_EXT_TWCC] = 9,          [SH_EXT_DEPENDENCY] = 10,
 };
 
 const char *cp_ext_uri(unsigned ext)

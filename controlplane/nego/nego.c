@@ -349,15 +349,6 @@ int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send
 	return 0;
 }
 
-bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uint8_t n_src)
-{
-	for (uint8_t i = 0; i < n_src; i++)
-		for (uint8_t k = 0; k < m->codecs; k++)
-			if (cp_codec_is_media(&src[i]) && cp_codec_takes(&m->codec[k], &src[i]))
-				return true;
-	return false;
-}
-
 static const struct cp_codec *answered(const struct cp_media *r, const struct cp_codec *ours)
 {
 	for (uint8_t i = 0; i < r->codecs; i++)
@@ -383,6 +374,8 @@ static void narrow(struct cp_media *m, const struct cp_media *r, enum cp_dir pee
 		c->nack = c->nack && a->nack;
 		c->pli = c->pli && a->pli;
 		c->fir = c->fir && a->fir;
+		c->remb = c->remb && a->remb;
+		c->twcc = c->twcc && a->twcc;
 		media |= cp_codec_is_media(c);
 		rtx |= c->codec == SH_CODEC_RTX;
 		n++;
@@ -502,4 +495,6 @@ void cp_nego_ext_ids(const struct cp_nego *n, uint8_t ext_id[SH_EXT_COUNT])
 		for (unsigned e = 0; e < SH_EXT_COUNT && !n->media[i].rejected; e++)
 			if (n->media[i].ext_id[e])
 				ext_id[e] = n->media[i].ext_id[e];
+	if (!(cp_nego_feedback(n) & SH_EP_TWCC))
+		ext_id[SH_EXT_TWCC] = 0;
 }

@@ -29,7 +29,7 @@ struct cp_codec {
 	uint32_t clock_hz;
 	char fmtp[192];      // as sent, "" if none
 	bool nack, pli, fir; // a=rtcp-fb, agreed
-	bool remb, twcc;     // offered, not yet agreed to (docs/decisions/0012)
+	bool remb, twcc;     // likewise; what comes of them: cp_nego_feedback()
 	uint8_t src_pt;      // SEND: the publisher's payload type that it carries; else 255
 	bool local; // RTX that the publisher lacks: a slot for subscribers, not in the answer
 };
@@ -141,8 +141,6 @@ int cp_nego_answer_in(struct cp_nego *n, const char *sdp, size_t len, char *err)
  * the answer too another track can be filled in: then with a new SSRC, as an SSRC goes with one key
  * stream; the peer finds it by its MID. */
 int cp_nego_send_fill(struct cp_nego *n, size_t index, const struct cp_nego_send *send);
-/* Whether it would: a media codec in common. */
-bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uint8_t n_src);
 
 /* Towards the dataplane: payload type slots of a published m-line, and of one that we send, slot by
  * slot (255 where the subscriber has no counterpart: what the publisher sends in that slot does not
@@ -150,7 +148,12 @@ bool cp_nego_send_fits(const struct cp_media *m, const struct cp_codec *src, uin
 void cp_nego_track_pts(const struct cp_media *m, struct sh_track_pt pt[SH_MAX_PTS]);
 void cp_nego_sub_pts(const struct cp_media *m, const struct sh_track_pt track[SH_MAX_PTS],
                      uint8_t pt[SH_MAX_PTS]);
-/* Extension ids of the whole BUNDLE (one id a URI across it). */
+/* How the sender of this transport's media learns what the path bears, as SH_EP_TWCC, SH_EP_REMB or
+ * 0. Transport-wide feedback counts every packet, so where we send, all m-lines must have it: what
+ * one of them leaves out would look lost (docs/decisions/0012). */
+uint8_t cp_nego_feedback(const struct cp_nego *n);
+/* Extension ids of the whole BUNDLE (one id a URI across it); that of transport-wide feedback only
+ * where that is agreed. */
 void cp_nego_ext_ids(const struct cp_nego *n, uint8_t ext_id[SH_EXT_COUNT]);
 
 /* Trickle fragments (RFC 8840) for WHIP PATCH: checks shape; reports the credentials if the

@@ -242,6 +242,8 @@ static int read_all(struct cp_remote *r)
 		return cp_sdp_fail(r->err, -EPROTO, r->sdp->media[second].line,
 		                   "second m-line without a=group:BUNDLE");
 	cp_extmap_settle(r);
+	if (r->kind == CP_REMOTE_OFFER)
+		cp_feedback_settle(r);
 	rc = unique_ssrcs(r);
 	return rc ? rc : read_transport(r);
 }

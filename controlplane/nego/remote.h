@@ -45,6 +45,10 @@ int cp_transport_read(struct cp_transport *t, const struct cp_sdp *s, const stru
 int cp_candidate_check(const struct cp_sdp_attr *a, char *err);
 int cp_extmap_read(struct cp_remote *r, size_t i);
 void cp_extmap_settle(struct cp_remote *r); // one id a URI, one URI an id, across the BUNDLE
+/* Of an offer: transport-wide feedback where its extension is there too, REMB where it is not. */
+void cp_feedback_settle(struct cp_remote *r);
+/* Does it carry transport-wide sequence numbers, and have feedback for them? */
+bool cp_media_twcc(const struct cp_media *m);
 int cp_streams_read(struct cp_remote *r, size_t i); // msid, ssrc, ssrc-group, rid, simulcast
 
 /* Extensions that we negotiate today, for m-lines that we receive and that we send

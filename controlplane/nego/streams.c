@@ -7,7 +7,7 @@
 #include "controlplane/nego/codec.h"
 #include "controlplane/nego/remote.h"
 
-enum { SSRCS = 32, GROUPS = 16, RIDS = 16 };
+enum { SSRCS = 32, GROUPS = 16, RIDS = 16, LIMITS = 5 };
 
 struct streams {
 	struct cp_remote *r;
@@ -17,8 +17,7 @@ struct streams {
 	unsigned ssrcs, fids, sims;
 	struct {
 		char id[SH_MID_MAX + 1];
-		uint32_t
-		    limit; // max-width, -height, -fs, -br or -pps, to tell low from high; 0: none
+		uint32_t limit[LIMITS]; // restrictions that tell low from high; 0: none
 		bool used;
 	} rid[RIDS];
 	unsigned rids;
@@ -98,8 +97,8 @@ static bool is_rid(const char *id)
 /* <id> <send|recv>[ <restriction>[;…]] */
 static int read_rid(struct streams *s, const struct cp_sdp_attr *a)
 {
-	static const char *const limits[] = {"max-width", "max-height", "max-fs", "max-br",
-	                                     "max-pps"};
+	static const char *const limits[LIMITS] = {"max-width", "max-height", "max-fs", "max-br",
+	                                           "max-pps"};
 	const char *text = a->value;
 	char id[SH_MID_MAX + 1], dir[8], v[16];
 	uint64_t n;
@@ -116,9 +115,9 @@ static int read_rid(struct streams *s, const struct cp_sdp_attr *a)
 	if (strcmp(dir, "send") || s->rids == RIDS)
 		return 0;
 	memcpy(s->rid[s->rids].id, id, sizeof(id));
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]) && !s->rid[s->rids].limit; i++)
+	for (size_t i = 0; i < LIMITS; i++)
 		if (cp_fmtp_get(text, limits[i], v, sizeof(v)) && cp_sdp_number(v, UINT32_MAX, &n))
-			s->rid[s->rids].limit = (uint32_t)n;
+			s->rid[s->rids].limit[i] = (uint32_t)n;
 	s->rids++;
 	return 0;
 }
@@ -140,14 +139,27 @@ static int quality(const char *id)
 	return -1;
 }
 
+/* A restriction that all of them have, to compare like with like; LIMITS: none. */
+static unsigned common_limit(const struct streams *s, const unsigned *which, unsigned n)
+{
+	for (unsigned at = 0; at < LIMITS; at++) {
+		unsigned have = 0;
+
+		for (unsigned i = 0; i < n; i++)
+			have += s->rid[which[i]].limit[at] != 0;
+		if (have == n)
+			return at;
+	}
+	return LIMITS;
+}
+
 static void sort_layers(struct streams *s, const unsigned *which, unsigned n)
 {
 	uint32_t key[SH_MAX_LAYERS];
-	unsigned order[SH_MAX_LAYERS];
-	bool limits = true, names = true, has_m = false;
+	unsigned order[SH_MAX_LAYERS], limit = common_limit(s, which, n);
+	bool names = true, has_m = false;
 
 	for (unsigned i = 0; i < n; i++) {
-		limits &= s->rid[which[i]].limit != 0;
 		names &= quality(s->rid[which[i]].id) >= 0;
 		has_m |= s->rid[which[i]].id[0] == 'm' || s->rid[which[i]].id[0] == 'l';
 	}
@@ -156,7 +168,9 @@ static void sort_layers(struct streams *s, const unsigned *which, unsigned n)
 		int by_name =
 		    strcmp(id, "h") == 0 && has_m ? 2 : quality(id); // l, m, h against q, h, f
 
-		key[i] = limits ? s->rid[which[i]].limit : names ? (uint32_t)by_name : i;
+		key[i] = limit < LIMITS ? s->rid[which[i]].limit[limit]
+		         : names        ? (uint32_t)by_name
+		                        : i;
 		order[i] = i;
 	}
 	for (unsigned i = 1; i < n; i++)
@@ -176,8 +190,21 @@ static void sort_layers(struct streams *s, const unsigned *which, unsigned n)
 	}
 }
 
-/* send <alternatives>;<alternatives>… [recv …]: the first alternative of each, '~' (paused) or not.
- */
+/* <rid>,<rid>…, each perhaps paused ('~'): the first that there is, or -1. */
+static int pick_alternative(struct streams *s, const char *alternatives)
+{
+	char id[64];
+
+	while (cp_sdp_token(&alternatives, ",", id, sizeof(id)) > 0)
+		for (unsigned i = 0; i < s->rids; i++)
+			if (!s->rid[i].used && strcmp(s->rid[i].id, id + (id[0] == '~')) == 0) {
+				s->rid[i].used = true;
+				return (int)i;
+			}
+	return -1;
+}
+
+/* send <alternatives>;<alternatives>… [recv …]: one alternative of each. */
 static int read_simulcast(struct streams *s, const struct cp_sdp_attr *a)
 {
 	const char *text = a->value;
@@ -196,15 +223,12 @@ static int read_simulcast(struct streams *s, const struct cp_sdp_attr *a)
 			return bad(s, a, "simulcast");
 		while (strcmp(dir, "send") == 0 &&
 		       (len = cp_sdp_token(&p, ";", alt, sizeof(alt))) != 0) {
+			int rid = len < 0 || n == SH_MAX_LAYERS ? -1 : pick_alternative(s, alt);
+
 			if (len < 0)
 				return bad(s, a, "simulcast");
-			alt[strcspn(alt, ",")] = '\0';
-			for (unsigned i = 0; i < s->rids && n < SH_MAX_LAYERS; i++)
-				if (!s->rid[i].used &&
-				    strcmp(s->rid[i].id, alt + (alt[0] == '~')) == 0) {
-					s->rid[i].used = true;
-					which[n++] = i;
-				}
+			if (rid >= 0)
+				which[n++] = (unsigned)rid;
 		}
 	}
 	if (n)

@@ -96,6 +96,10 @@ static void put_codec(struct cp_sdp_out *o, const struct cp_codec *c)
 		cp_sdp_put(o, "a=rtcp-fb:%u nack pli\r\n", c->pt);
 	if (c->fir)
 		cp_sdp_put(o, "a=rtcp-fb:%u ccm fir\r\n", c->pt);
+	if (c->remb)
+		cp_sdp_put(o, "a=rtcp-fb:%u goog-remb\r\n", c->pt);
+	if (c->twcc)
+		cp_sdp_put(o, "a=rtcp-fb:%u transport-cc\r\n", c->pt);
 	if (c->fmtp[0])
 		cp_sdp_put(o, "a=fmtp:%u %s\r\n", c->pt, c->fmtp);
 }
@@ -203,13 +207,30 @@ int cp_nego_offer_out(struct cp_nego *n, char **sdp)
 	return 0;
 }
 
-static bool layer_of(const struct cp_media *m, const char *rid)
+static int layer_of(const struct cp_media *m, const char *rid)
 {
 	for (uint8_t l = 0; l < m->layers; l++)
 		if (strlen(rid) == m->layer[l].rid_len &&
 		    memcmp(rid, m->layer[l].rid, m->layer[l].rid_len) == 0)
-			return true;
-	return false;
+			return l;
+	return -1;
+}
+
+/* Of the alternatives of a simulcast stream the one that streams.c took: the first that no stream
+ * before it has. */
+static const char *taken(const struct cp_media *m, const char *alternatives,
+                         bool done[SH_MAX_LAYERS], char alt[64])
+{
+	while (cp_sdp_token(&alternatives, ",", alt, 64) > 0) {
+		const char *rid = alt + (alt[0] == '~');
+		int l = layer_of(m, rid);
+
+		if (l < 0 || done[l])
+			continue;
+		done[l] = true;
+		return rid;
+	}
+	return NULL;
 }
 
 /* RFC 8851 §6.2.2: the rids we take, with the restrictions they came with; RFC 8853 §5.3.2: in the
@@ -220,15 +241,16 @@ static void put_rids(struct cp_sdp_out *o, const struct cp_remote *r, size_t i,
 	const struct cp_sdp_attr *a = NULL;
 	const char *sep = "a=simulcast:recv ";
 	char rid[SH_MID_MAX + 1], dir[8];
+	bool done[SH_MAX_LAYERS] = {false};
 
 	while ((a = cp_sdp_attr(r->sdp, &r->sdp->media[i], CP_SDP_RID, a))) {
 		const char *rest = a->value;
 
 		cp_sdp_token(&rest, " ", rid, sizeof(rid));
 		cp_sdp_token(&rest, " ", dir, sizeof(dir));
-		if (strcmp(dir, "send") == 0 && layer_of(m, rid) && !strstr(rest, "pt="))
+		if (strcmp(dir, "send") == 0 && layer_of(m, rid) >= 0 && !strstr(rest, "pt="))
 			cp_sdp_put(o, "a=rid:%s recv%s\r\n", rid, rest);
-		else if (strcmp(dir, "send") == 0 && layer_of(m, rid))
+		else if (strcmp(dir, "send") == 0 && layer_of(m, rid) >= 0)
 			cp_sdp_put(o, "a=rid:%s recv\r\n",
 			           rid); // its payload types may not have survived
 	}
@@ -244,13 +266,14 @@ static void put_rids(struct cp_sdp_out *o, const struct cp_remote *r, size_t i,
 		cp_sdp_token(&text, " ", list, sizeof(list));
 		send = strcmp(dir, "send") == 0;
 		while (send && *p) {
-			char alt[64];
+			char alternatives[64], alt[64];
+			const char *id;
 
-			cp_sdp_token(&p, ";", alt, sizeof(alt));
-			alt[strcspn(alt, ",")] = '\0';
-			if (!layer_of(m, alt + (alt[0] == '~')))
+			cp_sdp_token(&p, ";", alternatives, sizeof(alternatives));
+			id = taken(m, alternatives, done, alt);
+			if (!id)
 				continue;
-			cp_sdp_put(o, "%s%s", sep, alt + (alt[0] == '~'));
+			cp_sdp_put(o, "%s%s", sep, id);
 			sep = ";";
 		}
 	}

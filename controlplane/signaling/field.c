@@ -58,6 +58,55 @@ static bool track_objects_ok(const json_t *v)
 	return true;
 }
 
+static bool in_range(const json_t *v, json_int_t max)
+{
+	return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= max;
+}
+
+/* Numbers of a subscriber's wishes by the names of their kinds, as in protocol.def. */
+static const struct {
+	const char *key, *kind;
+	json_int_t max;
+} wishes[] = {
+    {"height", "height", UINT16_MAX},
+    {"max_layer", "layer", SH_MAX_LAYERS - 1},
+    {"max_temporal", "temporal", SH_MAX_TEMPORAL - 1},
+    {"priority", "priority", UINT8_MAX},
+};
+enum { WISHES = sizeof(wishes) / sizeof(wishes[0]) };
+
+static bool id_ok(const json_t *v)
+{
+	return json_is_string(v) && json_string_length(v) > 0 &&
+	       json_string_length(v) <= CP_NAME_MAX;
+}
+
+static bool wants_ok(const json_t *list)
+{
+	size_t i;
+	json_t *o;
+
+	if (!json_is_array(list) || json_array_size(list) == 0 ||
+	    json_array_size(list) > CP_NEGO_MEDIA_MAX)
+		return false;
+	json_array_foreach (list, i, o) {
+		size_t keys = 1;
+
+		if (!id_ok(json_object_get(o, "track")))
+			return false;
+		for (size_t k = 0; k < WISHES; k++) {
+			const json_t *v = json_object_get(o, wishes[k].key);
+
+			if (v && !in_range(v, wishes[k].max))
+				return false;
+			keys += v != NULL;
+		}
+		if (json_object_size(o) != keys)
+			return false;
+	}
+	return true;
+}
+
 static bool ids_ok(const json_t *v)
 {
 	json_t *o;
@@ -85,6 +134,11 @@ static bool kind_ok(const char *kind, size_t n, const json_t *v)
 		return ids_ok(v);
 	if (IS("tracks"))
 		return track_objects_ok(v);
+	if (IS("wants"))
+		return wants_ok(v);
+	for (size_t k = 0; k < WISHES; k++)
+		if (n == strlen(wishes[k].kind) && memcmp(kind, wishes[k].kind, n) == 0)
+			return in_range(v, wishes[k].max);
 	if (!s)
 		return false;
 	if (IS("name"))

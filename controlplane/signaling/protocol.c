@@ -2,10 +2,10 @@
  *
  * Files, in the order of a request: protocol.c (this: a connection, its limits, one reply a
  * request), field.c (strict parsing by protocol.def), requests.c (login, presence, calls), media.c
- * (rooms, SDP, chat), session.c (what outlives a connection: numbered events, resume), event.c
- * (what the domain says, as events), whip.c (WHIP and WHEP over HTTP) and player.c (what they
- * make), journal.c (what outlives the daemon), signaling.c (the whole). front.h brings the text
- * frames; call/ decides.
+ * (rooms, SDP, chat), quality.c (what subscribers want), session.c (what outlives a connection:
+ * numbered events, resume), event.c (what the domain says, as events), whip.c (WHIP and WHEP over
+ * HTTP) and player.c (what they make), journal.c (what outlives the daemon), signaling.c (the
+ * whole). front.h brings the text frames; call/ decides.
  *
  * Order on the wire: a request's reply goes out before any event that the request caused, so a
  * client never hears of something it has no name for yet. */

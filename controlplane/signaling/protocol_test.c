@@ -106,6 +106,8 @@ static const struct good {
     {"subscribe", "r", "\"tracks\":[\"t\"]"},
     {"unsubscribe", "r", "\"tracks\":[\"t\"]"},
     {"pause", "r", "\"tracks\":[\"t\"],\"paused\":true"},
+    {"quality", "r",
+     "\"track\":\"t\",\"height\":360,\"max_layer\":2,\"max_temporal\":3,\"priority\":255"},
     {"answer", "r", "\"rev\":1,\"sdp\":\"v=0\""},
     {"candidate", "r", "\"target\":\"publish\",\"candidate\":\"\",\"mid\":\"0\""},
     {"restart", "r", "\"target\":\"publish\",\"sdp\":\"v=0\",\"tracks\":[]"},
@@ -113,8 +115,8 @@ static const struct good {
     {"chat", "r", "\"text\":\"hi\""},
     {"ping", "oir", ""},
 };
-static const char optional[] =
-    " display reason auto sdp-of-restart tracks-of-restart tracks-of-publish mid ";
+static const char optional[] = " display reason auto height max_layer max_temporal priority "
+                               "sdp-of-restart tracks-of-restart tracks-of-publish mid ";
 
 static bool is_optional(const char *type, const char *key)
 {
@@ -301,6 +303,24 @@ static void wrong_values(void **state)
 	    {27, "{\"type\":\"login\",\"token\":\"t-ann\"}", "conflict"},
 	    {28, "{\"type\":\"hangup\",\"call\":\"c\"}", "not_found"},
 	    {29, "{\"type\":\"cancel\",\"call\":\"c\"}", "not_found"},
+	    {30, "{\"type\":\"quality\",\"track\":\"t\"}", "not_found"},
+	    {31, "{\"type\":\"quality\"}", "bad 'track'"},
+	    {32, "{\"type\":\"quality\",\"track\":\"\"}", "bad 'track'"},
+	    {33, "{\"type\":\"quality\",\"height\":180}", "bad 'track'"},
+	    {34, "{\"type\":\"quality\",\"track\":\"t\",\"height\":65536}", "bad 'height'"},
+	    {35, "{\"type\":\"quality\",\"track\":\"t\",\"max_layer\":3}", "bad 'max_layer'"},
+	    {36, "{\"type\":\"quality\",\"track\":\"t\",\"max_temporal\":4}", "bad 'max_temporal'"},
+	    {37, "{\"type\":\"quality\",\"track\":\"t\",\"priority\":256}", "bad 'priority'"},
+	    {38, "{\"type\":\"quality\",\"tracks\":[{\"track\":\"t\",\"height\":180}]}",
+	     "not_found"},
+	    {39, "{\"type\":\"quality\",\"tracks\":[]}", "bad 'tracks'"},
+	    {40, "{\"type\":\"quality\",\"tracks\":[{\"height\":180}]}", "bad 'tracks'"},
+	    {41, "{\"type\":\"quality\",\"tracks\":[{\"track\":\"t\",\"x\":1}]}", "bad 'tracks'"},
+	    {42, "{\"type\":\"quality\",\"tracks\":[{\"track\":\"t\",\"height\":-1}]}",
+	     "bad 'tracks'"},
+	    {43, "{\"type\":\"quality\",\"tracks\":[{\"track\":\"t\"}],\"height\":1}",
+	     "bad 'tracks'"},
+	    {44, "{\"type\":\"quality\",\"tracks\":[7]}", "bad 'tracks'"},
 	};
 	struct cp_conn c;
 

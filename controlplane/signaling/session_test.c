@@ -241,6 +241,9 @@ static void daemon_restart(bool killed)
 	connect_all();
 	conn_do(&b, "{ss s[s] sb}", "type", "pause", "tracks",
 	        TAILQ_FIRST(&conn_party(&a)->tracks)->id, "paused", 1);
+	conn_do(&b, "{ss ss si si si si}", "type", "quality", "track",
+	        TAILQ_FIRST(&conn_party(&a)->tracks)->id, "height", 180, "max_layer", 1,
+	        "max_temporal", 2, "priority", 9);
 	conn_do(&a, "{ss ss sb}", "type", "mute", "track",
 	        TAILQ_NEXT(TAILQ_FIRST(&conn_party(&a)->tracks), entry)->id, "muted", 1);
 	conn_forget(&b);

@@ -8,16 +8,6 @@
 #define SILENT_NS UINT64_C(1000000000)
 #define SPEAKS_NS UINT64_C(2000000000) // whoever spoke so lately is the speaker
 
-/* What a subscription really is about: a slot stands for the track that is in it. */
-static const struct sh_track *source_of(const struct sh_track *t)
-{
-	uint32_t source = atomic_load_explicit(&t->source, memory_order_relaxed);
-
-	if (!(t->set.flags & SH_TRACK_SLOT))
-		return t;
-	return source ? &dp_slabs.track[SH_ID_INDEX(source)] : NULL;
-}
-
 /* Its publisher speaks, by the audio that comes from the same endpoint. */
 static bool speaks(const struct dp_worker *w, const struct sh_track *t)
 {
@@ -51,7 +41,9 @@ static uint8_t active_layers(const struct dp_worker *w, const struct sh_track *t
 
 static void describe(const struct dp_worker *w, struct dp_alloc_sub *a, const struct sh_sub *s)
 {
-	const struct sh_track *t = source_of(&dp_slabs.track[SH_ID_INDEX(s->set.track)]);
+	// a slot stands for the track that is in it
+	int source = dp_source_of(SH_ID_INDEX(s->set.track));
+	const struct sh_track *t = source < 0 ? NULL : &dp_slabs.track[source];
 	static const uint32_t nothing[SH_MAX_LAYERS][SH_MAX_TEMPORAL];
 
 	*a = (struct dp_alloc_sub){

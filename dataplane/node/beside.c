@@ -51,11 +51,13 @@ static uint32_t conf_hash(const struct sh_sub *s, const struct sh_endpoint *e)
 	struct {
 		uint8_t ext_id[SH_EXT_COUNT], mid[SH_MID_MAX];
 		uint8_t two_byte, mid_len, nack, rtx;
+		uint32_t owner;
 	} __rte_aligned(8) c = {
 	    .two_byte = e->set.ext_two_byte,
 	    .mid_len = s->set.mid_len,
 	    .nack = s->set.flags & SH_SUB_NACK,
 	    .rtx = !!s->set.rtx_ssrc,
+	    .owner = e->set.owner,
 	};
 
 	memcpy(c.ext_id, e->set.ext_id, sizeof(c.ext_id));
@@ -85,6 +87,7 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 	memset(r, 0, sizeof(*r));
 	r->id = s->set.id;
 	r->conf = conf_hash(s, e);
+	r->owner = e->set.owner;
 	memcpy(ext_id, e->set.ext_id, sizeof(ext_id));
 	if ((s->set.flags & SH_SUB_NACK) && !s->set.rtx_ssrc)
 		ext_id[SH_EXT_TWCC] = 0;

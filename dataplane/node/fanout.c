@@ -13,10 +13,14 @@
 /* Enough for the multi-buffer crypto, few enough to stay near the first cache level. */
 enum { CHUNK = 32 };
 
-static void to_other_workers(struct dp_worker *w, struct rte_mbuf *m)
+/* Returns all workers that have subscribers. */
+static uint32_t to_other_workers(struct dp_worker *w, struct rte_mbuf *m, sh_id slot)
 {
-	uint32_t workers = dp_fanout_workers(dp_pkt(m)->track) & ~(1u << w->index);
+	uint32_t all = dp_fanout_workers(dp_pkt(m)->track), workers;
 
+	if (slot)
+		all |= dp_fanout_workers(SH_ID_INDEX(slot));
+	workers = all & ~(1u << w->index);
 	for (; workers; workers &= workers - 1) {
 		struct dp_worker *o = dp_workers[rte_bsf32(workers)];
 
@@ -28,6 +32,7 @@ static void to_other_workers(struct dp_worker *w, struct rte_mbuf *m)
 			w->stat[SH_STAT_drop_fanout_full]++;
 		}
 	}
+	return all;
 }
 
 /* Layers that had packets within the last second. */
@@ -44,34 +49,61 @@ static uint8_t active_layers(const struct dp_worker *w, const struct sh_track *t
 	return mask;
 }
 
-static void take_in(struct dp_worker *w, struct rte_mbuf *m)
+/* Queues a packet for a list, with a reference of its own; NULL: no room. */
+static struct dp_pending *queue(struct dp_worker *w, struct rte_mbuf *m, const struct sh_track *t,
+                                const struct dp_fanout *list)
 {
 	struct dp_node *n = dp_node(w);
-	uint32_t track = dp_pkt(m)->track;
-	const struct sh_track *t = &dp_slabs.track[track];
-	const struct dp_fanout *list = dp_fanout(track, w->index);
-	bool ours = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].set.worker == w->index;
+	struct dp_pending *q = &n->pending[n->pending_head % DP_PENDING];
 
-	if (ours)
-		to_other_workers(w, m);
-	if (!list || !list->n) {
-		if (ours && !dp_fanout_workers(track))
-			w->stat[SH_STAT_drop_no_subscribers]++;
-		rte_pktmbuf_free(m);
-		return;
-	}
 	if (n->pending_head - n->pending_tail == DP_PENDING) {
-		DP_DROP(w, fanout_full, m);
-		return;
+		w->stat[SH_STAT_drop_fanout_full]++;
+		return NULL;
 	}
-	n->pending[n->pending_head++ % DP_PENDING] = (struct dp_pending){
+	n->pending_head++;
+	rte_pktmbuf_refcnt_update(m, 1);
+	*q = (struct dp_pending){
 	    .m = m,
 	    .list = list,
 	    .layers = t->set.layers,
 	    .video = t->set.kind == SH_KIND_VIDEO,
 	    .active =
 	        t->set.layers > 1 ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer) : 1,
+	    .pt_slot = dp_pkt(m)->pt_slot,
 	};
+	return q;
+}
+
+/* For the subscribers of the slot that the track is in. */
+static void take_in_slot(struct dp_worker *w, struct rte_mbuf *m, const struct sh_track *t,
+                         sh_id slot, bool twin)
+{
+	const struct dp_fanout *list = dp_fanout(SH_ID_INDEX(slot), w->index);
+	struct dp_pending *q = list && list->n ? queue(w, m, t, list) : NULL;
+
+	if (!q)
+		return;
+	q->slot = true;
+	q->twin = twin;
+	q->source = t->set.id;
+	q->owner = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].set.owner;
+	q->pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(slot)], t, q->pt_slot);
+}
+
+static void take_in(struct dp_worker *w, struct rte_mbuf *m)
+{
+	uint32_t track = dp_pkt(m)->track;
+	const struct sh_track *t = &dp_slabs.track[track];
+	const struct dp_fanout *list = dp_fanout(track, w->index);
+	sh_id slot = atomic_load_explicit(&t->follower, memory_order_acquire);
+	bool ours = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].set.worker == w->index, twin;
+
+	if (ours && !to_other_workers(w, m, slot))
+		w->stat[SH_STAT_drop_no_subscribers]++;
+	twin = list && list->n && queue(w, m, t, list);
+	if (unlikely(slot))
+		take_in_slot(w, m, t, slot, twin);
+	rte_pktmbuf_free(m);
 }
 
 static inline bool connected(uint32_t endpoint)
@@ -117,7 +149,7 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		return false;
 	}
 	// within a segment rewrite drops it, which knows what that means for the numbers
-	if (s->set.pt[p->pt_slot] == 255 && v == DP_LAYER_SWITCH) {
+	if (s->set.pt[q->pt_slot] == 255 && v == DP_LAYER_SWITCH) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_pt]++;
 		return false;
@@ -205,12 +237,48 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 /* ---- packets ---- */
 
 /* One layer, and nothing is in the way: what nearly every packet meets. */
-static inline bool plain(const struct dp_node *n, const struct dp_pending *q,
-                         const struct dp_pkt *p, uint32_t sub, const struct sh_sub *s)
+static inline bool plain(const struct dp_node *n, const struct dp_pending *q, uint32_t sub,
+                         const struct sh_sub *s)
 {
 	return q->layers == 1 && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) &&
-	       dp_live(&s->state) && n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
+	       dp_live(&s->state) && n->sub[sub].id == s->set.id && s->set.pt[q->pt_slot] != 255 &&
 	       connected(SH_ID_INDEX(s->set.endpoint));
+}
+
+/* Whether a subscriber of a slot is to be sent what is in it: not what is his own, and of another source than before
+ * it begins as of another layer, with a key frame. */
+static bool follows(struct dp_worker *w, const struct dp_pending *q, const struct dp_pkt *p,
+                    uint32_t sub)
+{
+	struct dp_sub_rt *r = dp_sub_rt(w, sub);
+	struct sh_sub *s = &dp_slabs.sub[sub];
+
+	if (q->owner && r->owner == q->owner) {
+		w->stat[SH_STAT_drop_own]++;
+		return false;
+	}
+	if (r->source != q->source) {
+		r->source = q->source;
+		s->layer = DP_LAYER_NONE;
+	}
+	if (unlikely(q->pt_slot == 255)) { // nothing that the slot has a payload type for
+		dp_seqmap_skip(&r->map, s, p->index, p->ssrc, p->layer);
+		w->stat[SH_STAT_drop_sub_pt]++;
+		return false;
+	}
+	return true;
+}
+
+/* One packet that is in both lists is kept once. */
+static void keep(struct dp_worker *w, struct dp_pending *q)
+{
+	struct dp_node *n = dp_node(w);
+	const struct dp_pending *before =
+	    &n->pending[((uint32_t)(q - n->pending) - 1) % DP_PENDING];
+
+	q->kept = true;
+	if (!(q->twin && before->m == q->m && before->kept))
+		dp_history_put(w, q->m);
 }
 
 /* Packets to the subscribers of one plaintext, into m[have..], as far as there is room. Returns how
@@ -230,18 +298,19 @@ static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf 
 		struct dp_pkt *out = dp_pkt(m[have]);
 		uint8_t flags = 0;
 
-		if (unlikely(!plain(n, q, p, sub, s)) && !choose(w, q, p, sub, &flags))
+		if (q->slot && !follows(w, q, p, sub))
 			continue;
-		if (!q->kept && (s->set.flags & SH_SUB_NACK)) {
-			q->kept = true;
-			dp_history_put(w, q->m);
-		}
+		if (unlikely(!plain(n, q, sub, s)) && !choose(w, q, p, sub, &flags))
+			continue;
+		if (!q->kept && (s->set.flags & SH_SUB_NACK))
+			keep(w, q);
 		if (unlikely(dp_slabs.endpoint[SH_ID_INDEX(s->set.endpoint)].linked) &&
-		    dp_pace_hold(w, q->m, sub, flags, q->video))
+		    dp_pace_hold(w, q->m, sub, flags, q->pt_slot, q->video))
 			continue;
 		out->endpoint = SH_ID_INDEX(s->set.endpoint);
 		out->sub = sub;
 		out->flags = flags;
+		out->pt_slot = q->pt_slot;
 		out->src = q->m;
 		have++;
 	}

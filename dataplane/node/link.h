@@ -36,8 +36,8 @@ struct dp_waiting {
 	uint32_t next;  // in its queue or among the free ones, plus one
 	uint32_t at_ms; // since when, modulo 2^32
 	uint16_t bytes; // of the IP packet, about
-	uint8_t flags;  // dp_pkt.flags
-	uint8_t pad[5];
+	uint8_t flags, pt_slot; // of dp_pkt
+	uint8_t pad[4];
 };
 
 struct dp_pace_queue {
@@ -112,7 +112,7 @@ void dp_link_release_subs(struct dp_worker *w, uint32_t endpoint);
 /* Whether a packet must wait, and does now, or was dropped: true. src is referenced anew. false: it
  * goes at once. Called for packets to endpoints with `linked`. */
 bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8_t flags,
-                  bool video);
+                  uint8_t pt_slot, bool video);
 /* The same of a repeated packet, whose reference is handed over when it waits. -EAGAIN: it goes at
  * once; 0: it waits; -ENOSPC: no room, nothing was done. */
 int dp_pace_repeat(struct dp_worker *w, struct dp_link *l, const struct dp_waiting *like);

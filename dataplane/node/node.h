@@ -69,13 +69,14 @@ struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
 	uint32_t conf;       // hash of what tmpl was made of
+	uint32_t owner;      // of its endpoint
+	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint16_t fir;        // 256 + sequence number of the last FIR command from it; 0: none
-	uint16_t pad;
-	uint32_t fir_keys; // key frames of its layer that had come then
-	uint32_t pad2;
-	uint64_t rtx_at_ns; // when they were last topped up
+	uint32_t fir_keys;   // key frames of its layer that had come at its last FIR command
+	uint16_t fir;        // 256 + that one's sequence number; 0: none
+	uint16_t pad[3];
 	struct dp_seqmap map;
+	uint64_t rtx_at_ns; // when they were last topped up
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
 
@@ -156,9 +157,14 @@ struct dp_pending { // plaintext on its way through fanout
 	uint32_t at;                  // next position in it
 	uint8_t layers;               // of its track
 	uint8_t active;               // bit l: layer l had packets lately
+	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
+	bool kept;                    // it is in the history
 	bool video;
-	uint8_t ask; // bit l: somebody waits for a key frame of layer l
-	bool kept;   // it is in the history
+	bool slot;                    // the list is of a slot that the packet's track is in
+	bool twin;                    // … and the one before is of the same packet
+	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
+	uint32_t owner;               // slot: the track's
+	sh_id source;                 // slot: the track
 };
 
 /* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
@@ -393,6 +399,21 @@ static inline int dp_pt_slot(const struct sh_track *t, uint8_t pt)
 		if (t->set.pt[i].pt == pt)
 			return i;
 	return -1;
+}
+
+/* Position of a source's payload type in the pt[] of a slot that it is in: that of the same codec, or, of RTX, the
+ * one that repairs the same. 255: the slot has none. Of a track for itself: the same. */
+static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_track *source, uint8_t slot)
+{
+	uint8_t codec = source->set.pt[slot].codec;
+
+	if (t == source)
+		return slot;
+	for (uint8_t i = 0; i < SH_MAX_PTS; i++)
+		if (t->set.pt[i].pt != 255 && t->set.pt[i].codec == codec &&
+		    t->set.pt[i].clock_hz == source->set.pt[slot].clock_hz)
+			return i;
+	return 255;
 }
 
 /* ---- retransmission (history.c) ---- */

@@ -141,7 +141,7 @@ static void give_up(struct dp_worker *w, struct dp_link *l, sh_id sub, unsigned 
 }
 
 bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8_t flags,
-                  bool video)
+                  uint8_t pt_slot, bool video)
 {
 	const struct dp_pkt *p = dp_pkt(src);
 	const struct sh_sub *s = &dp_slabs.sub[sub];
@@ -158,7 +158,7 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 	if (likely(
 	        put(w, l, DP_PACE_VIDEO,
 	            &(struct dp_waiting){
-	                .src = src, .sub = s->set.id, .flags = flags, .bytes = (uint16_t)bytes}))) {
+	                .src = src, .sub = s->set.id, .flags = flags, .pt_slot = pt_slot, .bytes = (uint16_t)bytes}))) {
 		rte_pktmbuf_refcnt_update(src, 1);
 		return true;
 	}
@@ -228,6 +228,7 @@ static bool let_go(struct run *r, struct dp_link *l)
 	    .endpoint = l->endpoint,
 	    .sub = SH_ID_INDEX(e.sub),
 	    .flags = e.flags,
+	    .pt_slot = e.pt_slot,
 	    .src = e.src,
 	    .index = e.index,
 	    .ts = e.ts,
@@ -295,9 +296,12 @@ static struct rte_mbuf *recent(struct dp_worker *w, struct dp_link *l, const str
 
 		if (!g)
 			continue;
-		src = dp_history_get(w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc,
-		                     index - g->offset);
+		src = dp_history_get(w, g->track, g->layer, g->ssrc, index - g->offset);
 		if (!src)
+			continue;
+		out->pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],
+		                             &dp_slabs.track[g->track], dp_pkt(src)->pt_slot);
+		if (out->pt_slot == 255)
 			continue;
 		out->index = index;
 		out->ts = dp_pkt(src)->ts + g->ts_offset;

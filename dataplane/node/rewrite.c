@@ -16,7 +16,8 @@ static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct 
 	uint32_t hz = t->set.pt[src->pt_slot].clock_hz, ts;
 	uint64_t elapsed = now_ns - s->last_at_ns;
 
-	if (!old || old->layer == src->layer || old->layer >= t->set.layers)
+	if (!old || old->layer == src->layer || old->layer >= t->set.layers ||
+	    old->track != src->track)
 		return false;
 	a = dp_sr_copy(&t->media[src->layer]);
 	b = dp_sr_copy(&t->media[old->layer]);
@@ -40,6 +41,7 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	    .index = src->index,
 	    .ssrc = src->ssrc,
 	    .ts = src->ts,
+	    .track = src->track,
 	    .layer = src->layer,
 	    .start = p->flags & DP_PKT_SWITCH,
 	    .clock_hz = t->set.pt[src->pt_slot].clock_hz,
@@ -47,7 +49,7 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	};
 	uint32_t ts;
 
-	if (unlikely(s->set.pt[src->pt_slot] == 255)) {
+	if (unlikely(s->set.pt[p->pt_slot] == 255)) {
 		dp_seqmap_skip(&r->map, s, src->index, src->ssrc, src->layer);
 		return SH_STAT_drop_sub_pt;
 	}
@@ -58,7 +60,7 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	                  &p->ts))
 		return SH_STAT_drop_sub_paused; // late, from before a switch
 	p->ssrc = s->set.ssrc;
-	p->pt = s->set.pt[src->pt_slot];
+	p->pt = s->set.pt[p->pt_slot];
 	s->packets++;
 	s->bytes += src->payload_len;
 	return 0;
@@ -76,14 +78,16 @@ static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t 
 
 /* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the
  * same packet again, byte for byte. */
-static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
-                      const struct dp_pkt *src, bool *as_rtx, uint16_t *osn)
+static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, bool *as_rtx,
+                      uint16_t *osn)
 {
-	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[src->track], src->pt_slot) : 255;
+	p->pt = s->set.rtx_ssrc
+	            ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
+	            : 255;
 	*as_rtx = p->pt != 255;
 	s->rtx_packets++;
 	if (!*as_rtx) {
-		p->pt = s->set.pt[src->pt_slot];
+		p->pt = s->set.pt[p->pt_slot];
 		p->ssrc = s->set.ssrc;
 		return;
 	}
@@ -149,7 +153,7 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 	m->data_off = DP_HEADROOM;
 	if (unlikely(again))
-		map_again(w, p, s, src, &as_rtx, &osn);
+		map_again(w, p, s, &as_rtx, &osn);
 	else if ((why = map_packet(w, p, s, r, src)))
 		return why;
 	out = (struct dp_rtp_write){

@@ -54,6 +54,7 @@ static void report_blocks(struct from *f, const struct dp_rtcp_pkt *p)
 		s->rr_lost = (uint32_t)b.lost;
 		s->rr_jitter = b.jitter;
 		s->rr_fraction = b.fraction;
+		s->rr_at_ns = f->w->now_ns;
 		if (dp_rtcp_rtt_us(&s->rr_rtt_us, dp_ntp_mid(f->w->ntp_now), &b))
 			rtt_us = s->rr_rtt_us;
 		worst = RTE_MAX(worst, b.fraction);
@@ -69,13 +70,15 @@ static void want_key(struct from *f, uint32_t ssrc)
 	int sub = dp_sub_by_ssrc(f->endpoint, ssrc, &rtx);
 	const struct sh_rx_stream *stream;
 	struct sh_sub *s;
-	uint32_t track;
+	int track;
 	uint8_t layer;
 
 	if (sub < 0)
 		return;
 	s = &dp_slabs.sub[sub];
-	track = SH_ID_INDEX(s->set.track);
+	track = dp_source_of(SH_ID_INDEX(s->set.track));
+	if (track < 0)
+		return;
 	layer = s->layer < SH_MAX_LAYERS ? s->layer : 0;
 	stream = &dp_slabs.track[track].media[layer];
 	s->plis++;
@@ -83,7 +86,7 @@ static void want_key(struct from *f, uint32_t ssrc)
 	if (stream->pli_at_ns &&
 	    f->w->now_ns - stream->pli_at_ns < dp_nodes_config.pli_interval_ms * UINT64_C(1000000))
 		DP_COUNT(f->w, pli_throttled, 1);
-	dp_keyframe_request(track, layer);
+	dp_keyframe_request((uint32_t)track, layer);
 }
 
 /* Where it is noted when a packet was sent again. */
@@ -138,12 +141,17 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	struct dp_again *a = again_of(f, s, (uint16_t)index);
 	struct dp_again now = {s->set.id, (uint16_t)index, 0, (uint32_t)(f->w->now_ns / 1000)};
 	struct rte_mbuf *src, *m;
+	uint8_t pt_slot;
 	bool done;
 
 	if (!g)
 		return false;
-	src = dp_history_get(f->w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc, index - g->offset);
+	src = dp_history_get(f->w, g->track, g->layer, g->ssrc, index - g->offset);
 	if (!src)
+		return false;
+	pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],
+	                        &dp_slabs.track[g->track], dp_pkt(src)->pt_slot);
+	if (pt_slot == 255)
 		return false;
 	if (again_too_soon(f, a, s, (uint16_t)index)) {
 		DP_COUNT(f->w, nack_repeated, 1);
@@ -160,6 +168,7 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	                   .sub = s->set.id,
 	                   .ts = dp_pkt(src)->ts + g->ts_offset,
 	                   .flags = DP_PKT_RTX,
+	                   .pt_slot = pt_slot,
 	               },
 	               &done)) {
 		if (done)
@@ -177,6 +186,7 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	    .endpoint = f->endpoint,
 	    .sub = sub,
 	    .flags = DP_PKT_RTX,
+	    .pt_slot = pt_slot,
 	    .src = src,
 	    .index = index,
 	    .ts = dp_pkt(src)->ts + g->ts_offset,
@@ -218,12 +228,16 @@ static void fir(struct from *f, uint32_t ssrc, uint8_t seq)
 	const struct sh_sub *s;
 	struct dp_sub_rt *r;
 	uint32_t keys;
+	int track;
 
 	if (sub < 0)
 		return;
 	s = &dp_slabs.sub[sub];
 	r = dp_sub_rt(f->w, (uint32_t)sub);
-	keys = (uint32_t)dp_slabs.track[SH_ID_INDEX(s->set.track)]
+	track = dp_source_of(SH_ID_INDEX(s->set.track));
+	if (track < 0)
+		return;
+	keys = (uint32_t)dp_slabs.track[track]
 	           .media[s->layer < SH_MAX_LAYERS ? s->layer : 0]
 	           .key_frames;
 	if (r->fir == 256 + seq) {

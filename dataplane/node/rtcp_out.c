@@ -65,12 +65,16 @@ static void put_sender(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_sub
 {
 	struct dp_sub_rt *r = dp_sub_rt(w, (uint32_t)(s - dp_slabs.sub));
 	const struct dp_segment *g = dp_seqmap_newest(&r->map);
-	const struct sh_track *t = &dp_slabs.track[SH_ID_INDEX(s->set.track)];
+	const struct sh_track *t;
 	struct sh_rx_stream stream;
 	struct dp_sr_time time;
 	struct dp_rtcp_sr sr;
 
 	if (!g || !s->packets || w->now_ns - s->last_at_ns > SR_SILENCE_NS)
+		return;
+	t = &dp_slabs.track[g->track]; // of a slot, the one that was last in it
+	if (!dp_live(&t->state) || !t->media[g->layer].clock_hz ||
+	    (SH_ID_INDEX(s->set.track) != g->track && t->media[g->layer].ssrc != g->ssrc))
 		return;
 	stream = dp_sr_copy(&t->media[g->layer]);
 	time = dp_sr_time(&(struct dp_sr_in){

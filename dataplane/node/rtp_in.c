@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "dataplane/node/node.h"
+#include "dataplane/rtp/speaker.h"
 
 /* An RTX packet may overtake what it repeats, but not lead its stream's roll-over counter astray.
  */
@@ -83,7 +84,7 @@ static unsigned account(struct dp_worker *w, struct dp_pkt *p, struct sh_track *
 	if (!s->clock_hz)
 		s->clock_hz = t->set.pt[slot].clock_hz;
 	dp_rtp_rx_update(s, hdr, w->now_ns);
-	p->pt_slot = (uint8_t)slot;
+	p->pt_slot = s->pt_slot = (uint8_t)slot;
 	return rtx ? restore(w, p, t, hdr, buf, (unsigned)slot) : 0;
 }
 
@@ -104,6 +105,19 @@ static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct dp_pkt
 	p->flags |= DP_PKT_KEY;
 	t->media[p->layer].key_frames++;
 	r->want_key &= (uint8_t) ~(1u << p->layer);
+}
+
+/* How loud it is (RFC 6464), for the control thread to see who speaks. */
+static void hear(const struct dp_worker *w, struct sh_track *t, const struct dp_pkt *p,
+                 const struct dp_rtp_exts *x, const uint8_t *buf)
+{
+	bool told = x->present & 1u << SH_EXT_AUDIO_LEVEL && x->len[SH_EXT_AUDIO_LEVEL];
+
+	t->level = dp_level_smooth(
+	    t->level,
+	    dp_level_of(told ? buf + x->off[SH_EXT_AUDIO_LEVEL] : NULL, p->payload_len));
+	if (t->level < DP_LEVEL_SPEECH)
+		t->spoke_at_ns = w->now_ns;
 }
 
 static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
@@ -142,8 +156,12 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->ts = hdr.ts;
 	p->ssrc = hdr.ssrc;
 	p->ast = dp_rtp_abs_send_time(p->at_ns);
-	if (hdr.marker)
+	if (hdr.marker) {
 		p->flags |= DP_PKT_MARKER;
+		t->media[p->layer].frames++;
+	}
+	if (t->set.kind == SH_KIND_AUDIO)
+		hear(w, t, p, x, buf);
 	mark_frame(w, r, p, t, &hdr, x, buf);
 	dp_history_prefetch(w, r, p);
 	return true;

@@ -43,6 +43,7 @@ static void start_segment(struct dp_seqmap *m, struct sh_sub *s, const struct dp
 	    .ssrc = in->ssrc,
 	    .ts_offset = ts_offset,
 	    .layer = in->layer,
+	    .track = in->track,
 	};
 	s->seq_offset = m->seg[0].offset;
 	s->ts_offset = ts_offset;
@@ -87,6 +88,7 @@ static void adopt(struct dp_seqmap *m, const struct sh_sub *s, const struct dp_s
 	    .ssrc = in->ssrc,
 	    .ts_offset = s->ts_offset,
 	    .layer = in->layer,
+	    .track = in->track,
 	};
 }
 

@@ -22,7 +22,8 @@ struct dp_segment {
 	uint64_t offset;    // ours − theirs, modulo 2^64
 	uint32_t ssrc;      // publisher's
 	uint32_t ts_offset; // our RTP timestamp − theirs
-	uint8_t layer, pad[7];
+	uint8_t layer, pad[3];
+	uint32_t track; // publisher's: of a slot it changes
 };
 
 /* Worker-private; zeroed = new. Newest first: seg[0] is the one that goes on. */
@@ -35,6 +36,7 @@ struct dp_seqmap {
 struct dp_seqmap_in {
 	uint64_t index;
 	uint32_t ssrc, ts;
+	uint32_t track; // index
 	uint8_t layer;
 	bool start; // begins a new segment in any case (layer switch, end of a pause)
 	uint32_t clock_hz;

@@ -90,10 +90,13 @@ static int edit_entry(struct dp_edits *fan, struct dp_edits *tracks, struct dp_e
 
 	if (t.kind == DP_KIND_ENDPOINT)
 		return dp_edit_add(owned, worker, t.index, add);
-	if (t.kind == DP_KIND_TRACK)
-		return dp_edit_add(tracks,
-		                   SH_ID_INDEX(((const struct sh_msg_track_set *)set)->endpoint),
-		                   t.index, add);
+	if (t.kind == DP_KIND_TRACK) {
+		const struct sh_msg_track_set *s = set;
+
+		if (s->flags & SH_TRACK_SLOT)
+			return 0;
+		return dp_edit_add(tracks, SH_ID_INDEX(s->endpoint), t.index, add);
+	}
 	{
 		const struct sh_msg_sub_set *s = set;
 
@@ -261,6 +264,8 @@ static void kill_entry(struct touch t)
 			dp_tb.cfg.gone(dp_tb.cfg.arg, t.index);
 	} else if (t.kind == DP_KIND_SUB) {
 		index_unlink_sub(t.index);
+	} else {
+		group_remove(t.index);
 	}
 	dp_tb.dead.v[dp_tb.dead.n++] = t;
 }
@@ -298,6 +303,14 @@ static bool moves(struct touch t)
 	return false;
 }
 
+static void owner_changed(uint32_t endpoint)
+{
+	const struct dp_fanout *tracks = dp_endpoint_tracks(endpoint);
+
+	for (uint32_t i = 0; tracks && i < tracks->n; i++)
+		group_changed(tracks->sub[i]);
+}
+
 static void update_all(struct plan *p)
 {
 	uint32_t moving = 0;
@@ -321,13 +334,15 @@ static void update_all(struct plan *p)
 		struct touch t = p->update.v[i];
 		const void *set = over(t.kind, t.index)->set;
 
-		if (t.kind == DP_KIND_ENDPOINT)
+		if (t.kind == DP_KIND_ENDPOINT) {
 			copy_changed(&dp_slabs.endpoint[t.index].set, set,
 			             sizeof(struct sh_msg_endpoint_set));
-		else if (t.kind == DP_KIND_TRACK)
+			owner_changed(t.index);
+		} else if (t.kind == DP_KIND_TRACK) {
 			copy_changed(&dp_slabs.track[t.index].set, set,
 			             sizeof(struct sh_msg_track_set));
-		else
+			group_changed(t.index);
+		} else
 			copy_changed(&dp_slabs.sub[t.index].set, set,
 			             sizeof(struct sh_msg_sub_set));
 		if (i < moving && t.kind == DP_KIND_ENDPOINT)
@@ -348,6 +363,7 @@ static void create(struct touch t)
 		break;
 	case DP_KIND_TRACK:
 		memcpy(&dp_slabs.track[t.index].set, set, sizeof(struct sh_msg_track_set));
+		dp_slabs.track[t.index].level = 127; // silent until it says otherwise (RFC 6464 §3)
 		break;
 	default:
 		memcpy(&dp_slabs.sub[t.index].set, set, sizeof(struct sh_msg_sub_set));
@@ -360,6 +376,8 @@ static void create(struct touch t)
 		index_link_endpoint(t.index);
 	else if (t.kind == DP_KIND_SUB)
 		index_link_sub(t.index);
+	else
+		group_add(t.index);
 }
 
 /* First keys are simply published. New ones for old start the SRTP state anew, and that is the

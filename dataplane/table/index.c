@@ -41,6 +41,8 @@ sh_id slab_id(enum dp_kind kind, uint32_t index)
 
 unsigned slab_owner(enum dp_kind kind, uint32_t index)
 {
+	if (kind == DP_KIND_TRACK && (dp_slabs.track[index].set.flags & SH_TRACK_SLOT))
+		return 0;
 	if (kind == DP_KIND_TRACK)
 		index = SH_ID_INDEX(dp_slabs.track[index].set.endpoint);
 	else if (kind == DP_KIND_SUB)

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/table/chain.h"
+#include "dataplane/table/group.h"
 #include "dataplane/table/list.h"
 #include "dataplane/table/table.h"
 
@@ -115,6 +116,17 @@ int check_unique(uint32_t *record);
 
 /* apply.c: 0 or -errno with the record at fault; nothing was changed then. */
 int apply(uint32_t *record);
+
+/* group.c */
+int groups_init(uint32_t tracks, uint32_t seed);
+void groups_free(void);
+void group_add(uint32_t track); // LIVE, or about to be
+void group_remove(uint32_t track);
+void group_changed(uint32_t track);
+/* Track that is the slot at that place, or -1. */
+int group_slot(uint32_t number, unsigned kind, unsigned slot);
+/* After a rebuild: sources and slots that do not belong together are parted. */
+void groups_settle(void);
 
 /* tuple.c */
 int tuples_init(unsigned worker, uint32_t endpoints, uint32_t seed);

@@ -172,7 +172,7 @@ bool view_track(sh_id id, const struct sh_msg_track_set **set)
 {
 	const struct sh_msg_track_set *s = raw_by_id(DP_KIND_TRACK, id);
 
-	if (!s || !view_endpoint(s->endpoint, NULL))
+	if (!s || (!(s->flags & SH_TRACK_SLOT) && !view_endpoint(s->endpoint, NULL)))
 		return false;
 	if (set)
 		*set = s;
@@ -254,7 +254,8 @@ static bool same_fixed(enum dp_kind kind, const void *a, const void *b)
 	if (kind == DP_KIND_TRACK) {
 		const struct sh_msg_track_set *x = a, *y = b;
 
-		return x->endpoint == y->endpoint && x->kind == y->kind;
+		return x->endpoint == y->endpoint && x->kind == y->kind && x->group == y->group &&
+		       x->slot == y->slot && !((x->flags ^ y->flags) & SH_TRACK_SLOT);
 	}
 	{
 		const struct sh_msg_sub_set *x = a, *y = b;
@@ -282,9 +283,11 @@ static int references(enum dp_kind kind, const void *body)
 		return ((const struct sh_msg_endpoint_set *)body)->worker < dp_tb.cfg.workers
 		           ? 0
 		           : -EINVAL;
-	if (kind == DP_KIND_TRACK)
-		return reference(DP_KIND_ENDPOINT,
-		                 ((const struct sh_msg_track_set *)body)->endpoint);
+	if (kind == DP_KIND_TRACK) {
+		const struct sh_msg_track_set *t = body;
+
+		return t->flags & SH_TRACK_SLOT ? 0 : reference(DP_KIND_ENDPOINT, t->endpoint);
+	}
 	{
 		const struct sh_msg_sub_set *s = body;
 

@@ -112,6 +112,8 @@ int dp_table_init(const struct dp_table_cfg *cfg)
 		err = dp_chain_init(&dp_tb.ssrc, 2 * n[DP_KIND_SUB], seed);
 	if (!err)
 		err = lists_init();
+	if (!err)
+		err = groups_init(n[DP_KIND_TRACK], seed);
 	/* Old sessions wait for quiescence while new ones are made. */
 	if (!err)
 		err = pool_init(n[DP_KIND_ENDPOINT] + n[DP_KIND_ENDPOINT] / 4 + 64);
@@ -144,6 +146,7 @@ void dp_table_free(void)
 	dp_lists_free(&dp_tb.owned);
 	dp_chain_free(&dp_tb.ufrag);
 	dp_chain_free(&dp_tb.ssrc);
+	groups_free();
 	for (unsigned k = 0; k < DP_KINDS; k++)
 		free(dp_tb.over[k]);
 	if (dp_peers)
@@ -243,9 +246,17 @@ static bool adopt_track(uint32_t i, struct dp_edits *tracks)
 {
 	const struct sh_msg_track_set *s = &dp_slabs.track[i].set;
 
-	return id_fits(DP_KIND_TRACK, i) && sh_msg_check(SH_MSG_TRACK_SET, s, sizeof(*s)) == 0 &&
-	       live_id(DP_KIND_ENDPOINT, s->endpoint) &&
-	       dp_edit_add(tracks, SH_ID_INDEX(s->endpoint), i, true) == 0;
+	if (!id_fits(DP_KIND_TRACK, i) || sh_msg_check(SH_MSG_TRACK_SET, s, sizeof(*s)) != 0)
+		return false;
+	if (s->flags & SH_TRACK_SLOT) {
+		if (group_slot(s->group, s->kind, s->slot) >= 0)
+			return false;
+	} else if (!live_id(DP_KIND_ENDPOINT, s->endpoint) ||
+	           dp_edit_add(tracks, SH_ID_INDEX(s->endpoint), i, true) != 0) {
+		return false;
+	}
+	group_add(i);
+	return true;
 }
 
 static bool adopt_sub(uint32_t i, struct dp_edits *subs, struct dp_edits *fan)
@@ -315,6 +326,7 @@ int dp_table_rebuild(struct dp_table_report *report)
 			*adopted[kind] += ok;
 		}
 	}
+	groups_settle();
 	err = publish_all(&owned, &tracks, &subs, &fan);
 	dp_edits_free(&owned);
 	dp_edits_free(&tracks);

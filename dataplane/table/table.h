@@ -8,6 +8,7 @@
  *   index.c   ufrag, SSRC, lists, sessions, paths: the readers
  *   table.c   beginning, end, and taking over what the slabs hold
  *   tuple.c   5-tuples, private to each worker
+ *   group.c   tracks by group, and which of them is in which slot: control thread only
  *   list.c, chain.h, ops.h: what these are made of
  *
  * One set of tables a process. No DPDK function is called here, so tests and fuzzers link without

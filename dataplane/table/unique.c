@@ -1,5 +1,6 @@
-/* What must be unique when a transaction is done: ufrags among all endpoints, and SSRCs towards one
- * endpoint, as two streams with one SSRC under one key would use an SRTP IV twice. Looked at in the
+/* What must be unique when a transaction is done: ufrags among all endpoints, SSRCs towards one
+ * endpoint, as two streams with one SSRC under one key would use an SRTP IV twice, and slots at one
+ * place of a group. Looked at in the
  * end and not record by record, so that two entries may swap. */
 #include "dataplane/table/priv.h"
 #include <errno.h>
@@ -94,14 +95,34 @@ static int ssrc_check(struct unique *u, uint32_t index, const struct sh_msg_sub_
 	return err || s->rtx_ssrc == 0 ? err : ssrc_one(u, index, endpoint, s->rtx_ssrc);
 }
 
+static int slot_check(struct unique *u, uint32_t index, const struct sh_msg_track_set *s)
+{
+	uint64_t key = (uint64_t)s->group << 32 | (uint64_t)s->kind << 8 | s->slot;
+	uint32_t at = unique_probe(u, key, dp_hash_mix(key));
+	int other;
+
+	if (!(s->flags & SH_TRACK_SLOT))
+		return 0;
+	if (u->key[at])
+		return -EEXIST;
+	u->key[at] = key;
+	u->who[at] = index;
+	other = group_slot(s->group, s->kind, s->slot);
+	if (other >= 0 && (uint32_t)other != index && view_id(DP_KIND_TRACK, (uint32_t)other))
+		return -EEXIST;
+	return 0;
+}
+
 int check_unique(uint32_t *record)
 {
-	struct unique ufrags = {0}, ssrcs = {0};
+	struct unique ufrags = {0}, ssrcs = {0}, slots = {0};
 	int err;
 
 	err = unique_init(&ufrags, dp_tb.touched.n);
 	if (!err)
 		err = unique_init(&ssrcs, 2 * dp_tb.touched.n);
+	if (!err)
+		err = unique_init(&slots, dp_tb.touched.n);
 	for (uint32_t i = 0; i < dp_tb.touched.n && !err; i++) {
 		struct touch t = dp_tb.touched.v[i];
 		const struct overlay *o = over(t.kind, t.index);
@@ -112,9 +133,12 @@ int check_unique(uint32_t *record)
 			err = ufrag_check(&ufrags, t.index, o->set);
 		else if (t.kind == DP_KIND_SUB)
 			err = ssrc_check(&ssrcs, t.index, o->set);
+		else
+			err = slot_check(&slots, t.index, o->set);
 		*record = o->record;
 	}
 	unique_free(&ufrags);
 	unique_free(&ssrcs);
+	unique_free(&slots);
 	return err;
 }

@@ -37,5 +37,5 @@ grep -q '^slabs 0 0 0 0 0 0$' "$work/after"
 diff <(grep -E 'fds|slabs' "$work/before") <(grep -E 'fds|slabs' "$work/after")
 while read -r what was _ now; do
 	# Fragmentation keeps some; what a participant owns is tens of KiB, so a leak of each would be far more than this.
-	[ $((now - was)) -le 24576 ] || { echo "$what grew by $((now - was)) KiB"; exit 1; }
+	[ $((now - was)) -le 8192 ] || { echo "$what grew by $((now - was)) KiB"; exit 1; }
 done < <(paste -d' ' <(grep rss "$work/before") <(grep rss "$work/after"))

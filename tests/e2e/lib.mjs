@@ -18,12 +18,22 @@ export async function browser (extra = []) {
   })
 }
 
+// The first page may come while the namespace's links do; Chromium then drops what it has begun.
+export async function visit (page, url) {
+  for (let left = 5; ; left--) {
+    try { return await page.goto(url) } catch (e) {
+      if (!left || !/net::ERR_NETWORK_CHANGED/.test(e.message)) throw e
+      await sleep(500)
+    }
+  }
+}
+
 // A page of its own context, with a connected client as window.c.
 export async function open (b) {
   const context = await b.newContext({ ignoreHTTPSErrors: true, bypassCSP: true, permissions: ['camera', 'microphone'] })
   const page = await context.newPage()
   page.on('pageerror', e => console.log('page error:', e.message))
-  await page.goto(base + '/healthz')
+  await visit(page, base + '/healthz')
   await page.addScriptTag({ content: readFileSync(join(here, 'client.js'), 'utf8') })
   await page.evaluate(url => { document.body.textContent = ''; window.c = new window.CallStackClient(url); return window.c.connect() },
     base.replace('https', 'wss') + '/ws')

@@ -1,6 +1,6 @@
 // A person at the page: what the web story's chapters do and look at, in the words of the page.
 import { mkdirSync } from 'node:fs'
-import { browser, base, check, until as eventually } from './lib.mjs'
+import { browser, base, check, until as eventually, visit } from './lib.mjs'
 
 const shots = process.env.WEB_SHOTS
 if (shots) mkdirSync(shots, { recursive: true })
@@ -53,7 +53,7 @@ export class Person {
       // A connection that is refused while a daemon is down is said by the browser itself.
       if (m.type() === 'error' && !/WebSocket connection to|net::ERR_/.test(m.text())) complaints.push(`${name}: ${m.text()}`)
     })
-    await p.page.goto(base)
+    await visit(p.page, base)
     return p
   }
   static async in (name, options) {
