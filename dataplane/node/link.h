@@ -32,10 +32,10 @@ struct dp_waiting {
 	struct rte_mbuf *src;
 	uint64_t index; // RTX: of the packet that is repeated
 	sh_id sub;
-	uint32_t ts;    // RTX: its timestamp
-	uint32_t next;  // in its queue or among the free ones, plus one
-	uint32_t at_ms; // since when, modulo 2^32
-	uint16_t bytes; // of the IP packet, about
+	uint32_t ts;            // RTX: its timestamp
+	uint32_t next;          // in its queue or among the free ones, plus one
+	uint32_t at_ms;         // since when, modulo 2^32
+	uint16_t bytes;         // of the IP packet, about
 	uint8_t flags, pt_slot; // of dp_pkt
 	uint8_t pad[4];
 };
@@ -58,6 +58,7 @@ struct dp_link {
 	uint32_t big;         // sent packets in dp_node.sent_big, plus one
 	uint32_t sub_turn;    // whose packets probes repeat, in the endpoint's list
 	uint32_t repeat;      // how far back, packets
+	uint64_t probe_at_ns; // when a probe goes on
 	uint64_t alloc_at_ns; // when the allocator ran
 	uint64_t pushed;      // of tx, as last looked at
 	uint64_t padding_bytes;

@@ -13,7 +13,8 @@
 #include "dataplane/node/link.h"
 #include <errno.h>
 
-#define PACE_NS UINT64_C(500000)
+#define PACE_NS  UINT64_C(500000)
+#define PROBE_NS UINT64_C(5000000) // between the steps of a cluster of probes
 enum {
 	PACE_CHUNK = 64, // packets made in one walk
 	TOO_OLD_MS = 500,
@@ -155,10 +156,12 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 		dp_pacer_sent(&l->pacer, bytes, w->now_ns);
 		return false;
 	}
-	if (likely(
-	        put(w, l, DP_PACE_VIDEO,
-	            &(struct dp_waiting){
-	                .src = src, .sub = s->set.id, .flags = flags, .pt_slot = pt_slot, .bytes = (uint16_t)bytes}))) {
+	if (likely(put(w, l, DP_PACE_VIDEO,
+	               &(struct dp_waiting){.src = src,
+	                                    .sub = s->set.id,
+	                                    .flags = flags,
+	                                    .pt_slot = pt_slot,
+	                                    .bytes = (uint16_t)bytes}))) {
 		rte_pktmbuf_refcnt_update(src, 1);
 		return true;
 	}
@@ -265,7 +268,7 @@ static void drain(struct run *r, struct dp_link *l)
 
 /* ---- probes ---- */
 
-/* The next subscription whose packets can be repeated: sent to, with RTX. */
+/* The next subscription with RTX. */
 static struct sh_sub *probe_sub(struct dp_link *l)
 {
 	const struct dp_fanout *subs = dp_endpoint_subs(l->endpoint);
@@ -273,8 +276,7 @@ static struct sh_sub *probe_sub(struct dp_link *l)
 	for (uint32_t i = 0; subs && i < subs->n; i++) {
 		struct sh_sub *s = &dp_slabs.sub[subs->sub[l->sub_turn % subs->n]];
 
-		if (s->set.rtx_ssrc && s->tx_index && s->layer != DP_LAYER_NONE &&
-		    dp_live(&s->state))
+		if (s->set.rtx_ssrc && dp_live(&s->state))
 			return s;
 		l->sub_turn++;
 	}
@@ -343,6 +345,9 @@ static bool probe(struct run *r, struct dp_link *l)
 
 	if (!dp_nodes_config.probing || !connected(l->endpoint) || !probe_sub(l))
 		return false;
+	if (w->now_ns < l->probe_at_ns)
+		return true;
+	l->probe_at_ns = w->now_ns + PROBE_NS;
 	want = dp_bwe_probe(&l->bwe, w->now_ns);
 	DP_COUNT(w, probes, l->bwe.probes - probes);
 	while (want && r->n < PACE_CHUNK) {
@@ -353,7 +358,7 @@ static bool probe(struct run *r, struct dp_link *l)
 		DP_COUNT(w, padding_bytes, bytes);
 		want -= RTE_MIN(want, bytes);
 	}
-	return want || dp_bwe_probe_at(&l->bwe, w->now_ns) <= w->now_ns + 4 * PACE_NS;
+	return dp_bwe_probe_at(&l->bwe, w->now_ns) <= w->now_ns + PROBE_NS;
 }
 
 static uint16_t pace(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)

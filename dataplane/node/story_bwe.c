@@ -213,6 +213,10 @@ static void run(struct link *k, unsigned ms)
 			send_audio(&k->c.pub, k->audio_seq++);
 			k->audio_sent++;
 		}
+		if (i % 5000 == 0) { // consent (RFC 7675)
+			peer_check(&k->c.pub, PEER_NOMINATE);
+			peer_check(&k->c.sub, PEER_NOMINATE);
+		}
 		world_walk();
 		onto_link(k);
 		assert_int_equal(k->audio_out, k->audio_sent); // it never waits
@@ -279,7 +283,7 @@ static void pauses_video(void **state)
 	assert_int_equal(k.audio_out, 50);
 	assert_int_equal(k.lost, 0);
 	k.bps = 2000000;
-	run(&k, 20000);
+	run(&k, 40000);
 	run(&k, 1000);
 	assert_int_not_equal(dp_slabs.sub[2].want_layer, DP_LAYER_NONE);
 	assert_true(k.video > 20);
@@ -350,6 +354,17 @@ static void remb_caps(void **state)
 	pair_stop(&k.c);
 }
 
+/* A frame of so many packets of the layer that is being sent. */
+static void send_burst(struct link *k, unsigned packets)
+{
+	unsigned l = dp_slabs.sub[2].layer;
+
+	assert_true(l < LAYERS);
+	for (unsigned i = 0; i < packets; i++)
+		send_video_as(&k->c.pub, LAYER_SSRC + l, k->seq[l]++, k->ts, i == 0);
+	world_walk();
+}
+
 /* A big key frame leaves bit by bit, in order and without a gap; audio passes it. */
 static void paces(void **state)
 {
@@ -359,11 +374,7 @@ static void paces(void **state)
 	subscribe(&k, SH_EP_TWCC);
 	run(&k, 300);
 	clear(&k);
-	send_video_as(&k.c.pub, LAYER_SSRC, k.seq[0]++, k.ts, true);
-	for (unsigned i = 1; i < 40; i++)
-		send_video_as(&k.c.pub, LAYER_SSRC, k.seq[0]++, k.ts, false);
-	dp_slabs.sub[2].want_layer = 0;
-	world_walk();
+	send_burst(&k, 40);
 	onto_link(&k);
 	first = (uint32_t)k.video;
 	assert_in_range(first, 1, 12);
@@ -395,9 +406,7 @@ static void goes_with_a_queue(void **state)
 
 		subscribe(&k, SH_EP_TWCC);
 		run(&k, 300);
-		for (unsigned i = 0; i < 60; i++)
-			send_video_as(&k.c.pub, LAYER_SSRC, k.seq[0]++, k.ts, i == 0);
-		world_walk();
+		send_burst(&k, 60);
 		assert_true(world_stat(SH_STAT_pace_queued) > 20);
 		if (how == 0)
 			world_del(SH_DEL_ENDPOINT, k.c.sub.id);
@@ -423,9 +432,7 @@ static void too_old(void **state)
 
 	subscribe(&k, SH_EP_TWCC);
 	run(&k, 300);
-	for (unsigned i = 0; i < 60; i++)
-		send_video_as(&k.c.pub, LAYER_SSRC, k.seq[0]++, k.ts, i == 0);
-	world_walk();
+	send_burst(&k, 60);
 	onto_link(&k);
 	world.now_ns += 2000000000;
 	world_run(2);
