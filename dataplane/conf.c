@@ -47,6 +47,11 @@ static int check(const void *conf, char *why, size_t size)
 		         c->workers - 1, c->base_port + c->workers - 1, 65535 - c->workers + 1);
 		return -EINVAL;
 	}
+	if (c->bwe_min > c->bwe_start || c->bwe_start > c->bwe_max) {
+		snprintf(why, size, "bwe.start: %u is not between bwe.min (%u) and bwe.max (%u)",
+		         c->bwe_start, c->bwe_min, c->bwe_max);
+		return -EINVAL;
+	}
 	if (c->ports.n == 0) {
 		snprintf(why, size, "ports: empty; expected at least one");
 		return -EINVAL;

@@ -267,6 +267,11 @@ static void configure_nodes(void)
 	n->nack = c->nack;
 	n->pli_interval_ms = c->pli_interval;
 	n->consent_s = c->consent;
+	n->bwe_start_kbps = c->bwe_start;
+	n->bwe_min_kbps = c->bwe_min;
+	n->bwe_max_kbps = c->bwe_max;
+	n->pacing = c->pacing;
+	n->probing = c->probing;
 }
 
 static int workers_start(void)

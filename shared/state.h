@@ -88,7 +88,7 @@ struct sh_endpoint {
 	uint64_t consent_at_ns;  // last authenticated check from `remote`
 	uint64_t rtcp_at_ns;     // when we last sent a compound report
 	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
-	uint32_t pad1;
+	uint32_t linked;         // 1: its worker estimates and paces what is sent to it
 	struct sh_addr local, remote; // nominated pair
 	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	int64_t ntp_skew;        // our NTP clock − the peer's, 32.32 s, from its SRs; 0: unknown
@@ -125,7 +125,7 @@ struct sh_sub {
 	/* live — subscriber's worker: rw. Outgoing index = roc << 16 | seq, always growing, so that no SRTP index
 	 * is used twice with one key; advanced before the packet is encrypted. */
 	uint8_t layer;         // the one being sent; 255: waiting for a key frame
-	uint8_t want_layer;    // switch to it at its next key frame
+	uint8_t want_layer;    // switch to it at its next key frame; 255: paused for want of bandwidth
 	uint8_t temporal, want_temporal; // the same of temporal layers
 	uint8_t ideal_layer;   // that it would have with all the bandwidth it wants
 	uint8_t pad1[3];

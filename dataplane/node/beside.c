@@ -2,6 +2,8 @@
  * another one. */
 #include <rte_hash_crc.h>
 #include <string.h>
+#include "dataplane/node/layer.h"
+#include "dataplane/node/link.h"
 #include "dataplane/node/node.h"
 
 static void track_rt_clear(struct dp_worker *w, struct dp_track_rt *r, uint32_t index)
@@ -36,6 +38,9 @@ struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 {
 	struct dp_ep_rt *r = &dp_node(w)->ep[index];
 
+	dp_hear_stop(w, index);
+	if (dp_node(w)->link[index].id != dp_slabs.endpoint[index].set.id)
+		dp_link_drop(w, index);
 	*r = (struct dp_ep_rt){.id = dp_slabs.endpoint[index].set.id};
 	return r;
 }
@@ -87,9 +92,12 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 	if ((s->set.flags & SH_SUB_NACK) && !s->set.rtx_ssrc)
 		ext_id[SH_EXT_TWCC] = 0;
 	dp_rtp_tmpl_init(&r->tmpl, ext_id, e->set.ext_two_byte, s->set.mid, s->set.mid_len);
-	if (!s->tx_index) {
-		s->layer = 255;
-		s->want_layer = SH_MAX_LAYERS - 1; // until bandwidth estimation says less
+	if (!s->tx_index)
+		s->layer = DP_LAYER_NONE;
+	if (!s->tx_index ||
+	    s->want_layer == DP_LAYER_NONE) { // until bandwidth estimation says less
+		s->want_layer = s->ideal_layer = SH_MAX_LAYERS - 1;
+		s->want_temporal = SH_MAX_TEMPORAL - 1;
 	}
 	return r;
 }
@@ -98,6 +106,8 @@ void dp_nodes_forget_endpoint(struct dp_worker *w, uint32_t index)
 {
 	const struct dp_fanout *subs = dp_endpoint_subs(index);
 
+	dp_link_drop(w, index);
+	dp_hear_stop(w, index);
 	memset(&dp_node(w)->ep[index], 0, sizeof(struct dp_ep_rt));
 	dp_node(w)->due_ms[index] = 0;
 	for (uint32_t i = 0; subs && i < subs->n; i++)

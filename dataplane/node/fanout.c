@@ -7,6 +7,7 @@
  * fanout_more, behind which rewrite, srtp_out and tx get their turn while the packets are still in
  * the cache. The queue is empty at the end of every walk. */
 #include "dataplane/node/layer.h"
+#include "dataplane/node/link.h"
 #include "dataplane/node/node.h"
 
 /* Enough for the multi-buffer crypto, few enough to stay near the first cache level. */
@@ -65,6 +66,7 @@ static struct dp_pending *queue(struct dp_worker *w, struct rte_mbuf *m, const s
 	    .m = m,
 	    .list = list,
 	    .layers = t->set.layers,
+	    .video = t->set.kind == SH_KIND_VIDEO,
 	    .active =
 	        t->set.layers > 1 ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer) : 1,
 	    .pt_slot = dp_pkt(m)->pt_slot,
@@ -119,7 +121,8 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 	uint8_t ask;
 
 	(void)dp_sub_rt(w, sub); // makes a new one ready, its layer too
-	if ((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state)) {
+	if ((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state) ||
+	    (q->video && s->want_layer == DP_LAYER_NONE)) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
@@ -181,12 +184,14 @@ static inline void fetch_peer(uint32_t sub)
 	rte_prefetch0(&dp_peers[endpoint]);
 }
 
-static inline void fetch_path(uint32_t sub)
+static inline void fetch_path(const struct dp_worker *w, uint32_t sub)
 {
 	uint32_t endpoint = SH_ID_INDEX(dp_slabs.sub[sub].set.endpoint);
 
 	rte_prefetch0(dp_session(endpoint));
 	rte_prefetch0(dp_path(endpoint));
+	if (dp_slabs.endpoint[endpoint].linked)
+		dp_link_prefetch(w, endpoint);
 }
 
 /* The next few subscriptions of a cursor, all of one list; NULL: it stands where it shall. */
@@ -226,7 +231,7 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 			fetch_peer(run[i]);
 	for (left = most; (run = next_run(n, &n->fetch_path, 1, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
-			fetch_path(run[i]);
+			fetch_path(w, run[i]);
 }
 
 /* ---- packets ---- */
@@ -299,6 +304,9 @@ static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf 
 			continue;
 		if (!q->kept && (s->set.flags & SH_SUB_NACK))
 			keep(w, q);
+		if (unlikely(dp_slabs.endpoint[SH_ID_INDEX(s->set.endpoint)].linked) &&
+		    dp_pace_hold(w, q->m, sub, flags, q->pt_slot, q->video))
+			continue;
 		out->endpoint = SH_ID_INDEX(s->set.endpoint);
 		out->sub = sub;
 		out->flags = flags;

@@ -1,19 +1,16 @@
 /* The media path of a worker, one file a node, in packet order (DESIGN §4):
  *
- *   rx ── handover ─┐                           ┌ stun ─────────────────────────────────┐
- *                   ├ classify ─────────────────┼ dtls_punt → control                   │
- *                   │                           └ srtp_in ┬ rtp_in ── fanout ─ rewrite ─┼ srtp_out
- * ─ (pace) ─ tx fanin ──────────┼─────────────────────────────────────┼──────────┘  │       │ │ │
- *   inject
- * ─────────┼─────────────────────────────────────┼─────────────┼───────┼───────┼────┼──────────────┘
- *   timers ─ rtcp_out ────────────────────────────────────│─────────────│───────│───────┘
- *                                                         └ rtcp_in ────│───────┘
- *                                                                       └ other workers' fanin
+ *   rx, handover → classify ┬ stun → tx
+ *                           ├ dtls_punt → control
+ *                           └ srtp_in ┬ rtp_in → fanout → rewrite → srtp_out → tx
+ *                                     └ rtcp_in ────────────┘
+ *   fanin (other workers) → fanout    pace → rewrite    timers → rtcp_out → srtp_out
+ *   inject (control) → tx             fanout hands others' packets to their fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
  * (simulcast), seqmap (our sequence numbers), report (RTCP times); the nodes carry packets to them.
- * beside, bind, history and valid keep the per-worker state that the nodes share. This file alone
- * allocates.
+ * beside, bind, history, hear, link and valid keep the per-worker state that the nodes share. This
+ * file alone allocates.
  *
  * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
  * control thread while the lcore does not run. The only packets that more than one worker sees are
@@ -28,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "dataplane/node/link.h"
 
 struct dp_nodes_config dp_nodes_config = {
     .history_video = 1024,
@@ -41,12 +39,17 @@ struct dp_nodes_config dp_nodes_config = {
     .consent_s = 30,
     .dtls_per_s = 100,
     .retransmit_per_s = 500,
+    .bwe_start_kbps = 600,
+    .bwe_min_kbps = 50,
+    .bwe_max_kbps = 50000,
+    .pacing = 1,
+    .probing = 1,
 };
 
 const char *const dp_node_names[] = {
-    "dp_rx",       "dp_handover",    "dp_fanin",     "dp_inject",   "dp_timers", "dp_rtcp_out",
-    "dp_classify", "dp_stun",        "dp_dtls_punt", "dp_srtp_in",  "dp_rtp_in", "dp_rtcp_in",
-    "dp_fanout",   "dp_fanout_more", "dp_rewrite",   "dp_srtp_out", "dp_tx",
+    "dp_rx",      "dp_handover", "dp_fanin",       "dp_inject",    "dp_timers",   "dp_rtcp_out",
+    "dp_pace",    "dp_classify", "dp_stun",        "dp_dtls_punt", "dp_srtp_in",  "dp_rtp_in",
+    "dp_rtcp_in", "dp_fanout",   "dp_fanout_more", "dp_rewrite",   "dp_srtp_out", "dp_tx",
 };
 const unsigned dp_node_count = RTE_DIM(dp_node_names);
 
@@ -79,6 +82,7 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 {
 	const struct dp_nodes_config *c = &dp_nodes_config;
 	uint32_t workers = RTE_MAX(dp_slabs.head->workers, 1u);
+	uint32_t bigs = dp_slabs.endpoints / 4 + 64;
 	uint64_t share = (uint64_t)w->pool->size * c->history_share / 100 / workers;
 
 	n->kept_size = share < 2 ? 2 : (uint32_t)rte_align64prevpow2(share);
@@ -92,11 +96,25 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
 	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
 	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
+	n->link = map(n, 10, dp_slabs.endpoints, sizeof(*n->link));
+	n->links = map(n, 11, dp_slabs.endpoints, sizeof(*n->links));
+	n->busy = map(n, 12, dp_slabs.endpoints, sizeof(*n->busy));
+	n->waiting = map(n, 13, DP_WAITING, sizeof(*n->waiting));
+	n->alloc = map(n, 14, DP_LINK_ALLOC, sizeof(*n->alloc));
+	n->sent = map(n, 15, (size_t)dp_slabs.endpoints * DP_LINK_SENT, sizeof(*n->sent));
+	n->sent_big = map(n, 16, (size_t)bigs * DP_LINK_SENT_BIG, sizeof(*n->sent_big));
+	n->heard = map(n, 17, dp_slabs.endpoints, sizeof(*n->heard));
+	n->hearing = map(n, 18, dp_slabs.endpoints, sizeof(*n->hearing));
+	n->again = map(n, 9, DP_AGAINS, sizeof(*n->again));
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->due_ms || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->again || !n->valid || !n->bound ||
+	    !n->pending)
+		return -ENOMEM;
+	if (!n->link || !n->links || !n->busy || !n->waiting || !n->alloc || !n->sent ||
+	    !n->sent_big || !n->heard || !n->hearing || pool_init(&n->sents_big, bigs))
 		return -ENOMEM;
 	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
 		return -ENOMEM;
@@ -141,6 +159,8 @@ void dp_nodes_free(struct dp_worker *w)
 		rte_pktmbuf_free(n->kept[n->kept_tail & (n->kept_size - 1)].m);
 	for (; n->pending && n->pending_tail != n->pending_head; n->pending_tail++)
 		rte_pktmbuf_free(n->pending[n->pending_tail % DP_PENDING].m);
+	for (uint32_t i = 0; n->waiting && i < n->waiting_used; i++)
+		rte_pktmbuf_free(n->waiting[i].src);
 	unmap(n->sub, n->bytes[0]);
 	unmap(n->ep, n->bytes[1]);
 	unmap(n->track, n->bytes[2]);
@@ -150,11 +170,22 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->nack, n->bytes[6]);
 	unmap(n->active, n->bytes[7]);
 	unmap(n->due_ms, n->bytes[8]);
+	unmap(n->again, n->bytes[9]);
+	unmap(n->link, n->bytes[10]);
+	unmap(n->links, n->bytes[11]);
+	unmap(n->busy, n->bytes[12]);
+	unmap(n->waiting, n->bytes[13]);
+	unmap(n->alloc, n->bytes[14]);
+	unmap(n->sent, n->bytes[15]);
+	unmap(n->sent_big, n->bytes[16]);
+	unmap(n->heard, n->bytes[17]);
+	unmap(n->hearing, n->bytes[18]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);
 	free(n->histories.free);
 	free(n->nacks.free);
+	free(n->sents_big.free);
 	free(n);
 	w->node = NULL;
 }

@@ -28,6 +28,9 @@ struct dp_nodes_config {
 	uint32_t
 	    consent_s; // without an authenticated check for so long no more is sent (RFC 7675: 30)
 	uint32_t retransmit_per_s; // retransmissions a subscription may ask for, and burst
+	uint32_t bwe_start_kbps;   // what a link is taken to bear before anything is known,
+	uint32_t bwe_min_kbps, bwe_max_kbps; // never less, never more
+	uint32_t pacing, probing;            // 0: not done
 };
 extern struct dp_nodes_config dp_nodes_config;
 
@@ -51,11 +54,12 @@ enum { CLASSIFY_STUN, CLASSIFY_DTLS, CLASSIFY_SRTP, CLASSIFY_EDGES };
 enum { STUN_TX, STUN_EDGES };
 enum { SRTP_IN_RTP, SRTP_IN_RTCP, SRTP_IN_EDGES };
 enum { RTP_IN_FANOUT, RTP_IN_EDGES };
+enum { PACE_REWRITE, PACE_EDGES };
 enum { RTCP_IN_REWRITE, RTCP_IN_EDGES };
 enum { FANOUT_REWRITE, FANOUT_MORE, FANOUT_EDGES };
 enum { MORE_FANOUT, MORE_EDGES };
 enum { REWRITE_SRTP_OUT, REWRITE_EDGES };
-enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
+enum { SRTP_OUT_TX, SRTP_OUT_EDGES };
 
 /* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds
  * ---- */
@@ -68,7 +72,9 @@ struct dp_sub_rt {
 	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint32_t pad;
+	uint32_t fir_keys;   // key frames of its layer that had come at its last FIR command
+	uint16_t fir;        // 256 + that one's sequence number; 0: none
+	uint16_t pad[3];
 	struct dp_seqmap map;
 	uint64_t rtx_at_ns; // when they were last topped up
 } __rte_cache_aligned;
@@ -81,6 +87,7 @@ struct dp_ep_rt {
 	uint64_t report_at_ns; // next compound; 0: not scheduled
 	uint32_t
 	    report_cursor; // next subscription to report on, when one compound does not hold all
+	uint32_t hear_pos; // in dp_node.hearing, plus one; 0: no transport-wide numbers from it
 	bool video;        // as of the last report
 	struct dp_ice ice;
 } __rte_cache_aligned;
@@ -94,12 +101,15 @@ struct dp_retired {
 
 struct dp_track_rt {
 	sh_id id;
-	uint32_t active_pos;          // in dp_node.active, plus one; 0: not in it
-	uint32_t nack[SH_MAX_LAYERS]; // gap tracker, plus one
-	uint32_t hist[SH_MAX_LAYERS]; // history, plus one
-	uint8_t want_key;             // bit l: a key frame of layer l is to be asked for
-	uint8_t alive;                // bit l: as last told to control
-	uint8_t rebinds;              // SSRC changes in the current second
+	uint32_t active_pos;              // in dp_node.active, plus one; 0: not in it
+	uint32_t nack[SH_MAX_LAYERS];     // gap tracker, plus one
+	uint32_t hist[SH_MAX_LAYERS];     // history, plus one
+	uint64_t fir_keys[SH_MAX_LAYERS]; // key frames that had come at the last FIR
+	uint64_t fir_at_ns[SH_MAX_LAYERS];
+	uint8_t fir_seq[SH_MAX_LAYERS];
+	uint8_t want_key; // bit l: a key frame of layer l is to be asked for
+	uint8_t alive;    // bit l: as last told to control
+	uint8_t rebinds;  // SSRC changes in the current second
 	uint8_t retired_next;
 	uint32_t rebind_s;
 	struct dp_retired retired[DP_RETIRED];
@@ -149,6 +159,7 @@ struct dp_pending { // plaintext on its way through fanout
 	uint8_t active;               // bit l: layer l had packets lately
 	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
 	bool kept;                    // it is in the history
+	bool video;
 	bool slot;                    // the list is of a slot that the packet's track is in
 	bool twin;                    // … and the one before is of the same packet
 	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
@@ -162,12 +173,26 @@ struct dp_cursor {
 	uint32_t passed; // subscriptions, since the queue was last empty
 };
 
+/* A packet that was sent again; place by hash, the newer one stays. */
+struct dp_again {
+	sh_id sub;
+	uint16_t seq, pad;
+	uint32_t at_us; // modulo 2^32
+};
+
 enum {
+	DP_AGAINS = 32768,
 	DP_VALIDS = 8192,
 	DP_BOUNDS = 16384,
 	DP_PENDING = 4096,
 	DP_DUE = 256, // reports and feedback made in one walk
 };
+
+struct dp_link;
+struct dp_waiting;
+struct dp_alloc_sub;
+struct dp_twcc_sent;
+struct dp_twcc_rx;
 
 struct dp_node {
 	struct dp_sub_rt *sub;
@@ -192,6 +217,27 @@ struct dp_node {
 	struct dp_nack *nack;
 	struct dp_pool nacks;
 
+	struct dp_again *again; // DP_AGAINS
+
+	/* links (link.h) */
+	struct dp_link *link;     // by endpoint
+	uint32_t *links, n_links; // endpoints that have one
+	uint32_t *busy, n_busy;   // of these, those that pace has work with
+	uint32_t scan_link, pace_turn;
+	uint64_t pace_at_ns;
+	struct dp_waiting *waiting; // DP_WAITING
+	uint32_t waiting_free, waiting_used,
+	    n_waiting;                 // first free one, plus one; used ever; in use
+	struct dp_alloc_sub *alloc;    // scratch, DP_LINK_ALLOC
+	struct dp_twcc_sent *sent;     // DP_LINK_SENT an endpoint
+	struct dp_twcc_sent *sent_big; // DP_LINK_SENT_BIG each
+	struct dp_pool sents_big;
+
+	/* publishers that number their packets transport-wide (hear.c) */
+	struct dp_twcc_rx *heard; // by endpoint
+	uint32_t *hearing, n_hearing, scan_hearing;
+	uint32_t due_twcc[DP_DUE], n_due_twcc; // endpoints
+
 	uint32_t *due_ms; // by endpoint: when timers looks at it again, modulo 2^32
 	uint32_t *active; // tracks that had packets, ours
 	uint32_t n_active;
@@ -211,7 +257,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[9]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[20]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -301,6 +347,18 @@ static inline uint32_t dp_pool_take(struct dp_pool *p)
 static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 {
 	p->free[p->n++] = i;
+}
+
+/* Shortest time between two key frame requests for one layer: as configured, but never before the
+ * first one could have been answered. */
+static inline uint64_t dp_pli_interval_ns(const struct dp_node *n, const struct dp_track_rt *r,
+                                          unsigned layer)
+{
+	uint64_t ns = dp_nodes_config.pli_interval_ms * UINT64_C(1000000), rtt = 0;
+
+	if (r->nack[layer])
+		rtt = n->nack[r->nack[layer] - 1].rtt_us * UINT64_C(1500);
+	return ns > rtt ? ns : rtt;
 }
 
 /* Whether it sends or gets video, so reports are due more often (timers.c). */
@@ -393,6 +451,27 @@ void dp_history_expire(struct dp_worker *w);
 enum { DP_FETCH_EVERY = 16, DP_FETCH = 8 };
 /* Asks the memory for it, for at most so many subscriptions a stage. */
 void dp_fanout_fetch(struct dp_worker *w, int32_t most);
+
+/* ---- transport-wide feedback to publishers (hear.c) ---- */
+
+/* An authenticated packet whose extensions were read; of an endpoint with which feedback was
+ * agreed. */
+void dp_hear(struct dp_worker *w, uint32_t endpoint, uint16_t seq, uint32_t ssrc, uint32_t bytes);
+static inline void dp_hear_packet(struct dp_worker *w, uint32_t endpoint,
+                                  const struct dp_rtp_exts *x, const uint8_t *buf, uint32_t len)
+{
+	if ((x->present & 1u << SH_EXT_TWCC) && x->len[SH_EXT_TWCC] >= 2 &&
+	    (dp_slabs.endpoint[endpoint].set.flags & SH_EP_TWCC))
+		dp_hear(w, endpoint, dp_get16(buf + x->off[SH_EXT_TWCC]), dp_get32(buf + 8), len);
+}
+void dp_hear_stop(struct dp_worker *w, uint32_t endpoint);
+/* Puts those who are to be told into due_twcc. */
+void dp_hear_scan(struct dp_worker *w, uint64_t elapsed);
+
+/* ---- links (link.c) ---- */
+
+/* Looks after them, all within 10 ms. */
+void dp_links_scan(struct dp_worker *w, uint64_t elapsed);
 
 /* ---- addresses of authenticated checks (valid.c) ---- */
 

@@ -2,6 +2,7 @@
  * subscriber's MID and extension ids. sub.tx_index moves here, before encryption, so that whatever
  * happens after, no SRTP index is used for two different packets. */
 #include <string.h>
+#include "dataplane/node/link.h"
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
@@ -97,21 +98,59 @@ static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, b
 	DP_COUNT(w, rtx_out, 1);
 }
 
+/* Nothing but padding (RFC 3550 §5.1), on the RTX stream, whose receivers expect that: how browsers
+ * probe, too. */
+static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	struct sh_sub *s = &dp_slabs.sub[p->sub];
+	const struct sh_track *t = &dp_slabs.track[SH_ID_INDEX(s->set.track)];
+	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
+	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
+	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM, pt = 255;
+	struct dp_rtp_write out = {.ts = s->last_ts, .ssrc = s->set.rtx_ssrc};
+
+	for (unsigned i = 0; i < SH_MAX_PTS && pt == 255; i++)
+		pt = rtx_pt(s, t, (uint8_t)i);
+	if (pt == 255 || !s->set.rtx_ssrc)
+		return SH_STAT_drop_sub_pt;
+	s->rtx_index = s->rtx_index ? s->rtx_index + 1 : (dp_random(w) & 0x7fff) + 1;
+	p->index = s->rtx_index;
+	out.seq = (uint16_t)p->index;
+	out.pt = pt;
+	out.abs_send_time = dp_rtp_abs_send_time(w->now_ns);
+	if (r->tmpl.twcc_at)
+		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
+	m->data_off = DP_HEADROOM;
+	p->hdr_len = (uint16_t)dp_rtp_write_plain(buf, &r->tmpl, &out);
+	buf[0] |= 0x20;
+	memset(buf + p->hdr_len, 0, p->payload_len);
+	buf[p->hdr_len + p->payload_len - 1] = (uint8_t)p->payload_len;
+	if (r->tmpl.twcc_at && e->linked)
+		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1, p->hdr_len + p->payload_len);
+	return 0;
+}
+
 /* 0, or the drop reason. */
 static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
-	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
+	struct dp_pkt *p = dp_pkt(m), *src;
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
-	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
+	const uint8_t *in;
 	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
 	uint16_t osn = 0;
 	unsigned why;
 	struct dp_rtp_write out;
-	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
+	int len, room;
 
+	if (unlikely(!p->src))
+		return pad_only(w, m);
+	src = dp_pkt(p->src);
+	in = rte_pktmbuf_mtod(p->src, uint8_t *);
+	room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 	m->data_off = DP_HEADROOM;
 	if (unlikely(again))
 		map_again(w, p, s, &as_rtx, &osn);
@@ -141,6 +180,9 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
 	p->payload_len = src->payload_len;
+	if (r->tmpl.twcc_at && e->linked)
+		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1,
+		             (uint32_t)len + p->payload_len + 2 * as_rtx);
 	if (unlikely(as_rtx)) { // two bytes stand before the payload, so this one is copied
 		dp_put16(buf + len, osn);
 		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);

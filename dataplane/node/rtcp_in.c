@@ -1,8 +1,12 @@
 /* RTCP ends here: publishers' SRs become our time lines, subscribers' RRs their view of a
  * subscription, NACKs retransmissions, PLI and FIR a wish for a key frame. */
+#include "dataplane/node/link.h"
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
+#include <errno.h>
+
+enum { RTT_US = 20000 }; // before the subscriber's reports have told it
 
 struct from {
 	struct dp_worker *w;
@@ -32,6 +36,10 @@ static void sender_report(struct from *f, const struct dp_rtcp_sr *sr)
 
 static void report_blocks(struct from *f, const struct dp_rtcp_pkt *p)
 {
+	uint32_t rtt_us = 0;
+	uint8_t worst = 0;
+	bool ours = false;
+
 	for (unsigned i = 0; i < p->count; i++) {
 		struct dp_rtcp_block b;
 		struct sh_sub *s;
@@ -47,8 +55,13 @@ static void report_blocks(struct from *f, const struct dp_rtcp_pkt *p)
 		s->rr_jitter = b.jitter;
 		s->rr_fraction = b.fraction;
 		s->rr_at_ns = f->w->now_ns;
-		(void)dp_rtcp_rtt_us(&s->rr_rtt_us, dp_ntp_mid(f->w->ntp_now), &b);
+		if (dp_rtcp_rtt_us(&s->rr_rtt_us, dp_ntp_mid(f->w->ntp_now), &b))
+			rtt_us = s->rr_rtt_us;
+		worst = RTE_MAX(worst, b.fraction);
+		ours = true;
 	}
+	if (ours)
+		dp_link_report(f->w, f->endpoint, worst, rtt_us);
 }
 
 static void want_key(struct from *f, uint32_t ssrc)
@@ -76,14 +89,60 @@ static void want_key(struct from *f, uint32_t ssrc)
 	dp_keyframe_request((uint32_t)track, layer);
 }
 
+/* Where it is noted when a packet was sent again. */
+static struct dp_again *again_of(struct from *f, const struct sh_sub *s, uint16_t seq)
+{
+	uint32_t h = (s->set.id * UINT32_C(2654435761)) >> 8;
+
+	return &dp_node(f->w)->again[(h + seq) % DP_AGAINS];
+}
+
+/* So lately that the subscriber could not know of it when it asked once more. */
+static bool again_too_soon(struct from *f, const struct dp_again *a, const struct sh_sub *s,
+                           uint16_t seq)
+{
+	uint32_t rtt = s->rr_rtt_us ? s->rr_rtt_us : RTT_US;
+
+	return a->sub == s->set.id && a->seq == seq &&
+	       (uint32_t)(f->w->now_ns / 1000) - a->at_us < rtt;
+}
+
+/* true: it goes at once. false: it waits for the link, or is refused (*done: counts as answered).
+ */
+static bool pass_link(struct from *f, const struct dp_waiting *e, bool *done)
+{
+	struct dp_link *l = dp_link_of(f->w, f->endpoint);
+	struct dp_waiting wait = *e;
+	int err;
+
+	*done = true;
+	if (!l)
+		return true;
+	wait.bytes =
+	    (uint16_t)(dp_pkt(e->src)->hdr_len + dp_pkt(e->src)->payload_len + l->overhead);
+	if (!dp_link_may_repeat(f->w, l, wait.bytes)) {
+		DP_COUNT(f->w, nack_refused, 1);
+		*done = false;
+		return false;
+	}
+	err = dp_pace_repeat(f->w, l, &wait);
+	if (!err)
+		rte_pktmbuf_refcnt_update(e->src, 1);
+	*done = err != -ENOSPC;
+	return err == -EAGAIN;
+}
+
 /* One lost packet of a subscription is sent again, as RTX when that was negotiated. */
 static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
 	struct dp_sub_rt *r = dp_sub_rt(f->w, sub);
 	const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
+	struct dp_again *a = again_of(f, s, (uint16_t)index);
+	struct dp_again now = {s->set.id, (uint16_t)index, 0, (uint32_t)(f->w->now_ns / 1000)};
 	struct rte_mbuf *src, *m;
 	uint8_t pt_slot;
+	bool done;
 
 	if (!g)
 		return false;
@@ -92,14 +151,36 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 		return false;
 	pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],
 	                        &dp_slabs.track[g->track], dp_pkt(src)->pt_slot);
-	if (pt_slot == 255 || !dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
-	                      dp_nodes_config.retransmit_per_s))
+	if (pt_slot == 255)
 		return false;
+	if (again_too_soon(f, a, s, (uint16_t)index)) {
+		DP_COUNT(f->w, nack_repeated, 1);
+		return true;
+	}
+	if (!dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
+	              dp_nodes_config.retransmit_per_s))
+		return false;
+	if (dp_slabs.endpoint[f->endpoint].linked &&
+	    !pass_link(f,
+	               &(struct dp_waiting){
+	                   .src = src,
+	                   .index = index,
+	                   .sub = s->set.id,
+	                   .ts = dp_pkt(src)->ts + g->ts_offset,
+	                   .flags = DP_PKT_RTX,
+	                   .pt_slot = pt_slot,
+	               },
+	               &done)) {
+		if (done)
+			*a = now;
+		return done;
+	}
 	m = rte_pktmbuf_alloc(f->w->pool);
 	if (!m) {
 		f->w->stat[SH_STAT_drop_no_mbuf]++;
 		return false;
 	}
+	*a = now;
 	rte_pktmbuf_refcnt_update(src, 1);
 	*dp_pkt(m) = (struct dp_pkt){
 	    .endpoint = f->endpoint,
@@ -138,6 +219,37 @@ static void nack(struct from *f, const struct dp_rtcp_fb *fb)
 	}
 }
 
+/* RFC 5104 §4.3.1.2: the same number again is the same command, to be followed once; it is repeated
+ * until a key frame arrives, so our own request may have been lost when none has come since. */
+static void fir(struct from *f, uint32_t ssrc, uint8_t seq)
+{
+	bool rtx;
+	int sub = dp_sub_by_ssrc(f->endpoint, ssrc, &rtx);
+	const struct sh_sub *s;
+	struct dp_sub_rt *r;
+	uint32_t keys;
+	int track;
+
+	if (sub < 0)
+		return;
+	s = &dp_slabs.sub[sub];
+	r = dp_sub_rt(f->w, (uint32_t)sub);
+	track = dp_source_of(SH_ID_INDEX(s->set.track));
+	if (track < 0)
+		return;
+	keys = (uint32_t)dp_slabs.track[track]
+	           .media[s->layer < SH_MAX_LAYERS ? s->layer : 0]
+	           .key_frames;
+	if (r->fir == 256 + seq) {
+		DP_COUNT(f->w, fir_repeated, 1);
+		if (r->fir_keys != keys)
+			return;
+	}
+	r->fir = (uint16_t)(256 + seq);
+	r->fir_keys = keys;
+	want_key(f, ssrc);
+}
+
 static void feedback(struct from *f, const struct dp_rtcp_pkt *p)
 {
 	struct dp_rtcp_fb fb;
@@ -148,14 +260,18 @@ static void feedback(struct from *f, const struct dp_rtcp_pkt *p)
 		return;
 	if (p->type == DP_RTCP_RTPFB && p->count == DP_RTCP_RTPFB_NACK)
 		nack(f, &fb);
+	if (p->type == DP_RTCP_RTPFB && p->count == DP_RTCP_RTPFB_TWCC)
+		dp_link_feedback(f->w, f->endpoint, &fb);
 	if (p->type != DP_RTCP_PSFB)
 		return;
+	if (p->count == DP_RTCP_PSFB_AFB)
+		dp_link_remb(f->w, f->endpoint, &fb);
 	if (p->count == DP_RTCP_PSFB_PLI)
 		want_key(f, fb.media);
 	if (p->count == DP_RTCP_PSFB_FIR && !dp_rtcp_fir_count(&n, &fb)) {
 		for (uint32_t i = 0; i < n; i++) {
 			dp_rtcp_fir(&ssrc, &seq, &fb, i);
-			want_key(f, ssrc);
+			fir(f, ssrc, seq);
 		}
 	}
 }

@@ -3,6 +3,7 @@
  * 3550 §6.1). Feedback to a publisher goes at once, alone where reduced size was negotiated (RFC
  * 5506), else behind an empty RR. */
 #include <stddef.h>
+#include "dataplane/bwe/twcc.h"
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 #include "dataplane/rtcp/rtcp.h"
@@ -17,6 +18,7 @@ enum {
 	REPORTS_AHEAD = 16, // endpoints whose state is fetched together
 	SUBS_AHEAD = 4,     // … with so many of their subscriptions
 };
+#define FIR_SAME_NS UINT64_C(1000000000)
 #define SR_SILENCE_NS                                                                              \
 	UINT64_C(10000000000) // a subscription that was sent nothing for so long gets no SR
 
@@ -176,15 +178,32 @@ static void report(struct dp_worker *w, struct rte_graph *graph, struct rte_node
 	dp_ep_rt(w, endpoint)->video = dp_endpoint_has_video(endpoint);
 }
 
-static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
-                          uint32_t sender, struct sh_rx_stream *s)
+/* RFC 5104 §4.3.1.2: a repeated command carries the number of the first, a new one the next. It is
+ * a repetition while no key frame has come; but for one that came and got lost there must be a new
+ * one, so only for a while. */
+static uint8_t fir_seq(struct dp_worker *w, struct sh_track *t, struct dp_track_rt *r, unsigned l)
 {
+	uint64_t keys = t->media[l].key_frames;
+
+	if (!r->fir_at_ns[l] || r->fir_keys[l] != keys ||
+	    w->now_ns - r->fir_at_ns[l] > FIR_SAME_NS) {
+		r->fir_seq[l] = (uint8_t)t->fir_seq++;
+		r->fir_keys[l] = keys;
+		r->fir_at_ns[l] = w->now_ns;
+	}
+	return r->fir_seq[l];
+}
+
+static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
+                          struct dp_track_rt *r, uint32_t sender, unsigned l)
+{
+	struct sh_rx_stream *s = &t->media[l];
 	int err = -1;
 
 	if (t->set.flags & SH_TRACK_PLI)
 		err = dp_rtcp_put_pli(o, sender, s->ssrc);
 	else if (t->set.flags & SH_TRACK_FIR)
-		err = dp_rtcp_put_fir(o, sender, s->ssrc, (uint8_t)t->fir_seq++);
+		err = dp_rtcp_put_fir(o, sender, s->ssrc, fir_seq(w, t, r, l));
 	s->pli_at_ns = w->now_ns;
 	if (err)
 		return;
@@ -195,8 +214,6 @@ static void ask_key_frame(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_
 static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
                 struct dp_track_rt *r, uint32_t sender)
 {
-	uint64_t interval = dp_nodes_config.pli_interval_ms * UINT64_C(1000000);
-
 	for (unsigned l = 0; l < SH_MAX_LAYERS; l++) {
 		struct sh_rx_stream *s = &t->media[l];
 		uint16_t seqs[NACK_MAX];
@@ -205,9 +222,10 @@ static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
 		if (!s->ssrc)
 			continue;
 		if ((r->want_key & 1u << l) &&
-		    (!s->pli_at_ns || w->now_ns - s->pli_at_ns >= interval)) {
+		    (!s->pli_at_ns ||
+		     w->now_ns - s->pli_at_ns >= dp_pli_interval_ns(dp_node(w), r, l))) {
 			r->want_key &= (uint8_t) ~(1u << l);
-			ask_key_frame(w, o, t, sender, s);
+			ask_key_frame(w, o, t, r, sender, l);
 		}
 		if (!r->nack[l])
 			continue;
@@ -216,6 +234,43 @@ static void ask(struct dp_worker *w, struct dp_rtcp_out *o, struct sh_track *t,
 			s->nacks_sent += n;
 			DP_COUNT(w, nack_out, n);
 		}
+	}
+}
+
+/* What precedes feedback (RFC 4585 §3.1) unless RFC 5506 was agreed. */
+static void put_head(struct dp_rtcp_out *o, const struct sh_endpoint *e)
+{
+	if (e->set.flags & SH_EP_RTCP_RSIZE)
+		return;
+	(void)dp_rtcp_put_rr(o, e->set.rtcp_ssrc, NULL, 0);
+	(void)dp_rtcp_put_sdes(o, e->set.rtcp_ssrc, e->set.cname, e->set.cname_len);
+}
+
+/* Transport-wide feedback, in as many compounds as it takes. */
+static void arrivals(struct dp_worker *w, struct rte_graph *graph, struct rte_node *node,
+                     uint32_t endpoint)
+{
+	const struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
+	struct dp_twcc_rx *rx = &dp_node(w)->heard[endpoint];
+	int more = 1;
+
+	if (e->ice != SH_ICE_CONNECTED || !dp_session(endpoint))
+		return;
+	for (unsigned i = 0; more > 0 && i < COMPOUNDS_MAX; i++) {
+		struct dp_rtcp_out o;
+		struct rte_mbuf *m = begin(w, endpoint, &o);
+		uint32_t head;
+
+		if (!m)
+			return;
+		put_head(&o, e);
+		head = o.len;
+		more = dp_twcc_rx_put(rx, &o, e->set.rtcp_ssrc, 0, w->now_ns);
+		if (o.len == head)
+			o.len = 0;
+		else
+			DP_COUNT(w, twcc_out, 1);
+		send(w, graph, node, m, &o);
 	}
 }
 
@@ -233,10 +288,7 @@ static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_no
 	m = begin(w, endpoint, &o);
 	if (!m)
 		return;
-	if (!(e->set.flags & SH_EP_RTCP_RSIZE)) {
-		(void)dp_rtcp_put_rr(&o, e->set.rtcp_ssrc, NULL, 0);
-		(void)dp_rtcp_put_sdes(&o, e->set.rtcp_ssrc, e->set.cname, e->set.cname_len);
-	}
+	put_head(&o, e);
 	head = o.len;
 	ask(w, &o, t, dp_track_rt(w, track), e->set.rtcp_ssrc);
 	if (o.len == head)
@@ -305,6 +357,10 @@ static uint16_t rtcp_out(struct rte_graph *graph, struct rte_node *node, void **
 		if (dp_live(&dp_slabs.endpoint[n->due_report[i]].state))
 			report(w, graph, node, n->due_report[i]);
 	}
+	for (uint32_t i = 0; i < n->n_due_twcc; i++)
+		if (dp_live(&dp_slabs.endpoint[n->due_twcc[i]].state))
+			arrivals(w, graph, node, n->due_twcc[i]);
+	n->n_due_twcc = 0;
 	n->n_due_feedback = 0;
 	n->n_due_report = 0;
 	return nb;

@@ -38,6 +38,10 @@ static bool track_gap(struct dp_worker *w, struct dp_track_rt *r, const struct s
 		r->nack[p->layer] = i + 1;
 	}
 	i = r->nack[p->layer] - 1;
+	// without RTX an answer looks like the packet itself
+	if ((p->flags & DP_PKT_RTX) || !t->rtx[p->layer].ssrc)
+		return dp_nack_repaired(&n->nack[i], (uint16_t)p->index, w->now_ns) ==
+		       DP_NACK_RECOVERED;
 	return dp_nack_seen(&n->nack[i], (uint16_t)p->index, w->now_ns) == DP_NACK_RECOVERED;
 }
 
@@ -125,11 +129,14 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	const uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
 	struct dp_rtp_hdr hdr;
 	unsigned why;
+	int err;
 
 	if (dp_rtp_parse(&hdr, buf, m->data_len)) {
 		DP_DROP(w, rtp_malformed, m);
 		return false;
 	}
+	err = dp_rtp_ext_parse(x, &hdr, buf, dp_slabs.endpoint[p->endpoint].set.ext_id);
+	dp_hear_packet(w, p->endpoint, x, buf, m->data_len); // whatever becomes of it
 	why = account(w, p, t, &hdr, buf);
 	if (why) {
 		dp_drop(w, why, m);
@@ -140,7 +147,7 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	if (track_gap(w, r, t, p) && (p->flags & DP_PKT_RTX))
 		t->media[p->layer].recovered++;
 	p->flags &= DP_PKT_RTX;
-	if (dp_rtp_ext_parse(x, &hdr, buf, dp_slabs.endpoint[p->endpoint].set.ext_id)) {
+	if (err) {
 		DP_DROP(w, rtp_malformed, m);
 		return false;
 	}

@@ -94,6 +94,7 @@ static bool accept(struct dp_worker *w, struct rte_mbuf *m, struct in *in,
 		                       dp_slabs.endpoint[p->endpoint].set.ext_id);
 		why = dp_stream_bind(w, &in->ref, p->endpoint, &in->hdr, &x, op->dst, p->index);
 		if (why) {
+			dp_hear_packet(w, p->endpoint, &x, op->dst, op->out_len);
 			dp_drop(w, why, m);
 			return false;
 		}

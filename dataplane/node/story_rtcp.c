@@ -49,6 +49,79 @@ static void pli_throttled(void **state)
 	pair_stop(&c);
 }
 
+static uint8_t fir_command;
+static void put_fir(struct dp_rtcp_out *o, uint32_t media)
+{
+	dp_rtcp_put_fir(o, 0x5555, media, fir_command);
+}
+
+/* RFC 5104 §4.3.1: a command that is repeated is one command, until a key frame has come in vain.
+ */
+static void fir_commands(void **state)
+{
+	struct sh_msg_track_set t = video_track;
+	struct dp_rtcp_fb fb;
+	struct pair c;
+	uint32_t ssrc;
+	uint8_t first, seq;
+
+	t.flags = SH_TRACK_FIR;
+	pair_start(&c);
+	world_track(1, &c.pub, &t);
+	send_video(&c.pub, 1, true);
+	world_run(400);
+	fir_command = 7;
+	send_fb(&c.sub, put_fir, OUR_VIDEO);
+	world_run(30);
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 1);
+	dp_rtcp_fir(&ssrc, &first, &fb, 0);
+	assert_int_equal(ssrc, SSRC_VIDEO);
+	world_run(400);
+	send_fb(&c.sub, put_fir,
+	        OUR_VIDEO); // no key frame yet: ours may be lost, and is repeated as it was
+	world_run(30);
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 1);
+	dp_rtcp_fir(&ssrc, &seq, &fb, 0);
+	assert_int_equal(seq, first);
+	assert_int_equal(world_stat(SH_STAT_fir_repeated), 1);
+	send_video(&c.pub, 2, true);
+	world_run(400);
+	send_fb(&c.sub, put_fir, OUR_VIDEO); // came before the key frame did
+	world_run(400);
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 0);
+	fir_command++;
+	send_fb(&c.sub, put_fir, OUR_VIDEO);
+	world_run(30);
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 1);
+	dp_rtcp_fir(&ssrc, &seq, &fb, 0);
+	assert_int_equal(seq, (uint8_t)(first + 1));
+	pair_stop(&c);
+}
+
+/* Asked for again before our answer could be there: once is enough. */
+static void nack_repeated(void **state)
+{
+	struct pair c;
+	struct rtp_out o;
+
+	pair_start(&c);
+	send_video(&c.pub, 1, true);
+	send_video(&c.pub, 2, false);
+	world_walk();
+	assert_true(peer_take_rtp(&c.sub, &o));
+	assert_int_equal(count_rtp(&c.sub), 1);
+	dp_slabs.sub[1].rr_rtt_us = 80000;
+	nack_seq = o.hdr.seq;
+	for (unsigned i = 0; i < 10; i++) { // at 0, 10 … 90 ms
+		send_fb(&c.sub, put_nack, OUR_VIDEO);
+		world_run(10);
+	}
+	assert_int_equal(count_rtp(&c.sub), 2);
+	assert_int_equal(world_stat(SH_STAT_nack_repeated), 8);
+	assert_int_equal(dp_slabs.sub[1].nack_misses, 0);
+	pair_stop(&c);
+}
+
 static void nack_answered(void **state)
 {
 	struct pair c;
@@ -315,6 +388,8 @@ int stories_rtcp(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pli_throttled),
+	    cmocka_unit_test(fir_commands),
+	    cmocka_unit_test(nack_repeated),
 	    cmocka_unit_test(nack_answered),
 	    cmocka_unit_test(nack_answered_plainly),
 	    cmocka_unit_test(nack_upstream),

@@ -3,6 +3,7 @@
  * them within SCAN_NS, but of most no more than when they are due, as there may be tens of
  * thousands; tracks four times as often. What is due is put in two lists, from which rtcp_out makes
  * packets. */
+#include "dataplane/node/link.h"
 #include "dataplane/node/node.h"
 #include "dataplane/node/report.h"
 
@@ -46,12 +47,14 @@ static uint64_t visit_endpoint(struct dp_worker *w, uint32_t index)
 		return w->now_ns + IDLE_NS;
 	}
 	if (!r->report_at_ns) {
+		dp_link_check(w, index);
 		r->video = dp_endpoint_has_video(index);
 		r->report_at_ns = dp_report_next(w->now_ns, r->video, true, (uint32_t)dp_random(w));
 	} else if (w->now_ns >= r->report_at_ns) {
 		if (n->n_due_report == DP_DUE)
 			return w->now_ns;
 		n->due_report[n->n_due_report++] = index;
+		dp_link_check(w, index);
 		r->report_at_ns =
 		    dp_report_next(w->now_ns, r->video, false, (uint32_t)dp_random(w));
 	}
@@ -126,8 +129,7 @@ static bool visit_layer(struct dp_worker *w, struct sh_track *t, struct dp_track
 	if (k && k->count)
 		return true;
 	return (r->want_key & 1u << l) &&
-	       (!s->pli_at_ns ||
-	        w->now_ns - s->pli_at_ns >= dp_nodes_config.pli_interval_ms * UINT64_C(1000000));
+	       (!s->pli_at_ns || w->now_ns - s->pli_at_ns >= dp_pli_interval_ns(dp_node(w), r, l));
 }
 
 static void visit_track(struct dp_worker *w, uint32_t index)
@@ -171,10 +173,12 @@ static uint16_t timers(struct rte_graph *graph, struct rte_node *node, void **ob
 	n->scan_at_ns = w->now_ns;
 	scan_endpoints(w, elapsed);
 	scan_tracks(w, elapsed);
+	dp_hear_scan(w, elapsed);
+	dp_links_scan(w, elapsed);
 	dp_history_expire(w);
-	if (n->n_due_report || n->n_due_feedback) // a token: the lists say what
+	if (n->n_due_report || n->n_due_feedback || n->n_due_twcc) // a token: the lists say what
 		rte_node_enqueue_x1(graph, node, TIMERS_RTCP_OUT, n);
-	return (uint16_t)(n->n_due_report + n->n_due_feedback);
+	return (uint16_t)(n->n_due_report + n->n_due_feedback + n->n_due_twcc);
 }
 
 static struct rte_node_register timers_node = {

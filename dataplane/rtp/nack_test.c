@@ -52,11 +52,61 @@ static void gives_up(void **state)
 	dp_nack_seen(&n, 1, 0);
 	dp_nack_seen(&n, 3, 0);
 	for (unsigned ms = 0, k = 0; ms <= 1001; ms++) {
-		k += dp_nack_due(&n, ms * MS, 300000, out, 9);
+		k += dp_nack_due(&n, ms * MS, 250000, out, 9);
 		if (ms == 1001)
-			assert_int_equal(k, 3); // 5, 347.5, 690 ms
+			assert_int_equal(k, 4); // 5, 291, 577, 863 ms
 	}
 	assert_int_equal(n.given_up, 1);
+
+	n = (struct dp_nack){0}; // a long way: three requests in any case
+	dp_nack_seen(&n, 1, 0);
+	dp_nack_seen(&n, 3, 0);
+	for (unsigned ms = 0, k = 0; ms <= 2100; ms++) {
+		k += dp_nack_due(&n, ms * MS, 600000, out, 9);
+		if (ms == 2000)
+			assert_int_equal(n.given_up, 0);
+		if (ms == 2100)
+			assert_int_equal(k, 3); // 5, 685, 1365 ms
+	}
+	assert_int_equal(n.given_up, 1);
+}
+
+/* One packet of three is lost and comes back an RTT after it was asked for; the RTT changes on the
+ * way. */
+static void measures_rtt(void **state)
+{
+	static const unsigned rtts[] = {40, 200, 30};
+	struct dp_nack n = {0};
+	unsigned ms = 0, seq = 0;
+
+	for (unsigned k = 0; k < 3; k++) {
+		static unsigned back[4096]; // ms at which a packet is answered
+		unsigned asked = 0, lost = 0;
+
+		memset(back, 0, sizeof(back));
+		for (unsigned end = ms + 20000; ms < end; ms++) {
+			if (ms % 5 == 0 && (++seq % 3))
+				dp_nack_seen(&n, (uint16_t)seq, ms * MS);
+			lost += ms % 5 == 0 && seq % 3 == 0;
+			for (unsigned i = seq > 1000 ? seq - 1000 : 0; i < seq; i++)
+				if (back[i % 4096] == ms && ms) {
+					dp_nack_repaired(&n, (uint16_t)i, ms * MS);
+					back[i % 4096] = 0;
+				}
+			for (uint32_t j = dp_nack_due(&n, ms * MS, 0, out, 64); j--; asked++) {
+				unsigned *at = &back[dp_seq_extend(seq, out[j]) % 4096];
+
+				if (!*at)
+					*at = ms + rtts[k];
+			}
+		}
+		assert_in_range(n.rtt_us, rtts[k] * 1000 - 2000, rtts[k] * 1000 + 2000);
+		assert_in_range(asked, lost - 1, lost + 200); // the rest before it was learned
+	}
+	n.rtt_us = 0; // what was not asked for says nothing
+	dp_nack_seen(&n, (uint16_t)(seq + 9), ms * MS);
+	dp_nack_repaired(&n, (uint16_t)(seq + 8), (ms + 3) * MS);
+	assert_int_equal(n.rtt_us, 0);
 }
 
 static void overflow(void **state)
@@ -126,9 +176,8 @@ static void lossy_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(gap_and_retry),
-	    cmocka_unit_test(gives_up),
-	    cmocka_unit_test(overflow),
+	    cmocka_unit_test(gap_and_retry), cmocka_unit_test(gives_up),
+	    cmocka_unit_test(measures_rtt),  cmocka_unit_test(overflow),
 	    cmocka_unit_test(lossy_path),
 	};
 

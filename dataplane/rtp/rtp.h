@@ -212,11 +212,14 @@ enum {
 	DP_NACK_TRIES = 10,
 	DP_NACK_REORDER_US = 5000, // a gap this young may be reordering
 	DP_NACK_RETRY_US = 20000,  // shortest time between two requests for one packet
-	DP_NACK_AGE_US = 1000000,  // older losses are given up
+	DP_NACK_AGE_US = 1000000, // older losses are given up, unless the path is so long that this
+	DP_NACK_TRIES_MIN = 3,    // is less than so many requests
+	DP_NACK_RTT_MAX_US = 2000000,
 };
 
 struct dp_nack_miss {
 	uint32_t since_us, next_us; // when noticed, when to ask (again); modulo 2^32
+	uint32_t asked_us;          // when first asked
 	uint16_t seq;
 	uint8_t tries, pad;
 };
@@ -229,6 +232,7 @@ struct dp_nack {
 	uint8_t started, pad[3];
 	/* since the caller last zeroed it: losses that nobody will repair (ask for a key frame) */
 	uint32_t given_up;
+	uint32_t rtt_us; // from a request to the packet, as measured (smoothed); 0: not yet
 	struct dp_nack_miss miss[DP_NACK_MAX];
 };
 
@@ -241,9 +245,13 @@ enum dp_nack_seen {
 /* Every sequence number that arrives, RTX restored ones too. */
 enum dp_nack_seen dp_nack_seen(struct dp_nack *n, uint16_t seq, uint64_t now_ns);
 
-/* Numbers to ask for now, ascending, into out[max]; returns how many. rtt_us 0: unknown (100 ms).
- * Ones that max leaves no room for stay due. Cheap when nothing is missing: call once a burst or a
- * few ms. */
+/* The same of a packet that came as an answer to a request (RTX, or a stream without RTX): moves
+ * rtt_us, which is all that a receiver of media knows of the way to its sender and back. */
+enum dp_nack_seen dp_nack_repaired(struct dp_nack *n, uint16_t seq, uint64_t now_ns);
+
+/* Numbers to ask for now, ascending, into out[max]; returns how many. None is asked for again
+ * before an RTT has passed: rtt_us, or 0: as measured, or before that 100 ms. Ones that max leaves
+ * no room for stay due. Cheap when nothing is missing: call once a burst or a few ms. */
 uint32_t dp_nack_due(struct dp_nack *n, uint64_t now_ns, uint32_t rtt_us, uint16_t *out,
                      uint32_t max);
 
