@@ -68,7 +68,7 @@ struct dp_sub_rt {
 	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint32_t pad;
+	uint32_t turn;       // … and when
 	struct dp_seqmap map;
 	uint64_t rtx_at_ns; // when they were last topped up
 } __rte_cache_aligned;
@@ -154,6 +154,7 @@ struct dp_pending { // plaintext on its way through fanout
 	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
 	uint32_t owner;               // slot: the track's
 	sh_id source;                 // slot: the track
+	uint32_t turn;                // slot: dp_slot_turn()
 };
 
 /* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
