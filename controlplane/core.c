@@ -158,7 +158,14 @@ int cp_core_alloc(struct cp_core **out, struct cp_front_ws *ws)
 int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front *front,
                   struct cp_admin *admin, struct cp_store *store, const struct cp_token_key *key)
 {
-	const struct cp_limits limits = {conf->max_rooms, conf->max_participants, conf->max_tracks};
+	const struct cp_limits limits = {
+	    .max_rooms = conf->max_rooms,
+	    .max_participants = conf->max_participants,
+	    .max_tracks = conf->max_tracks,
+	    .direct_max = conf->direct_max,
+	    .audio_slots = conf->audio_slots,
+	    .video_slots = conf->video_slots,
+	};
 	int err;
 
 	snprintf(c->dtls_dir, sizeof(c->dtls_dir), "%s/dtls", conf->data_dir);

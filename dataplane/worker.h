@@ -152,6 +152,8 @@ static inline int dp_source_of(uint32_t track)
 	source = atomic_load_explicit(&t->source, memory_order_acquire);
 	return source ? (int)SH_ID_INDEX(source) : -1;
 }
+/* Counts the changes of a slot's source: one that comes again is not to be taken for one that stayed. */
+uint32_t dp_slot_turn(uint32_t slot);
 /* Tracks of an endpoint, and subscriptions towards it: RTCP and SSRC demultiplexing walk them. Immutable lists. */
 const struct dp_fanout *dp_endpoint_tracks(uint32_t endpoint);
 const struct dp_fanout *dp_endpoint_subs(uint32_t endpoint);

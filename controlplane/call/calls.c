@@ -3,7 +3,7 @@
  * Files, in the order of a call: calls.c (this: registry, dataplane events, the turn), room.c
  * (rooms and who is in them), agent.c and ring.c (users, their devices, and one ringing another),
  * endpoint.c (one transport: ICE credentials, DTLS, keys), track.c (what a participant publishes),
- * subscription.c (what it is sent; our offers), play.c (WHEP: the peer's offer filled), save.c (to
+ * subscription.c (what it is sent; our offers), slots.c (rooms that grow), play.c (WHEP: the peer's offer filled), save.c (to
  * and from JSON, so that the next callstackd takes running rooms over).
  *
  * Desired state is told to plane/ at once and flushed once a loop turn, so that all that one
@@ -22,6 +22,8 @@ static void on_down(const char *reason, void *arg);
 static void on_endpoint_state(const struct sh_msg_endpoint_state *m, void *arg);
 static void on_dtls(sh_id id, const uint8_t *data, size_t len, void *arg);
 static void on_track_state(const struct sh_msg_track_state *m, void *arg);
+static void on_track_watch(const struct sh_msg_track_watch *m, void *arg);
+static void on_speakers(const struct sh_msg_speakers *m, void *arg);
 static void on_refused(unsigned what, sh_id id, int error, void *arg);
 
 static const struct cp_plane_handlers plane_handlers = {
@@ -30,6 +32,8 @@ static const struct cp_plane_handlers plane_handlers = {
     .endpoint_state = on_endpoint_state,
     .rx_dtls = on_dtls,
     .track_state = on_track_state,
+    .track_watch = on_track_watch,
+    .speakers = on_speakers,
     .refused = on_refused,
 };
 
@@ -50,7 +54,7 @@ int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls
 	c->endpoints_max = c->tracks_max = 1u << SH_ID_INDEX_BITS;
 	c->endpoint = calloc(c->endpoints_max, sizeof(*c->endpoint));
 	c->track = calloc(c->tracks_max, sizeof(*c->track));
-	if (!c->endpoint || !c->track) {
+	if (!c->endpoint || !c->track || cp_speakers_open(c)) {
 		cp_calls_free(c);
 		return -ENOMEM;
 	}
@@ -72,6 +76,7 @@ void cp_calls_free(struct cp_calls *c)
 			cp_participant_free(TAILQ_FIRST(&r->room.participants));
 	}
 	cp_plane_handle(c->plane, &(struct cp_plane_handlers){0}, NULL);
+	cp_speakers_close(c);
 	free(c->endpoint);
 	free(c->track);
 	free(c);
@@ -199,6 +204,16 @@ static void on_track_state(const struct sh_msg_track_state *m, void *arg)
 
 	if (t && t->plane_id == m->id)
 		t->active = m->layer_active;
+}
+
+static void on_track_watch(const struct sh_msg_track_watch *m, void *arg)
+{
+	cp_track_watched(arg, m);
+}
+
+static void on_speakers(const struct sh_msg_speakers *m, void *arg)
+{
+	cp_speakers_heard(arg, m);
 }
 
 static void on_refused(unsigned what, sh_id id, int error, void *arg)

@@ -158,6 +158,7 @@ int cp_endpoint_tell_plane(struct cp_endpoint *e)
 	    .flags = (e->nego.rtcp_rsize ? SH_EP_RTCP_RSIZE : 0) | cp_nego_feedback(&e->nego),
 	    .ext_two_byte = e->nego.ext_two_byte,
 	    .rtcp_ssrc = e->rtcp_ssrc,
+	    .owner = e->owner->number,
 	    .cname_len = strlen(e->owner->id),
 	};
 	int err;

@@ -160,6 +160,15 @@ int cp_subscribe(struct cp_participant *p, struct cp_track *t)
 	return err;
 }
 
+int cp_subscribe_to(struct cp_participant *p, struct cp_track *t)
+{
+	int err = cp_subscribe(p, t);
+
+	if (!err)
+		find(p, t)->pinned = true;
+	return err;
+}
+
 int cp_unsubscribe(struct cp_participant *p, struct cp_track *t)
 {
 	struct cp_sub *s = find(p, t);
@@ -248,14 +257,15 @@ void cp_sub_track_changed(struct cp_sub *s)
 static void give_media(struct cp_endpoint *e, struct cp_sub *s)
 {
 	const struct cp_track *t = s->track;
-	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
+	const struct cp_media *from =
+	    t->owner ? &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media] : cp_slot_media(t);
 	const struct cp_nego_send send = {
 	    .kind = t->kind,
 	    .src = from->codec,
 	    .n_src = from->codecs,
 	    .ssrc = s->ssrc,
 	    .rtx_ssrc = s->rtx_ssrc,
-	    .stream = t->owner->id,
+	    .stream = t->owner ? t->owner->id : t->id, // slots play each by itself
 	    .track = t->id,
 	    .user = s,
 	};

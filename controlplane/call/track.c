@@ -71,11 +71,14 @@ static void describe(const struct cp_track *t, struct sh_msg_track_set *set)
 	*set = (struct sh_msg_track_set){
 	    .id = t->plane_id,
 	    .endpoint = e->id,
+	    .group = t->owner->room->number,
 	    .kind = t->kind,
 	    .layers = m->layers ? m->layers : 1,
 	    .mid_len = strlen(t->mid),
 	    .flags = t->muted ? SH_TRACK_MUTED : 0,
 	};
+	if (cp_slot_stands_for(t))
+		set->flags |= SH_TRACK_FOLLOW;
 	memcpy(set->mid, t->mid, set->mid_len);
 	cp_nego_track_pts(m, set->pt);
 	memcpy(set->layer, m->layer, m->layers * sizeof(set->layer[0]));
@@ -156,7 +159,9 @@ static int track_new(struct cp_participant *p, size_t media, const struct cp_pub
 	TAILQ_INSERT_TAIL(&p->tracks, t, entry);
 	p->room->n_tracks++;
 	m->user = t;
-	return cp_track_tell_plane(t);
+	err = cp_track_tell_plane(t);
+	t->watched = cp_track_all_layers(t);
+	return err;
 }
 
 static int track_again(struct cp_track *t, const struct cp_publish_track *want)

@@ -182,7 +182,7 @@ static int do_unpublish(struct cp_participant *p, struct cp_track *t, bool flag)
 
 static int do_subscribe(struct cp_participant *p, struct cp_track *t, bool on)
 {
-	return on ? cp_subscribe(p, t) : cp_unsubscribe(p, t);
+	return on ? cp_subscribe_to(p, t) : cp_unsubscribe(p, t);
 }
 
 int cp_req_unpublish(struct cp_client *c, const json_t *req, struct cp_reply *r)

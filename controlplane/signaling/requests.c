@@ -132,6 +132,8 @@ int cp_req_resume(struct cp_client *c, const json_t *req, struct cp_reply *r)
 			cp_session_reset_again(s, (uint64_t)seen);
 		if (!whole || s->offer_seq <= (uint64_t)seen)
 			cp_offer_again(s->party);
+		if (!whole)
+			cp_speakers_again(s->party);
 	}
 	if (!whole && s->agent)
 		cp_agent_ring(s->agent);

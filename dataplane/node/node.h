@@ -72,9 +72,10 @@ struct dp_sub_rt {
 	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
+	uint32_t turn;       // … and when
 	uint32_t fir_keys;   // key frames of its layer that had come at its last FIR command
 	uint16_t fir;        // 256 + that one's sequence number; 0: none
-	uint16_t pad[3];
+	uint16_t pad;
 	struct dp_seqmap map;
 	uint64_t rtx_at_ns; // when they were last topped up
 } __rte_cache_aligned;
@@ -165,6 +166,7 @@ struct dp_pending { // plaintext on its way through fanout
 	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
 	uint32_t owner;               // slot: the track's
 	sh_id source;                 // slot: the track
+	uint32_t turn;                // slot: dp_slot_turn()
 };
 
 /* Where a stage of fanout stands: position `at` in the list of pending[turn]. */

@@ -415,6 +415,17 @@ void world_track(uint32_t track, const struct peer *publisher, const struct sh_m
 	commit(SH_MSG_TRACK_SET, &s, sizeof(s));
 }
 
+void world_slot(uint32_t track, uint32_t group, uint8_t at, const struct sh_msg_track_set *like)
+{
+	struct sh_msg_track_set s = *like;
+
+	s.id = world_id(track);
+	s.flags = SH_TRACK_SLOT;
+	s.group = group;
+	s.slot = at;
+	commit(SH_MSG_TRACK_SET, &s, sizeof(s));
+}
+
 void world_sub(uint32_t sub, uint32_t track, const struct peer *subscriber,
                const struct sh_msg_sub_set *like)
 {

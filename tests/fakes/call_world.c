@@ -277,7 +277,8 @@ void world_open(bool with_journal)
 	if (!mkdtemp(world.dir))
 		abort();
 	snprintf(world.journal, sizeof(world.journal), "%s/calls.db", world.dir);
-	world.limits = (struct cp_limits){.max_rooms = 20, .max_participants = 6, .max_tracks = 4};
+	world.limits = (struct cp_limits){.max_rooms = 20, .max_participants = 6, .max_tracks = 4,
+	                                   .direct_max = 6, .audio_slots = 2, .video_slots = 2};
 	world.conf = (struct cp_signaling_conf){.login_timeout_s = 10,
 	                                        .resume_ttl_s = 60,
 	                                        .max_sessions = 40,
