@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include "controlplane/call/quality.h"
+#include "controlplane/call/measured.h"
 #include "controlplane/nego/nego.h"
 #include "shared/limits.h"
 #include "shared/msg.h"
@@ -111,7 +111,7 @@ struct cp_track {
 	struct sh_msg_track_set set; // as last told to the dataplane
 	TAILQ_HEAD(, cp_sub) subs;
 	uint8_t active; // layers that the dataplane sees
-	struct cp_quality quality[SH_MAX_LAYERS];
+	struct cp_measured measured[SH_MAX_LAYERS];
 };
 
 /* What a subscriber wants of a track at most; the dataplane chooses within it. -1 in a request: as
@@ -137,7 +137,7 @@ struct cp_sub {
 	struct cp_quality quality;
 	bool changed;  // the track's payload types did: the next offer says so
 	bool in_plane; // the subscriber's SDP has it, so the dataplane sends it
-	struct cp_quality quality;
+	struct cp_measured measured;
 };
 
 enum cp_party_kind { CP_PARTY_CLIENT, CP_PARTY_WHIP, CP_PARTY_WHEP };

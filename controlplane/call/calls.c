@@ -3,7 +3,7 @@
  * Files, in the order of a call: calls.c (this: registry, dataplane events, the turn), room.c
  * (rooms and who is in them), agent.c and ring.c (users, their devices, and one ringing another),
  * endpoint.c (one transport: ICE credentials, DTLS, keys), track.c (what a participant publishes),
- * subscription.c (what it is sent; our offers), play.c (WHEP: the peer's offer filled), quality.c
+ * subscription.c (what it is sent; our offers), play.c (WHEP: the peer's offer filled), measured.c
  * (what the dataplane says of streams each second), save.c (to and from JSON, so that the next callstackd takes running rooms over).
  *
  * Desired state is told to plane/ at once and flushed once a loop turn, so that all that one
@@ -246,7 +246,7 @@ static json_t *layers_json(const struct cp_track *t, uint64_t now_ns)
 	json_t *a = json_array();
 
 	for (unsigned l = 0; l < t->set.layers && l < SH_MAX_LAYERS; l++)
-		cp_json_push(&a, cp_quality_json(&t->quality[l], now_ns));
+		cp_json_push(&a, cp_measured_json(&t->measured[l], now_ns));
 	return a;
 }
 
@@ -269,8 +269,8 @@ static json_t *participant_json(const struct cp_participant *p)
 	TAILQ_FOREACH (s, &p->subs, entry) {
 		cp_json_push(&receives,
 		             json_pack("{ss si so}", "track", s->track->id, "layer",
-		                       (int)s->quality.layer, "quality",
-		                       cp_quality_json(&s->quality, now)));
+		                       (int)s->measured.layer, "quality",
+		                       cp_measured_json(&s->measured, now)));
 		subs++;
 	}
 	o = json_pack("{ss ss ss ss so si so}", "participant", p->id, "user", p->user, "display",

@@ -35,7 +35,7 @@ struct cp_calls {
 };
 
 uint32_t cp_random_ssrc(void);
-/* Handler of the dataplane's event (quality.c). arg: struct cp_calls. */
+/* Handler of the dataplane's event (measured.c). arg: struct cp_calls. */
 void cp_calls_quality(const struct sh_msg_quality *m, void *arg);
 
 /* Takes the place of a participant in its room's list and counts. */

@@ -11,31 +11,31 @@ static struct cp_conn a, b;
 
 static void sums(void **state)
 {
-	struct cp_quality q = {0};
+	struct cp_measured q = {0};
 	struct sh_quality_row r = {.what = SH_QUALITY_TRACK, .lost = 64, .mos = 42, .bps = 32000, .jitter_ms = 7};
-	json_t *o = cp_quality_json(&q, 0);
+	json_t *o = cp_measured_json(&q, 0);
 
 	assert_true(json_is_null(o));
 	json_decref(o);
-	assert_false(cp_quality_fresh(&q, 1));
-	cp_quality_add(&q, &r, 1000000000);
+	assert_false(cp_measured_fresh(&q, 1));
+	cp_measured_add(&q, &r, 1000000000);
 	r.mos = 0; // not known: in no average
 	r.lost = 0;
-	cp_quality_add(&q, &r, 2000000000);
+	cp_measured_add(&q, &r, 2000000000);
 	r.mos = 30;
 	r.lost = 128;
 	r.rtt_ms = 90;
-	cp_quality_add(&q, &r, 3000000000);
+	cp_measured_add(&q, &r, 3000000000);
 	r.mos = 36;
 	r.lost = 0;
-	cp_quality_add(&q, &r, 4000000000);
+	cp_measured_add(&q, &r, 4000000000);
 	assert_int_equal(q.seconds, 4);
 	assert_int_equal(q.mos_seconds, 3);
 	assert_int_equal(q.mos_worst, 30);
 	assert_int_equal(q.lost_worst, 128);
-	assert_true(cp_quality_fresh(&q, 5000000000));
-	assert_false(cp_quality_fresh(&q, 7000000001));
-	o = cp_quality_json(&q, 5000000000);
+	assert_true(cp_measured_fresh(&q, 5000000000));
+	assert_false(cp_measured_fresh(&q, 7000000001));
+	o = cp_measured_json(&q, 5000000000);
 	assert_true(json_is_true(json_object_get(o, "live")));
 	assert_true(json_number_value(json_object_get(o, "mos")) == 3.6);
 	assert_true(json_number_value(json_object_get(o, "mos_average")) == 3.6);
@@ -80,10 +80,10 @@ static void events(void **state)
 	m.row[3] = (struct sh_quality_row){.id = SH_ID(900, 3), .what = SH_QUALITY_SUB, .mos = 10};
 	assert_true(fake_dp_event(&world.dp, SH_MSG_QUALITY, &m, sizeof(m)));
 	world_settle();
-	assert_int_equal(t->quality[0].seconds, 1);
-	assert_int_equal(t->quality[0].mos, 33);
-	assert_int_equal(s->quality.seconds, 1);
-	assert_int_equal(s->quality.mos_worst, 44);
+	assert_int_equal(t->measured[0].seconds, 1);
+	assert_int_equal(t->measured[0].mos, 33);
+	assert_int_equal(s->measured.seconds, 1);
+	assert_int_equal(s->measured.mos_worst, 44);
 
 	rooms = cp_calls_rooms_json(world.calls);
 	who = json_array_get(json_object_get(json_array_get(rooms, 0), "participants"), 0);
@@ -131,5 +131,5 @@ int main(void)
 	    cmocka_unit_test(events),
 	};
 
-	return cmocka_run_group_tests_name("call_quality", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("call_measured", tests, NULL, NULL);
 }

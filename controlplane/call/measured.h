@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "shared/msg.h"
 
-struct cp_quality {
+struct cp_measured {
 	/* the last second that was told */
 	uint64_t at_ns; // when, CLOCK_MONOTONIC; 0: none yet
 	uint32_t bps;
@@ -21,9 +21,9 @@ struct cp_quality {
 };
 
 /* One second more. */
-void cp_quality_add(struct cp_quality *q, const struct sh_quality_row *row, uint64_t now_ns);
+void cp_measured_add(struct cp_measured *q, const struct sh_quality_row *row, uint64_t now_ns);
 /* No row for longer: the stream is silent. */
-bool cp_quality_fresh(const struct cp_quality *q, uint64_t now_ns);
+bool cp_measured_fresh(const struct cp_measured *q, uint64_t now_ns);
 /* {"loss": %, "jitter_ms", "rtt_ms", "bps", "mos", "mos_worst", "mos_average", "loss_average"}, without what is not known;
  * null: nothing yet. A new reference. */
-json_t *cp_quality_json(const struct cp_quality *q, uint64_t now_ns);
+json_t *cp_measured_json(const struct cp_measured *q, uint64_t now_ns);

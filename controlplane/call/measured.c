@@ -1,10 +1,10 @@
-#include "controlplane/call/quality.h"
+#include "controlplane/call/measured.h"
 #include "controlplane/call/calls_priv.h"
 #include "controlplane/loop.h"
 
 #define FRESH_NS UINT64_C(3000000000)
 
-void cp_quality_add(struct cp_quality *q, const struct sh_quality_row *row, uint64_t now_ns)
+void cp_measured_add(struct cp_measured *q, const struct sh_quality_row *row, uint64_t now_ns)
 {
 	q->at_ns = now_ns;
 	q->bps = row->bps;
@@ -27,7 +27,7 @@ void cp_quality_add(struct cp_quality *q, const struct sh_quality_row *row, uint
 		q->mos_worst = row->mos;
 }
 
-bool cp_quality_fresh(const struct cp_quality *q, uint64_t now_ns)
+bool cp_measured_fresh(const struct cp_measured *q, uint64_t now_ns)
 {
 	return q->at_ns && now_ns - q->at_ns < FRESH_NS;
 }
@@ -37,13 +37,13 @@ static double percent(double of_256)
 	return of_256 * 100 / 256;
 }
 
-json_t *cp_quality_json(const struct cp_quality *q, uint64_t now_ns)
+json_t *cp_measured_json(const struct cp_measured *q, uint64_t now_ns)
 {
 	json_t *o;
 
 	if (!q->seconds)
 		return json_null();
-	o = json_pack("{sb si sf si sf sf}", "live", cp_quality_fresh(q, now_ns), "bps", (int)q->bps, "loss",
+	o = json_pack("{sb si sf si sf sf}", "live", cp_measured_fresh(q, now_ns), "bps", (int)q->bps, "loss",
 	              percent(q->lost), "jitter_ms", (int)q->jitter_ms, "loss_average",
 	              percent((double)q->lost_sum / q->seconds), "loss_worst", percent(q->lost_worst));
 	if (o && q->rtt_ms)
@@ -85,9 +85,9 @@ void cp_calls_quality(const struct sh_msg_quality *m, void *arg)
 		struct cp_sub *s = r->what == SH_QUALITY_SUB ? sub_by_id(c, r->id) : NULL;
 
 		if (t)
-			cp_quality_add(&t->quality[r->layer], r, now);
+			cp_measured_add(&t->measured[r->layer], r, now);
 		else if (s)
-			cp_quality_add(&s->quality, r, now);
+			cp_measured_add(&s->measured, r, now);
 	}
 }
 
