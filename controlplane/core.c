@@ -103,6 +103,13 @@ static int cmd_rooms(json_t **data, const json_t *request, void *arg)
 	return *data ? 0 : -ENOMEM;
 }
 
+static int cmd_names(json_t **data, const json_t *request, void *arg)
+{
+	*data = cp_calls_names_json(arg, json_object_get(request, "tracks"),
+	                            json_object_get(request, "subs"));
+	return *data ? 0 : -ENOMEM;
+}
+
 /* ---- beginning ---- */
 
 static int start_plane(struct cp_core *c, const struct cp_conf *conf)
@@ -186,6 +193,9 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 	if (!err)
 		err = cp_admin_register(admin, "rooms", "rooms, who is in them, and their tracks",
 		                        cmd_rooms, c->calls);
+	if (!err)
+		err = cp_admin_register(admin, "names", "whose the dataplane's tracks and subs are",
+		                        cmd_names, c->calls);
 	if (!err)
 		err = cp_timer_alloc(&c->tick, tick, c);
 	if (!err)

@@ -86,6 +86,9 @@ struct dp_worker {
 	uint64_t ntp_now;    // wall clock as NTP 32.32, once a walk
 	uint64_t random;     // xorshift state; seeded from getrandom
 	uint64_t *stat;      // own row of sh_stats.v
+	struct sh_hist *latency; // own row of sh_stats; NULL: not wanted
+	uint64_t walk_tsc;   // CPU counter that now_ns is of; and
+	uint64_t tsc_ns;     // ns a count since then, 32.32
 	struct rte_graph *graph;
 	struct rte_mempool *pool;
 	struct dp_srtp_batch *srtp;   // crypto context of this thread

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include "controlplane/call/measured.h"
 #include "controlplane/nego/nego.h"
 #include "shared/limits.h"
 #include "shared/msg.h"
@@ -120,6 +121,7 @@ struct cp_track {
 	TAILQ_HEAD(, cp_sub) subs;
 	uint8_t active; // layers that the dataplane sees
 	uint8_t watched; // bit l: somebody watches layer l, as the owner was last told; at first all
+	struct cp_measured measured[SH_MAX_LAYERS];
 };
 
 /* What a subscriber wants of a track at most; the dataplane chooses within it. -1 in a request: as
@@ -146,6 +148,7 @@ struct cp_sub {
 	bool changed;  // the track's payload types did: the next offer says so
 	bool pinned;   // asked for by name: kept when the room gets slots
 	bool in_plane; // the subscriber's SDP has it, so the dataplane sends it
+	struct cp_measured measured;
 };
 
 enum cp_party_kind { CP_PARTY_CLIENT, CP_PARTY_WHIP, CP_PARTY_WHEP };
@@ -208,6 +211,9 @@ void cp_calls_on_link(struct cp_calls *c, cp_link_h *h, void *arg);
 /* At the end of each loop turn: sends offers that are due. */
 void cp_calls_turn(struct cp_calls *c);
 json_t *cp_calls_rooms_json(const struct cp_calls *c); // for callstackctl and the API
+/* Whose the streams are that these arrays name by their ids in the dataplane: {"tracks": [{"room", "participant",
+ * "user", "display", "source"}, …], "subs": [… and "from", the publisher's user]}, in the same order; null: nobody's. */
+json_t *cp_calls_names_json(const struct cp_calls *c, const json_t *tracks, const json_t *subs);
 struct cp_calls_counts {
 	unsigned rooms, participants, endpoints, tracks, subs, dtls, calls;
 	uint64_t calls_started, calls_answered;

@@ -28,6 +28,7 @@ struct cp_calls {
 	/* by index of the plane id */
 	struct cp_endpoint **endpoint;
 	struct cp_track **track;
+	struct cp_sub **sub;
 	uint32_t endpoints_max, tracks_max;
 	unsigned load[SH_MAX_WORKERS]; // endpoints on each worker
 	struct cp_calls_counts counts;
@@ -39,6 +40,8 @@ struct cp_calls {
 uint32_t cp_random_ssrc(void);
 /* A number for the dataplane that no other room or participant has; known: one of the daemon before us, or 0. */
 uint32_t cp_number(struct cp_calls *c, uint32_t known);
+/* Handler of the dataplane's event (measured.c). arg: struct cp_calls. */
+void cp_calls_quality(const struct sh_msg_quality *m, void *arg);
 
 /* Takes the place of a participant in its room's list and counts. */
 int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room, uint32_t number);

@@ -34,6 +34,7 @@ void cp_sub_end(struct cp_sub *s)
 
 	TAILQ_REMOVE(&p->subs, s, entry);
 	TAILQ_REMOVE(&s->track->subs, s, by_track);
+	p->calls->sub[SH_ID_INDEX(s->plane_id)] = NULL;
 	if (s->in_plane)
 		cp_plane_del(p->calls->plane, SH_DEL_SUB, s->plane_id);
 	else
@@ -53,9 +54,11 @@ int cp_sub_register(struct cp_sub *s, bool claim)
 	int err = claim ? cp_plane_id_claim(plane, SH_DEL_SUB, s->plane_id)
 	                : cp_plane_id_new(plane, SH_DEL_SUB, &s->plane_id);
 
-	if (!err)
-		s->owner->calls->counts.subs++;
-	return err;
+	if (err)
+		return err;
+	s->owner->calls->sub[SH_ID_INDEX(s->plane_id)] = s;
+	s->owner->calls->counts.subs++;
+	return 0;
 }
 
 void cp_sub_tell_plane(struct cp_sub *s)

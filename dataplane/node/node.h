@@ -258,7 +258,11 @@ struct dp_node {
 	struct rte_mbuf *later[DP_VECTOR];
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
-	uint16_t tx_port, n_tx;
+	uint16_t tx_port, n_tx, n_arrived;
+	struct { // runs of frames in tx[] that came in the same walk
+		uint64_t at_ns;
+		uint64_t many;
+	} arrived[DP_VECTOR];
 	size_t bytes[20]; // of the mappings above, for dp_nodes_free()
 };
 

@@ -134,6 +134,7 @@ static void start_worker(unsigned i, const struct dp_srtp_backend *backend)
 	    .now_ns = world.now_ns,
 	    .random = 12345 + i,
 	    .stat = dp_slabs.head->stats[i].v,
+	    .latency = &dp_slabs.head->stats[i].latency,
 	    .pool = world.pool,
 	    .udp_port = (uint16_t)(WORLD_BASE + i),
 	    .n_ports = 1,
