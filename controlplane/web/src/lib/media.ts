@@ -2,6 +2,7 @@
 //
 // Each may be lost: ICE fails and is restarted; the server forgets it (media_reset, or a description of another SDP session)
 // and it is made anew, with the same captured tracks. All of that runs in one queue, one negotiation after another.
+import { activate, camera, Codec, preferred, screen } from './encodings'
 import { OfferedTrack, Published, Refused, Source, Target } from './protocol'
 
 export interface Ask { <T = unknown>(type: string, fields?: object): Promise<T> }
@@ -17,11 +18,17 @@ export interface MediaHandlers {
 
 interface Sent { transceiver: RTCRtpTransceiver; id?: string }
 
-const KBPS: Partial<Record<Source, number>> = { camera: 1_200_000, screen: 2_500_000 }
 const RETRY_MS = 3000
 
 /** The session id of a description (RFC 8866 §5.2): another one is another transport. */
 export const sessionId = (sdp: string) => /^o=\S+ (\d+) /m.exec(sdp)?.[1]
+
+/** An answer in which the server takes silence as silence (RFC 7587 usedtx): a microphone that hears nothing sends next to nothing. */
+export function withDtx(sdp: string) {
+  const pt = /^a=rtpmap:(\d+) opus\/48000/im.exec(sdp)?.[1]
+  const line = new RegExp(`^(a=fmtp:${pt} (?!.*usedtx)[^\\r\\n]*)`, 'm')
+  return pt ? sdp.replace(line, '$1;usedtx=1') : sdp
+}
 
 export class Media {
   private pub?: RTCPeerConnection
@@ -32,7 +39,7 @@ export class Media {
   private queue: Promise<unknown> = Promise.resolve()
   private closed = false
 
-  constructor(private ask: Ask, private on: MediaHandlers) {}
+  constructor(private ask: Ask, private on: MediaHandlers, public codec?: Codec) {}
 
   get connections() { return { publish: this.pub, subscribe: this.sub } }
   trackId(source: Source) { return this.sent.get(source)?.id }
@@ -93,8 +100,22 @@ export class Media {
 
   private add(source: Source, track: MediaStreamTrack) {
     this.pub ??= this.connect('publish')
-    const sendEncodings = KBPS[source] ? [{ maxBitrate: KBPS[source] }] : undefined
-    this.sent.set(source, { transceiver: this.pub.addTransceiver(track, { direction: 'sendonly', sendEncodings }) })
+    const { width, height } = track.getSettings()
+    const sendEncodings = source === 'camera' ? camera(width, height, this.codec) : source === 'screen' ? screen(this.codec) : undefined
+    const transceiver = this.pub.addTransceiver(track, { direction: 'sendonly', sendEncodings })
+    const codecs = track.kind === 'video' && preferred(RTCRtpReceiver.getCapabilities('video')?.codecs ?? [], this.codec)
+    if (codecs) transceiver.setCodecPreferences(codecs)
+    this.sent.set(source, { transceiver })
+  }
+
+  /** Of what we publish as `id`, these encodings are watched by somebody. */
+  layers(id: string, active: (string | number)[]): Promise<void> {
+    return this.serial(async () => {
+      const sender = [...this.sent.values()].find(s => s.id === id)?.transceiver.sender
+      const parameters = sender?.getParameters()
+      const encodings = parameters && activate(parameters.encodings, active)
+      if (encodings) await sender!.setParameters({ ...parameters, encodings })
+    })
   }
 
   private take(source: Source): Sent | undefined {
@@ -131,7 +152,7 @@ export class Media {
       return
     }
     this.peer.publish = id
-    await pc.setRemoteDescription({ type: 'answer', sdp: r.sdp })
+    await pc.setRemoteDescription({ type: 'answer', sdp: withDtx(r.sdp) })
     for (const { mid, track } of r.tracks)
       for (const s of this.sent.values()) if (s.transceiver.mid === mid) s.id = track
   }

@@ -29,6 +29,7 @@ export type Event = { seq: number } & (
   | { type: 'track_added' | 'track_updated'; participant: string; track: Track }
   | { type: 'track_removed'; participant: string; track: string }
   | { type: 'offer'; rev: number; sdp: string; tracks: OfferedTrack[] }
+  | { type: 'layers'; track: string; active: (string | number)[] }
   | { type: 'media'; target: Target; state: MediaState }
   | { type: 'media_reset'; target: Target }
   | { type: 'chat'; participant: string; user: string; display: string; text: string; time: number }
