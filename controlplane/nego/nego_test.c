@@ -206,6 +206,7 @@ static void what_fixtures_say_is_understood(void **state)
 	assert_int_equal(ext[SH_EXT_RRID], 11);
 	assert_int_equal(ext[SH_EXT_AUDIO_LEVEL], 1);
 	assert_int_equal(ext[SH_EXT_TWCC], 0);
+	assert_int_equal(ext[SH_EXT_DEPENDENCY], 12);
 	sdp = answer(&n);
 	assert_non_null(strstr(sdp, "a=simulcast:recv q;h;f\r\n"));
 	assert_non_null(
@@ -571,6 +572,9 @@ static void real_answers_are_taken(void **state)
 	sdp = make_offer(&sub);
 	assert_int_equal(count(sdp, "a=setup:actpass"), 4);
 	assert_non_null(strstr(sdp, "a=group:BUNDLE 0 1 2 3\r\n"));
+	assert_int_equal(count(sdp, "a=extmap:10 https://aomediacodec.github.io/av1-rtp-spec/"
+	                            "#dependency-descriptor-rtp-header-extension\r\n"),
+	                 2); // video only
 	assert_non_null(strstr(sdp, "a=ice-lite\r\n"));
 	assert_int_equal(count(sdp, "a=ssrc-group:FID"), 2);
 	free(sdp);
