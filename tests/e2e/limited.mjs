@@ -72,9 +72,23 @@ async function watch (name, seconds, kbit, lines) {
   check([...heights].every(h => h === lines), `${name}: the layer stays, ${lines} lines`)
 }
 
+// What the encoder makes of each layer and of the sound: kbit/s on the wire, by lines.
+async function rates (seconds) {
+  const bytes = async () => new Map((await stats(pub)).pub.outbound.map(o =>
+    [o.kind === 'audio' ? 0 : o.frameHeight, o.bytesSent + o.headerBytesSent + 42 * o.packetsSent]))
+  const before = await bytes()
+  await sleep(seconds * 1000)
+  const after = await bytes()
+  return new Map([...after].map(([lines, n]) => [lines, (n - before.get(lines)) * 8 / 1000 / seconds]))
+}
+
 await reaches('wide: the top layer', 20000, 720, true)
 await watch('wide', 5, 0, 720)
-for (const [kbit, lines] of [[700, 360], [300, 180]]) {
+const rate = await rates(5)
+console.log(`       layers: ${[...rate].map(([lines, kbit]) => `${lines || 'sound'} ${kbit.toFixed(0)} kb/s`).join(', ')}`)
+// Half-way between the layer that shall fit and the one that shall not.
+const between = (low, high) => Math.round((rate.get(low) + rate.get(high)) / 2 + rate.get(0))
+for (const [kbit, lines] of [[between(360, 720), 360], [between(180, 360), 180]]) {
   limit(kbit)
   await sleep(2000) // until it is felt
   await reaches(`${kbit} kb/s: ${lines} lines`, 8000, lines, false)

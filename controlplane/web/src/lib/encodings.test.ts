@@ -30,12 +30,14 @@ describe('encodings', () => {
 
   it('fall silent when nobody watches, but never all', () => {
     const all = [{ rid: 'l', active: true }, { rid: 'm', active: true }, { rid: 'h', active: true }]
-    const on = (active: (string | number)[], from = all) => activate(from, active)?.map(e => e.active)
+    const layers = (rids: string[]) => ['l', 'm', 'h'].map(rid => ({ rid, active: rids.includes(rid) }))
+    const on = (rids: string[], from = all) => activate(from, layers(rids))?.map(e => e.active)
     expect(on(['l', 'm', 'h'])).toBeUndefined()
     expect(on(['l'])).toEqual([true, false, false])
-    expect(on([0, 2])).toEqual([true, false, true])
+    expect(on(['l', 'h'])).toEqual([true, false, true])
     expect(on([])).toEqual([true, false, false])
     expect(on(['l', 'm', 'h'], [{ rid: 'l', active: true }, { rid: 'm', active: false }, { rid: 'h', active: false }])).toEqual([true, true, true])
-    expect(activate([{}], [])).toBeUndefined()
+    expect(activate([{}], [{ rid: '', active: false }])).toBeUndefined()
+    expect(activate([{ rid: 'l', active: false }], [])).toEqual([{ rid: 'l', active: true }]) // all, when nobody can tell
   })
 })

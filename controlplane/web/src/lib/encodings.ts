@@ -1,4 +1,6 @@
 // What we encode of a captured picture: simulcast layers, low to high, and the codec.
+import type { Layer } from './protocol'
+
 export type Codec = 'VP8' | 'VP9' | 'H264' | 'AV1'
 export const CODECS: Codec[] = ['VP8', 'H264', 'VP9', 'AV1']
 
@@ -32,9 +34,9 @@ export function preferred<T extends { mimeType: string }>(all: T[], codec?: Code
 }
 
 /** Encodings that nobody watches fall silent; never all, so that somebody who comes has a picture at once. undefined: no change. */
-export function activate<E extends { active?: boolean; rid?: string }>(encodings: E[], active: (string | number)[]): E[] | undefined {
-  let on = encodings.map((e, i) => active.includes(i) || (e.rid !== undefined && active.includes(e.rid)))
-  if (!on.includes(true)) on = encodings.map((_, i) => i === 0)
+export function activate<E extends { active?: boolean; rid?: string }>(encodings: E[], layers: Layer[]): E[] | undefined {
+  let on = encodings.map(e => layers.find(l => l.rid === (e.rid ?? ''))?.active ?? true)
+  if (!on.includes(true)) on = on.map((_, i) => i === 0)
   if (encodings.every((e, i) => (e.active ?? true) === on[i])) return undefined
   return encodings.map((e, i) => ({ ...e, active: on[i] }))
 }

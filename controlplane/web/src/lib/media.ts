@@ -3,10 +3,11 @@
 // Each may be lost: ICE fails and is restarted; the server forgets it (media_reset, or a description of another SDP session)
 // and it is made anew, with the same captured tracks. All of that runs in one queue, one negotiation after another.
 import { activate, camera, Codec, preferred, screen } from './encodings'
-import { OfferedTrack, Published, Refused, Source, Target } from './protocol'
+import { Layer, OfferedTrack, Published, Refused, Source, Target } from './protocol'
 
 export interface Ask { <T = unknown>(type: string, fields?: object): Promise<T> }
-export interface Incoming { track: MediaStreamTrack; mid: string; id: string; participant: string }
+/** participant: of a slot nobody's; whoever is in it changes. */
+export interface Incoming { track: MediaStreamTrack; mid: string; id: string; participant?: string }
 export type Captured = [Source, MediaStreamTrack]
 
 export interface MediaHandlers {
@@ -16,7 +17,7 @@ export interface MediaHandlers {
   ended: (source: Source) => void
 }
 
-interface Sent { transceiver: RTCRtpTransceiver; id?: string }
+interface Sent { transceiver: RTCRtpTransceiver; id?: string; layers?: Layer[] }
 
 const RETRY_MS = 3000
 
@@ -108,14 +109,23 @@ export class Media {
     this.sent.set(source, { transceiver })
   }
 
-  /** Of what we publish as `id`, these encodings are watched by somebody. */
-  layers(id: string, active: (string | number)[]): Promise<void> {
+  private async activate({ transceiver: { sender } }: Sent, layers: Layer[]) {
+    const parameters = sender.getParameters()
+    const encodings = activate(parameters.encodings, layers)
+    if (encodings) await sender.setParameters({ ...parameters, encodings })
+  }
+
+  /** Which encodings of what we publish as `id` are watched by anybody. */
+  layers(id: string, layers: Layer[]): Promise<void> {
     return this.serial(async () => {
-      const sender = [...this.sent.values()].find(s => s.id === id)?.transceiver.sender
-      const parameters = sender?.getParameters()
-      const encodings = parameters && activate(parameters.encodings, active)
-      if (encodings) await sender!.setParameters({ ...parameters, encodings })
+      for (const s of this.sent.values())
+        if (s.id === id) { s.layers = layers; await this.activate(s, layers) }
     })
+  }
+
+  /** Signaling is away, and nobody can tell us that somebody came: all of them. */
+  allLayers(): Promise<void> {
+    return this.serial(async () => { for (const s of this.sent.values()) if (s.layers) await this.activate(s, []) })
   }
 
   private take(source: Source): Sent | undefined {
@@ -231,7 +241,11 @@ export class Media {
 
   /** Signaling was away: what we publish, and whether it is muted, is said again if the server may not know. */
   resync(whole: boolean): Promise<void> {
-    return this.serial(async () => { if (this.pub && (!whole || this.pub.signalingState !== 'stable')) await this.offer() })
+    return this.serial(async () => {
+      if (this.pub && (!whole || this.pub.signalingState !== 'stable')) await this.offer()
+      // What was said of layers holds on, unless it may have been taken back unheard.
+      for (const s of this.sent.values()) if (whole && s.layers) await this.activate(s, s.layers)
+    })
   }
 
   close() {

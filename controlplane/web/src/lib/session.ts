@@ -70,10 +70,15 @@ async function watch() {
   set({ users })
 }
 
+function linked(link: State['link']) {
+  set({ link })
+  if (link === 'lost') void media?.allLayers().catch(() => undefined)
+}
+
 function connect() {
   owed.length = 0
   signaling = new Signaling(url, {
-    event, link: link => set({ link }), resumed: r => void attempt(() => resumed(r)),
+    event, link: linked, resumed: r => void attempt(() => resumed(r)),
     over: why => {
       loggedOut()
       notice('info', why === 'elsewhere' ? 'This session goes on in another tab.' : 'You were logged out. Log in again.')
@@ -430,8 +435,11 @@ function event(e: Event) {
     case 'offer':
       void media?.offered(e.rev, e.sdp, e.tracks).catch(() => undefined)
       break
+    case 'speakers':
+      set({ dominant: e.dominant ?? undefined, slots: Object.fromEntries(e.video.flatMap(v => (v.track ? [[v.slot, v.track]] : []))) })
+      break
     case 'layers':
-      void media?.layers(e.track, e.active).catch(() => undefined) // a track that ends meanwhile
+      void media?.layers(e.track, e.layers).catch(() => undefined) // a track that ends meanwhile
       break
     case 'media':
       break // our own end of the transport knows as well, and also when signaling is away

@@ -24,9 +24,8 @@ export interface State {
   self?: string
   participants: Participant[]
   incoming: Incoming[]
-  /** Who has the floor, and who is heard: participants. */
+  /** The participant who has the floor. */
   dominant?: string
-  speaking: string[]
   /** Tracks that stand for whoever spoke last, and the track that each shows now. */
   slots: Record<string, string>
   /** The participant whose picture is kept large. */
@@ -46,7 +45,7 @@ export interface State {
 }
 
 const outside = {
-  room: undefined, self: undefined, participants: [], incoming: [], dominant: undefined, speaking: [] as string[],
+  room: undefined, self: undefined, participants: [], incoming: [], dominant: undefined,
   slots: {} as Record<string, string>, pinned: undefined, own: {}, muted: false,
   media: { publish: 'new', subscribe: 'new' } as Record<Target, RTCPeerConnectionState>, chat: [], unread: 0, chatOpen: false, statsOpen: false, silent: false,
 }

@@ -12,7 +12,7 @@ const STATE: Record<RTCPeerConnectionState, [string, string]> = {
   disconnected: ['connection lost', 'text-red-300'], failed: ['connection lost', 'text-red-300'], closed: ['connecting…', 'text-amber-300'],
 }
 
-interface Seen { incoming: Incoming[]; slots: Record<string, string>; speaking: string[]; pinned?: string; large?: string; pins: boolean }
+interface Seen { incoming: Incoming[]; slots: Record<string, string>; dominant?: string; pinned?: string; large?: string; pins: boolean }
 
 function tilesOf(p: Participant, seen: Seen) {
   const track = (source: string) => {
@@ -24,7 +24,7 @@ function tilesOf(p: Participant, seen: Seen) {
   const muted = !microphone.told || microphone.told.muted
   const tiles = [<Tile key={p.participant} name={p.display} video={camera.told?.muted ? undefined : camera.live?.track} track={camera.live?.id} muted={muted}
     participant={seen.pins ? p.participant : undefined} pinned={seen.pinned === p.participant} large={seen.large === p.participant}
-    speaking={!muted && seen.speaking.includes(p.participant)} />]
+    speaking={!muted && seen.dominant === p.participant} />]
   if (screen.told) tiles.unshift(<Tile key={p.participant + 'screen'} name={`${p.display}’s screen`} video={screen.live?.track} track={screen.live?.id} screen />)
   return tiles
 }
@@ -41,17 +41,17 @@ export function largeOf(participants: Participant[], pinned?: string, dominant?:
 const columns = (n: number) => (n === 1 ? '' : n <= 3 ? 'sm:grid-cols-2' : n === 4 ? 'grid-cols-2' : n <= 9 ? 'grid-cols-2 md:grid-cols-3' : 'grid-cols-2 md:grid-cols-4')
 
 export function Room() {
-  const { room, call, participants, incoming, slots, speaking, dominant, pinned, own, me, self, muted, media, chatOpen, statsOpen, silent } = useStore()
+  const { room, call, participants, incoming, slots, dominant, pinned, own, me, self, muted, media, chatOpen, statsOpen, silent } = useStore()
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => { heading.current?.focus() }, [])
   const sends = !!(own.microphone || own.camera || own.screen)
   const receives = participants.some(p => p.tracks.length)
   const [word, colour] = STATE[sends && media.publish !== 'connected' ? media.publish : receives ? media.subscribe : 'connected']
   const large = largeOf(participants, pinned, dominant)
-  const others = participants.flatMap(p => tilesOf(p, { incoming, slots, speaking, pinned, large, pins: participants.length > 1 }))
+  const others = participants.flatMap(p => tilesOf(p, { incoming, slots, dominant, pinned, large, pins: participants.length > 1 }))
   if (own.screen) others.push(<Tile key="own-screen" name="Your screen" video={own.screen} screen />)
   const mine = <Tile key="own" name={`${me?.display} (you)`} video={own.camera} muted={muted || !own.microphone} mirror small={others.length === 1}
-    speaking={!!self && !muted && !!own.microphone && speaking.includes(self)} />
+    speaking={!!self && !muted && !!own.microphone && dominant === self} />
   const tiles = others.length === 1 ? others : [...others, mine]
   return (
     <div className="flex h-dvh flex-col">
