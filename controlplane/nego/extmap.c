@@ -25,8 +25,6 @@ const char *cp_ext_uri(unsigned ext)
 bool cp_ext_wanted(unsigned ext, enum sh_kind kind, bool send)
 {
 	switch (ext) {
-	case SH_EXT_TWCC: // until the dataplane answers it with feedback
-		return false;
 	case SH_EXT_RID:
 	case SH_EXT_RRID:
 		return !send && kind == SH_KIND_VIDEO;
