@@ -37,6 +37,8 @@ static const char help[] =
     "long (default 3600)\n"
     "  status                                                     is the daemon well\n"
     "  rooms                                                      rooms, participants, tracks\n"
+    "  admission                                                  how much the workers are used, "
+    "and who was refused\n"
     "  drop-reasons [--all]                                       packets that the dataplane "
     "discarded, by reason\n"
     "  doctor [--config FILE] [--set KEY=VALUE]…                  does this host fit the "
@@ -58,6 +60,7 @@ static const struct {
     {"token", ctl_token},
     {"status", ctl_status},
     {"rooms", ctl_rooms},
+    {"admission", ctl_admission},
     {"drop-reasons", ctl_drop_reasons},
     {"doctor", ctl_doctor},
 };
