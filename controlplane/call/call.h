@@ -9,7 +9,7 @@
  * nothing is shared. One thread: the loop's.
  *
  * Errors: -EBUSY, -EEXIST (conflict), -ENOENT, -EPERM, -ENOSPC (a configured maximum), -EINVAL,
- * -ENODEV (no dataplane), and the nego/ ones with a text in err. */
+ * -ENODEV (no dataplane), -EUSERS (past the budget: cp_admission_why() says it), and the nego/ ones with a text in err. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -168,6 +168,7 @@ struct cp_participant {
 	bool hidden; // not shown to the room: WHEP players, and publishers by WHIP until they have
 	             // tracks
 	struct cp_endpoint *endpoint[2]; // by enum cp_target; NULL until needed
+	uint8_t place[2]; // by enum cp_target: worker + 1 that admission chose, 0: none
 	TAILQ_HEAD(, cp_track) tracks;
 	TAILQ_HEAD(, cp_sub) subs;
 	const struct cp_party_ops *ops;
@@ -228,7 +229,7 @@ struct cp_join {
 	const struct cp_party_ops *ops;
 	void *arg;
 };
-/* -EEXIST: a WHIP name that somebody else has there; -ENOSPC; -ENODEV. */
+/* -EEXIST: a WHIP name that somebody else has there; -ENOSPC; -ENODEV; -EUSERS. */
 int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join);
 /* Ends all that it has; others hear `left` with that reason. removed() is not called. */
 void cp_leave(struct cp_participant *p, const char *reason);
@@ -252,7 +253,7 @@ struct cp_publish_track {
 /* An offer on the publish endpoint, first or later. *answer: malloc, caller frees. Tracks follow
  * the m-lines: new ones are announced, gone ones end. Another certificate than before is another
  * transport: the tracks of the old one end. On error all is as before, save when memory or ids run
- * out half-way: then the transport is gone (media_reset). -ENODEV, -ENOSPC, -ENOTSUP (WHIP: no
+ * out half-way: then the transport is gone (media_reset). -ENODEV, -ENOSPC, -EUSERS, -ENOTSUP (WHIP: no
  * track in it), those of nego/. */
 int cp_publish(struct cp_participant *p, const char *sdp, size_t len,
                const struct cp_publish_track *src, size_t n, char **answer, char *err);
@@ -280,6 +281,8 @@ static inline bool cp_room_has_slots(const struct cp_room *r)
 
 /* ---- subscribing (subscription.c) ---- */
 bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t);
+/* Is there capacity for these on top? What cp_subscribe() itself does not ask. 0 or -EUSERS. */
+int cp_may_subscribe(struct cp_participant *p, struct cp_track *const *t, size_t n);
 /* 0, -EEXIST (already), -ENOTSUP (own track), -ENODEV, -ENOSPC. An offer follows at the end of the
  * turn. */
 int cp_subscribe(struct cp_participant *p, struct cp_track *t);

@@ -4,8 +4,9 @@
  * (rooms and who is in them), agent.c and ring.c (users, their devices, and one ringing another),
  * endpoint.c (one transport: ICE credentials, DTLS, keys), track.c (what a participant publishes),
  * subscription.c (what it is sent; our offers), slots.c (rooms that grow), play.c (WHEP: the peer's
- * offer filled), measured.c (what the dataplane says of streams each second), save.c (to and from
- * JSON, so that the next callstackd takes running rooms over).
+ * offer filled), measured.c (what the dataplane says of streams each second), admit.c and
+ * admit_load.c (is there capacity for more), save.c (to and from JSON, so that the next callstackd
+ * takes running rooms over).
  *
  * Desired state is told to plane/ at once and flushed once a loop turn, so that all that one
  * request changes arrives in one COMMIT. Offers to subscribers are likewise made once a turn: ten
@@ -81,6 +82,7 @@ void cp_calls_free(struct cp_calls *c)
 	}
 	cp_plane_handle(c->plane, &(struct cp_plane_handlers){0}, NULL);
 	cp_speakers_close(c);
+	cp_admit_free(c->admit);
 	free(c->endpoint);
 	free(c->track);
 	free(c->sub);

@@ -15,6 +15,7 @@ struct cp_room_entry {
 
 struct cp_calls {
 	struct cp_plane *plane;
+	struct cp_admit *admit; // NULL: everybody is let in
 	struct cp_dtls_ctx *dtls;
 	struct cp_limits limits;
 	cp_link_h *link;
@@ -42,6 +43,15 @@ uint32_t cp_random_ssrc(void);
 uint32_t cp_number(struct cp_calls *c, uint32_t known);
 /* Handler of the dataplane's event (measured.c). arg: struct cp_calls. */
 void cp_calls_quality(const struct sh_msg_quality *m, void *arg);
+
+/* admit.c. All: 0 or -EUSERS. Where somebody who may join would go: worker + 1, 0: not said. */
+int cp_admit_join(struct cp_calls *c, const struct cp_join *join, uint8_t places[2]);
+/* So many tracks of each kind p would have. */
+int cp_admit_publish(struct cp_participant *p, unsigned audios, unsigned videos);
+int cp_admit_call(struct cp_calls *c, bool video);
+/* For a new transport; c->admit is there. */
+unsigned cp_admit_worker(struct cp_participant *p, enum cp_target target);
+void cp_admit_free(struct cp_admit *a); // NULL does nothing
 
 /* Takes the place of a participant in its room's list and counts. */
 int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room, uint32_t number);

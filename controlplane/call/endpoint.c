@@ -104,7 +104,7 @@ int cp_endpoint_get(struct cp_endpoint **out, struct cp_participant *p, enum cp_
 		return -ENOMEM;
 	e->owner = p;
 	e->target = target;
-	e->worker = least_loaded(p->calls);
+	e->worker = p->calls->admit ? cp_admit_worker(p, target) : least_loaded(p->calls);
 	e->rtcp_ssrc = cp_random_ssrc();
 	e->changed_ns = cp_now_ns();
 	p->endpoint[target] = e;

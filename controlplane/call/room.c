@@ -239,6 +239,7 @@ static void subscribe_to_room(struct cp_participant *p)
 int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join)
 {
 	struct cp_participant *p;
+	uint8_t place[2];
 	int err;
 
 	if (!cp_calls_ready(c))
@@ -247,10 +248,14 @@ int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_joi
 		return -ENOSPC;
 	if (name_taken(c, join))
 		return -EEXIST;
+	err = cp_admit_join(c, join, place);
+	if (err)
+		return err;
 	p = cp_participant_new(c);
 	if (!p)
 		return -ENOMEM;
 	cp_make_id(p->id, 'p');
+	memcpy(p->place, place, sizeof(place));
 	p->kind = join->kind;
 	p->hidden = join->kind != CP_PARTY_CLIENT;
 	p->auto_sub = join->auto_sub;

@@ -220,20 +220,22 @@ static void announce_new(struct cp_participant *p)
 
 /* What the offer would mean, tried on a negotiation of its own: the real one cannot go back once it
  * took an offer. */
-static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed,
+static int look_ahead(struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed,
                       char *err_text)
 {
-	const struct cp_participant *p = e->owner;
+	struct cp_participant *p = e->owner;
 	struct cp_nego probe;
 	bool restarted;
-	unsigned n = 0;
+	unsigned n = 0, videos = 0;
 	int err = cp_nego_init(&probe, &e->nego.conf, 1);
 
 	if (err)
 		return err;
 	err = cp_nego_offer_in(&probe, sdp, len, &restarted, err_text);
-	for (size_t i = 0; !err && i < probe.n_media; i++)
+	for (size_t i = 0; !err && i < probe.n_media; i++) {
 		n += publishes(&probe.media[i]);
+		videos += publishes(&probe.media[i]) && probe.media[i].kind == SH_KIND_VIDEO;
+	}
 	if (!err && n > p->calls->limits.max_tracks) {
 		snprintf(err_text, CP_NEGO_ERROR_MAX, "more than %u tracks",
 		         p->calls->limits.max_tracks);
@@ -241,6 +243,8 @@ static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, 
 	}
 	if (!err && n == 0 && p->kind == CP_PARTY_WHIP)
 		err = -ENOTSUP;
+	if (!err)
+		err = cp_admit_publish(p, n - videos, videos);
 	*renewed = !err && e->nego.rfingerprint[0] && probe.rfingerprint[0] &&
 	           strcmp(e->nego.rfingerprint, probe.rfingerprint) != 0;
 	cp_nego_close(&probe);

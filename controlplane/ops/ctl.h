@@ -48,5 +48,6 @@ int ctl_token(struct ctl *c);
 int ctl_status(struct ctl *c);
 int ctl_rooms(struct ctl *c);
 int ctl_top(struct ctl *c);
+int ctl_admission(struct ctl *c);
 int ctl_drop_reasons(struct ctl *c);
 int ctl_doctor(struct ctl *c);

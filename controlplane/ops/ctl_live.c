@@ -193,3 +193,38 @@ int ctl_rooms(struct ctl *c)
 	json_decref(d);
 	return CTL_OK;
 }
+
+/* {"enabled", "model", "budget", "refused", "last", "workers": [{"worker", "measured", "model",
+ * "transports", "subscriptions"}]}; shares in percent */
+int ctl_admission(struct ctl *c)
+{
+	json_t *d, *w;
+	size_t i;
+	int code;
+
+	if (!ctl_words(c, 0, 0))
+		return CTL_USAGE;
+	code = ctl_ask(c, json_pack("{s:s}", "command", "admission"), &d);
+	if (code)
+		return code;
+	if (c->json) {
+		ctl_print_json(d);
+		return CTL_OK;
+	}
+	if (!json_is_true(json_object_get(d, "enabled"))) {
+		puts("off: everybody is let in");
+		json_decref(d);
+		return CTL_OK;
+	}
+	printf("budget %lld %%, %s, refused %lld\n", integer(d, "budget"),
+	       json_is_true(json_object_get(d, "model")) ? "with a cost model" : "no cost model",
+	       integer(d, "refused"));
+	json_array_foreach (json_object_get(d, "workers"), i, w)
+		printf("  worker %lld: measured %.1f %%, by the model %.1f %%\n", integer(w, "worker"),
+		       json_number_value(json_object_get(w, "measured")),
+		       json_number_value(json_object_get(w, "model")));
+	if (*string(d, "last"))
+		printf("last refusal: %s\n", string(d, "last"));
+	json_decref(d);
+	return CTL_OK;
+}

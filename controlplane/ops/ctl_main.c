@@ -42,6 +42,8 @@ static const char help[] =
     "and the workers' load\n"
     "      KEY: worst (default), loss, jitter, rtt, rate, queue; keys: q quits, s sorts by the next\n"
     "      --once (and --json) looks for one second and ends\n"
+    "  admission                                                  how much the workers are used, "
+    "and who was refused\n"
     "  drop-reasons [--all]                                       packets that the dataplane "
     "discarded, by reason\n"
     "  doctor [--config FILE] [--set KEY=VALUE]…                  does this host fit the "
@@ -64,6 +66,7 @@ static const struct {
     {"status", ctl_status},
     {"rooms", ctl_rooms},
     {"top", ctl_top},
+    {"admission", ctl_admission},
     {"drop-reasons", ctl_drop_reasons},
     {"doctor", ctl_doctor},
 };

@@ -61,6 +61,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *r)
 			snprintf(h->etag, sizeof(h->etag), "%s", v);
 		else if (strcmp(r->headers[i].name, "Allow") == 0)
 			snprintf(h->allow, sizeof(h->allow), "%s", v);
+		else if (strcmp(r->headers[i].name, "Retry-After") == 0)
+			h->retry_after = atoi(v);
 		else if (strncmp(r->headers[i].name, "Accept-", 7) == 0)
 			snprintf(h->accept, sizeof(h->accept), "%s", v);
 	}
