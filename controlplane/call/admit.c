@@ -67,7 +67,7 @@ static double by_model(const struct cp_admit *a, const struct sh_cost_load *load
 
 static double use(const struct cp_admit *a, unsigned w)
 {
-	const struct cp_measured *m = &a->measured[w];
+	const struct cp_admit_measured *m = &a->measured[w];
 
 	return fmax(m->share / usable(a) + m->coming, by_model(a, &a->load[w], 0));
 }

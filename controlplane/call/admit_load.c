@@ -26,7 +26,7 @@ static void sample_workers(struct cp_admit *a)
 {
 	for (unsigned w = 0; w < a->slabs.head->workers && w < SH_MAX_WORKERS; w++) {
 		const struct sh_stats *s = &a->slabs.head->stats[w];
-		struct cp_measured *m = &a->measured[w];
+		struct cp_admit_measured *m = &a->measured[w];
 		uint64_t busy = s->busy_cycles - m->busy, idle = s->idle_cycles - m->idle;
 		double share;
 

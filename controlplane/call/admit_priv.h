@@ -23,7 +23,7 @@ struct cp_admit {
 	struct sh_slabs slabs; // head NULL: not open
 	struct cp_timer *timer;
 	uint64_t sampled_ns;
-	struct cp_measured {
+	struct cp_admit_measured {
 		uint64_t busy, idle; // cycles until the last sample
 		bool first;
 		double share;  // 0..1, of the last seconds
