@@ -14,6 +14,7 @@ static void track_rt_clear(struct dp_worker *w, struct dp_track_rt *r, uint32_t 
 		if (r->nack[l])
 			dp_pool_give(&n->nacks, r->nack[l] - 1);
 	}
+	dp_frames_forget(w, index);
 	if (r->active_pos) {
 		uint32_t last = n->active[--n->n_active];
 
@@ -79,6 +80,7 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 
 	memset(r, 0, sizeof(*r));
 	r->id = s->set.id;
+	r->renumbered = s->pid_offset || s->frame_offset || s->tl0_offset || s->keyidx_offset;
 	r->conf = conf_hash(s, e);
 	memcpy(ext_id, e->set.ext_id, sizeof(ext_id));
 	if ((s->set.flags & SH_SUB_NACK) && !s->set.rtx_ssrc)
@@ -87,6 +89,7 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 	if (!s->tx_index) {
 		s->layer = 255;
 		s->want_layer = SH_MAX_LAYERS - 1; // until bandwidth estimation says less
+		s->temporal = s->want_temporal = SH_MAX_TEMPORAL - 1;
 	}
 	return r;
 }

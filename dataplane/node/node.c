@@ -11,8 +11,8 @@
  *                                                                       └ other workers' fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
- * (simulcast), seqmap (our sequence numbers), report (RTCP times); the nodes carry packets to them.
- * beside, bind, history and valid keep the per-worker state that the nodes share. This file alone
+ * (simulcast, spatial and temporal layers), seqmap and drops (our sequence numbers), report (RTCP times); the nodes carry packets to them.
+ * beside, bind, frames, history and valid keep the per-worker state that the nodes share. This file alone
  * allocates.
  *
  * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
@@ -92,13 +92,17 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
 	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
 	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
+	n->frames = map(n, 9, dp_slabs.tracks, sizeof(*n->frames));
+	n->drops = map(n, 10, dp_slabs.subs, sizeof(*n->drops));
+	n->dd = map(n, 11, c->nack_streams, sizeof(*n->dd));
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->due_ms || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->frames || !n->drops || !n->dd || !n->valid || !n->bound || !n->pending)
 		return -ENOMEM;
-	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
+	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams) ||
+	    pool_init(&n->dds, c->nack_streams))
 		return -ENOMEM;
 	return 0;
 }
@@ -150,11 +154,15 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->nack, n->bytes[6]);
 	unmap(n->active, n->bytes[7]);
 	unmap(n->due_ms, n->bytes[8]);
+	unmap(n->frames, n->bytes[9]);
+	unmap(n->drops, n->bytes[10]);
+	unmap(n->dd, n->bytes[11]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);
 	free(n->histories.free);
 	free(n->nacks.free);
+	free(n->dds.free);
 	free(n);
 	w->node = NULL;
 }

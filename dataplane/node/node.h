@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include "dataplane/node/ice.h"
 #include "dataplane/node/seqmap.h"
+#include "dataplane/rtp/layers.h"
 #include "dataplane/rtp/rtp.h"
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/worker.h"
@@ -36,6 +37,8 @@ enum {
 	DP_PKT_FRAMED = 32, // whole frame, headers in front of the data: lengths and checksums are
 	                    // to be filled in
 	DP_PKT_SWITCH = 64, // fanout → rewrite: first packet of a segment
+	DP_PKT_LEAVE = 128, // fanout → rewrite: not to be sent, the numbers close up over it
+	                    // (DP_PKT_MARKER: to be sent with a marker)
 };
 
 enum { DP_AHEAD = 4 }; // packets that a loop prefetches ahead
@@ -60,15 +63,36 @@ enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
 /* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds
  * ---- */
 
+/* What a plaintext's reader learned that its senders need; in front of it, where the frame's headers
+ * were, which nobody needs any more. One cache line. */
+struct dp_scratch {
+	struct dp_rtp_exts exts;
+	struct dp_frame_info f;
+};
+_Static_assert(sizeof(struct dp_scratch) <= RTE_CACHE_LINE_SIZE, "one cache line");
+
+static inline struct dp_scratch *dp_scratch(const struct rte_mbuf *m)
+{
+	return m->buf_addr;
+}
+
 /* A subscription on its way out. The first two cache lines are read for every packet. */
 struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
-	uint32_t conf;       // hash of what tmpl was made of
-	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint32_t pad;
-	uint64_t rtx_at_ns; // when they were last topped up
+	uint32_t conf;      // hash of what tmpl was made of
+	struct dp_ids last; // as sent with the newest packet
+	uint8_t intact;     // dp_layer_at
+	bool layered;       // packets may have been left out: it has maps in dp_node.drops
+	bool renumbered;    // ids inside its packets differ from the publisher's
+	uint8_t pad[5];
 	struct dp_seqmap map;
+	uint64_t rtx_at_ns;  // when they were last topped up
+	uint32_t rtx_tokens; // retransmissions that it may ask for now
+	uint32_t pad2;
+	uint64_t head;      // newest index seen of a stream with layers …
+	uint32_t head_ssrc; // … this one
+	uint32_t pad3;
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
 
@@ -101,6 +125,24 @@ struct dp_track_rt {
 	uint8_t retired_next;
 	uint32_t rebind_s;
 	struct dp_retired retired[DP_RETIRED];
+};
+
+/* Of a video track's streams, by its publisher's worker (frames.c). Zero: nothing seen yet. */
+struct dp_stream_frames {
+	uint64_t head; // newest index
+	uint32_t ssrc, ts;
+	uint32_t pictures;   // so far
+	uint32_t picture_at; // dp_track_frames.pictures at the last one
+	uint32_t sid_at[SH_MAX_LAYERS]; // `pictures` when a spatial layer was last seen
+	uint32_t dd;         // what its Dependency Descriptors refer to, plus one
+	uint8_t top;         // highest spatial layer seen
+	uint8_t unit_tid;    // H264: temporal layer of the present access unit
+};
+struct dp_track_frames {
+	struct dp_stream_frames stream[SH_MAX_LAYERS];
+	uint32_t pictures; // of all streams
+	uint32_t bytes[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // since
+	uint64_t since_ns;
 };
 
 /* A plaintext packet kept for retransmission; position in dp_node.kept is the handle in dp_hist. */
@@ -143,9 +185,9 @@ struct dp_pending { // plaintext on its way through fanout
 	struct rte_mbuf *m;
 	const struct dp_fanout *list; // of this walk
 	uint32_t at;                  // next position in it
-	uint8_t layers;               // of its track
-	uint8_t active;               // bit l: layer l had packets lately
-	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
+	uint8_t layers;               // streams of its track
+	bool plain;                   // one layer of every kind
+	uint8_t ask;                  // bit l: somebody waits for a key frame of stream l
 	bool kept;                    // it is in the history
 };
 
@@ -166,6 +208,10 @@ struct dp_node {
 	struct dp_sub_rt *sub;
 	struct dp_ep_rt *ep;
 	struct dp_track_rt *track;
+	struct dp_track_frames *frames;                // by track
+	struct dp_drops (*drops)[DP_DROPS_MAPS];       // by subscription
+	struct dp_dd *dd;
+	struct dp_pool dds;
 	struct dp_valid *valid;
 	struct dp_bound *bound;
 
@@ -204,7 +250,7 @@ struct dp_node {
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
 	uint16_t tx_port, n_tx;
-	size_t bytes[9]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[12]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -335,6 +381,14 @@ static inline int dp_pt_slot(const struct sh_track *t, uint8_t pt)
 			return i;
 	return -1;
 }
+
+/* ---- frames and layers of video (frames.c) ---- */
+
+/* Fills dp_scratch.f of a packet whose other fields are those that rtp_in set; sizes, rates and
+ * layers of its track. */
+void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp_hdr *hdr,
+                    const uint8_t *buf);
+void dp_frames_forget(struct dp_worker *w, uint32_t track);
 
 /* ---- retransmission (history.c) ---- */
 

@@ -63,7 +63,8 @@ static void want_key(struct from *f, uint32_t ssrc)
 		return;
 	s = &dp_slabs.sub[sub];
 	track = SH_ID_INDEX(s->set.track);
-	layer = s->layer < SH_MAX_LAYERS ? s->layer : 0;
+	// spatial layers of one stream have one publisher's SSRC
+	layer = s->layer < dp_slabs.track[track].set.layers ? s->layer : 0;
 	stream = &dp_slabs.track[track].media[layer];
 	s->plis++;
 	DP_COUNT(f->w, pli_in, 1);
@@ -78,12 +79,14 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
 	struct dp_sub_rt *r = dp_sub_rt(f->w, sub);
-	const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
+	const struct dp_segment *g;
 	struct rte_mbuf *src, *m;
+	uint64_t theirs;
 
+	g = dp_seqmap_find(&r->map, dp_node(f->w)->drops[sub], s->tx_index, index, &theirs);
 	if (!g)
 		return false;
-	src = dp_history_get(f->w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc, index - g->offset);
+	src = dp_history_get(f->w, SH_ID_INDEX(s->set.track), g->layer, g->ssrc, theirs);
 	if (!src || !dp_token(&r->rtx_tokens, &r->rtx_at_ns, f->w->now_ns,
 	                      dp_nodes_config.retransmit_per_s))
 		return false;
