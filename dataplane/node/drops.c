@@ -72,8 +72,9 @@ uint64_t dp_drops_since(const struct dp_drops *d, enum dp_drops_kind kind, uint6
 		return 0;
 	if (index < d->first)
 		return d->total[kind];
-	before = (uint16_t)(d->before[kind][word_of(index)] +
-	                    __builtin_popcountll(d->bit[kind][word_of(index)] & (bit_of(index) - 1)));
+	before =
+	    (uint16_t)(d->before[kind][word_of(index)] +
+	               __builtin_popcountll(d->bit[kind][word_of(index)] & (bit_of(index) - 1)));
 	return (uint16_t)(d->total[kind] - before);
 }
 

@@ -1,6 +1,6 @@
-/* Which packets of a stream were left out on the way to one subscriber, among the last DP_DROPS that
- * came in: so that our numbers close up over them, a late packet finds its place and a number of
- * ours its packet. Pure.
+/* Which packets of a stream were left out on the way to one subscriber, among the last DP_DROPS
+ * that came in: so that our numbers close up over them, a late packet finds its place and a number
+ * of ours its packet. Pure.
  *
  * Whatever was not seen when a later packet came counts as to be sent, and has a number: when it
  * comes after all and is not to be sent, its number is sent empty (seqmap.h). Invariant: the number

@@ -28,7 +28,8 @@ static void model(void **state)
 {
 	enum { N = 60000 };
 	uint8_t *left = calloc(N, 1);
-	uint64_t *before = calloc(N + 1, sizeof(*before)), *pictures = calloc(N + 1, sizeof(*pictures));
+	uint64_t *before = calloc(N + 1, sizeof(*before)),
+	         *pictures = calloc(N + 1, sizeof(*pictures));
 	uint64_t at = 100, first = 100, found;
 
 	assert_non_null(left);
@@ -58,13 +59,15 @@ static void model(void **state)
 				assert_true(to - i >= DP_DROPS - 64);
 				continue;
 			}
-			assert_int_equal(dp_drops_since(&d, DP_DROPS_PACKET, i), before[at] - before[i]);
+			assert_int_equal(dp_drops_since(&d, DP_DROPS_PACKET, i),
+			                 before[at] - before[i]);
 			assert_int_equal(dp_drops_since(&d, DP_DROPS_PICTURE, i),
 			                 pictures[at] - pictures[i]);
 			assert_int_equal(dp_drops_get(&d, DP_DROPS_PACKET, i), left[i]);
 			if (left[i])
 				continue;
-			assert_true(dp_drops_find(&d, 5000 - before[at], i + 5000 - before[i], &found));
+			assert_true(
+			    dp_drops_find(&d, 5000 - before[at], i + 5000 - before[i], &found));
 			assert_int_equal(found, i);
 		}
 		assert_false(dp_drops_find(&d, 5000 - before[at], at + 5000 - before[at], &found));

@@ -81,8 +81,8 @@ static bool seen(const struct dp_sub_rt *r, const struct dp_pkt *p)
 	return r->head_ssrc == p->ssrc && r->head - p->index < DP_SEQMAP_JUMP;
 }
 
-/* Whether this subscriber gets the packet, when it is not plain, or rewrite has to know that it does
- * not; counted when not. */
+/* Whether this subscriber gets the packet, when it is not plain, or rewrite has to know that it
+ * does not; counted when not. */
 static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p, uint32_t sub,
                    uint8_t *flags)
 {
@@ -225,8 +225,8 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 static inline bool plain(const struct dp_node *n, const struct dp_pending *q,
                          const struct dp_pkt *p, uint32_t sub, const struct sh_sub *s)
 {
-	return q->plain && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) &&
-	       dp_live(&s->state) && n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
+	return q->plain && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) && dp_live(&s->state) &&
+	       n->sub[sub].id == s->set.id && s->set.pt[p->pt_slot] != 255 &&
 	       connected(SH_ID_INDEX(s->set.endpoint));
 }
 

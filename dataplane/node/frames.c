@@ -1,5 +1,5 @@
-/* What the publisher's worker knows of a video stream beyond its packets: pictures, which layers are
- * there, their rates and sizes. Fills the dp_frame_info that goes with each plaintext. */
+/* What the publisher's worker knows of a video stream beyond its packets: pictures, which layers
+ * are there, their rates and sizes. Fills the dp_frame_info that goes with each plaintext. */
 #include <string.h>
 #include "dataplane/node/node.h"
 
@@ -38,7 +38,8 @@ static struct dp_dd *dd_of(struct dp_worker *w, struct dp_stream_frames *st)
 
 /* The layers of an access unit are told by its slices, not by what may stand in a packet before
  * them, and all of it goes or stays. */
-static void unit_layer(struct dp_stream_frames *st, struct dp_frame_info *f, bool newest, uint32_t ts)
+static void unit_layer(struct dp_stream_frames *st, struct dp_frame_info *f, bool newest,
+                       uint32_t ts)
 {
 	if (newest && (f->flags & DP_FRAME_PICTURE))
 		st->unit_tid = f->flags & DP_FRAME_SLICE ? f->tid : 0;
@@ -53,6 +54,10 @@ static uint8_t spatial_now(struct dp_stream_frames *st, const struct dp_frame_in
 {
 	uint8_t mask = 0;
 
+	for (unsigned s = 0; newest && f->spatial && s < SH_MAX_LAYERS; s++) { // announced
+		st->sid_at[s] = f->spatial & 1u << s ? st->pictures : 0;
+		st->top = f->spatial & 1u << s ? (uint8_t)s : st->top;
+	}
 	if (newest)
 		st->sid_at[f->sid] = st->pictures;
 	if (f->sid > st->top)
@@ -93,7 +98,8 @@ static void publish_rates(struct dp_track_frames *k, struct sh_track *t, uint64_
 			uint64_t bps = k->bytes[q][i] * UINT64_C(8000000) / (elapsed / 1000);
 
 			__atomic_store_n(&t->rate_bps[q][i],
-			                 (uint32_t)RTE_MIN(bps, (uint64_t)UINT32_MAX), __ATOMIC_RELAXED);
+			                 (uint32_t)RTE_MIN(bps, (uint64_t)UINT32_MAX),
+			                 __ATOMIC_RELAXED);
 		}
 	}
 }
@@ -175,7 +181,7 @@ void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp
 	}
 	if (in.codec == SH_CODEC_H264 && !(f->ids.has & DP_IDS_DD))
 		unit_layer(st, f, in.newest, hdr->ts);
-	if (!f->spatial)
+	if (!(f->ids.has & DP_IDS_DD))
 		f->spatial = spatial_now(st, f, in.newest);
 	keep_layers(t, f);
 	if (t->set.layers > 1 || t->temporal > 1 || f->spatial > 1)

@@ -61,7 +61,8 @@ static enum dp_layer_verdict within(struct dp_layer_at *at, const struct dp_laye
 	}
 	if (f->tid > at->temporal)
 		return DP_LAYER_LEAVE;
-	if (one && (at->layer || f->spatial > 1) && (f->flags & DP_FRAME_END) && f->sid == at->layer)
+	if (one && (at->layer || f->spatial > 1) && (f->flags & DP_FRAME_END) &&
+	    f->sid == at->layer)
 		return DP_LAYER_MARK;
 	return DP_LAYER_SEND;
 }
@@ -111,8 +112,8 @@ enum dp_layer_verdict dp_layer_choose(struct dp_layer_at *at, const struct dp_la
 		return DP_LAYER_SWITCH;
 	}
 	*ask = (uint8_t)(1u << target);
-	// nothing is sent, or what is has ended: any layer within the limit is a picture at once; the
-	// target follows
+	// nothing is sent, or what is has ended: any layer within the limit is a picture at once;
+	// the target follows
 	if (at->layer == DP_LAYER_NONE || !(in->active & 1u << at->layer)) {
 		if (key && in->layer <= in->limit) {
 			start(at, in, in->layer);

@@ -1,17 +1,17 @@
 /* Which layers of a track a subscriber gets: what is sent of a simulcast stream, of spatial and of
  * temporal layers. Pure.
  *
- * Quality. Of several streams (simulcast) one is sent, and a switch happens only where a decoder can
- * start: at a key frame of the stream switched to; until then the old one goes on. Of one stream
- * with spatial layers (SVC) those that the wanted one needs are sent: up at a key picture only, as
- * only there nothing refers to what was left out, and the end of the picture, which is marked, is
- * known in advance; down at the next picture, when all of the lower layer has been sent since the
- * last key picture, so not with inter-layer prediction on key pictures only (L3T3_KEY), where it
- * takes a key picture too.
+ * Quality. Of several streams (simulcast) one is sent, and a switch happens only where a decoder
+ * can start: at a key frame of the stream switched to; until then the old one goes on. Of one
+ * stream with spatial layers (SVC) those that the wanted one needs are sent: up at a key picture
+ * only, as only there nothing refers to what was left out, and the end of the picture, which is
+ * marked, is known in advance; down at the next picture, when all of the lower layer has been sent
+ * since the last key picture, so not with inter-layer prediction on key pictures only (L3T3_KEY),
+ * where it takes a key picture too.
  *
- * Temporal layers. Down at the next picture. Up where the stream allows it: at a key frame; VP8: one
- * layer at a frame of it that depends on layer 0 only (Y); otherwise at a frame that is sent and
- * from which on it says that no higher one depends on what was left out (VP9 U, Dependency
+ * Temporal layers. Down at the next picture. Up where the stream allows it: at a key frame; VP8:
+ * one layer at a frame of it that depends on layer 0 only (Y); otherwise at a frame that is sent
+ * and from which on it says that no higher one depends on what was left out (VP9 U, Dependency
  * Descriptor's switch indication, H264's lowest layer). No key frame is asked for.
  *
  * Audio and tracks with one layer are layer 0, every audio packet a start. */
@@ -35,7 +35,7 @@ enum dp_layer_verdict {
 struct dp_layer_at {
 	uint8_t layer;    // stream, or highest spatial layer of a single one; or DP_LAYER_NONE
 	uint8_t temporal; // highest temporal layer
-	uint8_t intact;   // bit s: nothing of spatial layer s was left out since the last key picture
+	uint8_t intact; // bit s: nothing of spatial layer s was left out since the last key picture
 };
 
 struct dp_layer_in {

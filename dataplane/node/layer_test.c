@@ -107,8 +107,8 @@ static void run(struct dp_layer_at at, const struct step *t, unsigned n, uint8_t
 
 		if (v != t[i].verdict || at.layer != t[i].layer || at.temporal != t[i].temporal ||
 		    ask != t[i].ask)
-			fail_msg("step %u: verdict %u, layer %u, temporal %u, ask %u", i, v, at.layer,
-			         at.temporal, ask);
+			fail_msg("step %u: verdict %u, layer %u, temporal %u, ask %u", i, v,
+			         at.layer, at.temporal, ask);
 	}
 }
 
@@ -150,39 +150,29 @@ static void temporal_by_mask(void **state)
 static void spatial_full(void **state)
 {
 	static const struct step t[] = {
-	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
-	    {2, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0},
-	    {2, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},
-	    {2, 0, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},  {2, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0},
+	    {2, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},  {2, 0, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
 	    {1, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0}, // within a picture: not yet
-	    {1, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},
-	    {1, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
-	    {1, 0, S, 1, 0, 6, 0, SEND, 1, 0, 0},
-	    {1, 0, E, 1, 0, 6, 0, MARK, 1, 0, 0},
-	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0},
-	    {0, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},  {1, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
+	    {1, 0, S, 1, 0, 6, 0, SEND, 1, 0, 0},      {1, 0, E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0}, {0, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 0},
 	    {2, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 1}, // up: asks
-	    {2, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0},
-	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {2, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0}, {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
 	};
 
 	run((struct dp_layer_at){2, 0, 7}, t, sizeof(t) / sizeof(*t), 7);
 }
 
-/* Only key pictures do: the lower layers are left out of the others, so down takes a key picture. */
+/* Only key pictures do: the lower layers are left out of the others, so down takes a key picture.
+ */
 static void spatial_key(void **state)
 {
 	static const struct step t[] = {
-	    {1, 0, K | E, 0, 0, 7, 0, SEND, 1, 0, 0},
-	    {1, 0, S | E, 1, 0, 6, 0, MARK, 1, 0, 0},
-	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0},
-	    {1, 0, P | E, 0, 0, 1, 0, LEAVE, 1, 0, 0},
-	    {1, 0, S | E, 1, 0, 2, 0, MARK, 1, 0, 0},
-	    {0, 0, P | E, 0, 0, 1, 0, LEAVE, 1, 0, 1},
-	    {0, 0, S | E, 1, 0, 2, 0, MARK, 1, 0, 0},
-	    {0, 0, K | E, 0, 0, 7, 0, MARK, 0, 0, 0},
-	    {0, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0},
-	    {0, 0, P | E, 0, 0, 1, 0, MARK, 0, 0, 0},
+	    {1, 0, K | E, 0, 0, 7, 0, SEND, 1, 0, 0},  {1, 0, S | E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0}, {1, 0, P | E, 0, 0, 1, 0, LEAVE, 1, 0, 0},
+	    {1, 0, S | E, 1, 0, 2, 0, MARK, 1, 0, 0},  {0, 0, P | E, 0, 0, 1, 0, LEAVE, 1, 0, 1},
+	    {0, 0, S | E, 1, 0, 2, 0, MARK, 1, 0, 0},  {0, 0, K | E, 0, 0, 7, 0, MARK, 0, 0, 0},
+	    {0, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0}, {0, 0, P | E, 0, 0, 1, 0, MARK, 0, 0, 0},
 	};
 
 	run((struct dp_layer_at){1, 0, 7}, t, sizeof(t) / sizeof(*t), 7);
@@ -202,9 +192,9 @@ static void spatial_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(target),           cmocka_unit_test(choices),
-	    cmocka_unit_test(temporal_vp8),     cmocka_unit_test(temporal_by_mask),
-	    cmocka_unit_test(spatial_full),     cmocka_unit_test(spatial_key),
+	    cmocka_unit_test(target),       cmocka_unit_test(choices),
+	    cmocka_unit_test(temporal_vp8), cmocka_unit_test(temporal_by_mask),
+	    cmocka_unit_test(spatial_full), cmocka_unit_test(spatial_key),
 	    cmocka_unit_test(spatial_ends),
 	};
 

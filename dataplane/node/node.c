@@ -11,9 +11,9 @@
  *                                                                       └ other workers' fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
- * (simulcast, spatial and temporal layers), seqmap and drops (our sequence numbers), report (RTCP times); the nodes carry packets to them.
- * beside, bind, frames, history and valid keep the per-worker state that the nodes share. This file alone
- * allocates.
+ * (simulcast, spatial and temporal layers), seqmap and drops (our sequence numbers), report (RTCP
+ * times); the nodes carry packets to them. beside, bind, frames, history and valid keep the
+ * per-worker state that the nodes share. This file alone allocates.
  *
  * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
  * control thread while the lcore does not run. The only packets that more than one worker sees are
@@ -99,7 +99,8 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
 	if (!n->sub || !n->ep || !n->track || !n->history || !n->history_slots || !n->kept ||
-	    !n->nack || !n->active || !n->due_ms || !n->frames || !n->drops || !n->dd || !n->valid || !n->bound || !n->pending)
+	    !n->nack || !n->active || !n->due_ms || !n->frames || !n->drops || !n->dd ||
+	    !n->valid || !n->bound || !n->pending)
 		return -ENOMEM;
 	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams) ||
 	    pool_init(&n->dds, c->nack_streams))

@@ -63,8 +63,8 @@ enum { SRTP_OUT_TX, SRTP_OUT_EDGES }; // issue 3 puts its pacer on this edge
 /* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds
  * ---- */
 
-/* What a plaintext's reader learned that its senders need; in front of it, where the frame's headers
- * were, which nobody needs any more. One cache line. */
+/* What a plaintext's reader learned that its senders need; in front of it, where the frame's
+ * headers were, which nobody needs any more. One cache line. */
 struct dp_scratch {
 	struct dp_rtp_exts exts;
 	struct dp_frame_info f;
@@ -131,16 +131,16 @@ struct dp_track_rt {
 struct dp_stream_frames {
 	uint64_t head; // newest index
 	uint32_t ssrc, ts;
-	uint32_t pictures;   // so far
-	uint32_t picture_at; // dp_track_frames.pictures at the last one
+	uint32_t pictures;              // so far
+	uint32_t picture_at;            // dp_track_frames.pictures at the last one
 	uint32_t sid_at[SH_MAX_LAYERS]; // `pictures` when a spatial layer was last seen
-	uint32_t dd;         // what its Dependency Descriptors refer to, plus one
-	uint8_t top;         // highest spatial layer seen
-	uint8_t unit_tid;    // H264: temporal layer of the present access unit
+	uint32_t dd;                    // what its Dependency Descriptors refer to, plus one
+	uint8_t top;                    // highest spatial layer seen
+	uint8_t unit_tid;               // H264: temporal layer of the present access unit
 };
 struct dp_track_frames {
 	struct dp_stream_frames stream[SH_MAX_LAYERS];
-	uint32_t pictures; // of all streams
+	uint32_t pictures;                              // of all streams
 	uint32_t bytes[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // since
 	uint64_t since_ns;
 };
@@ -208,8 +208,8 @@ struct dp_node {
 	struct dp_sub_rt *sub;
 	struct dp_ep_rt *ep;
 	struct dp_track_rt *track;
-	struct dp_track_frames *frames;                // by track
-	struct dp_drops (*drops)[DP_DROPS_MAPS];       // by subscription
+	struct dp_track_frames *frames;          // by track
+	struct dp_drops (*drops)[DP_DROPS_MAPS]; // by subscription
 	struct dp_dd *dd;
 	struct dp_pool dds;
 	struct dp_valid *valid;

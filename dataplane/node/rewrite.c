@@ -44,8 +44,7 @@ static void recall(struct dp_worker *w, struct plan *plan, const struct dp_pkt *
 {
 	const struct dp_drops *drops = dp_node(w)->drops[p->sub];
 	uint64_t theirs;
-	const struct dp_segment *g =
-	    dp_seqmap_find(&r->map, drops, s->tx_index, p->index, &theirs);
+	const struct dp_segment *g = dp_seqmap_find(&r->map, drops, s->tx_index, p->index, &theirs);
 
 	if (!g)
 		return;
@@ -137,8 +136,8 @@ static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t 
 	return 255;
 }
 
-/* What rtcp_in found in the history: plan->osn is its number when it goes out as RTX, else it is the
- * same packet again, byte for byte. */
+/* What rtcp_in found in the history: plan->osn is its number when it goes out as RTX, else it is
+ * the same packet again, byte for byte. */
 static void map_again(struct dp_worker *w, struct plan *plan, struct dp_pkt *p, struct sh_sub *s,
                       const struct dp_sub_rt *r, const struct dp_pkt *src)
 {

@@ -133,7 +133,8 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	if (track_gap(w, r, t, p) && (p->flags & DP_PKT_RTX))
 		t->media[p->layer].recovered++;
 	p->flags &= DP_PKT_RTX;
-	if (dp_rtp_ext_parse(&dp_scratch(m)->exts, &hdr, buf, dp_slabs.endpoint[p->endpoint].set.ext_id)) {
+	if (dp_rtp_ext_parse(&dp_scratch(m)->exts, &hdr, buf,
+	                     dp_slabs.endpoint[p->endpoint].set.ext_id)) {
 		DP_DROP(w, rtp_malformed, m);
 		return false;
 	}

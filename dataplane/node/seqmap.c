@@ -116,8 +116,10 @@ static int map_late(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqma
 		if (g->ssrc != in->ssrc || g->layer != in->layer)
 			continue;
 		if (k == 0 && in->drops && g->drops)
-			end = in->drops[g->drops - 1].end + g->offset; // the newest may have been left out
-		if (!number(g, in->drops, in->index, &out) || out - g->first_out >= end - g->first_out)
+			end = in->drops[g->drops - 1].end +
+			      g->offset; // the newest may have been left out
+		if (!number(g, in->drops, in->index, &out) ||
+		    out - g->first_out >= end - g->first_out)
 			continue;
 		*index = out;
 		*ts = in->ts + g->ts_offset;
@@ -267,8 +269,7 @@ const struct dp_segment *dp_seqmap_find(const struct dp_seqmap *m, const struct 
 struct dp_ids dp_seqmap_ids(const struct dp_segment *g, const struct dp_drops *drops,
                             uint64_t theirs)
 {
-	struct dp_ids d = {
-	    .pid = g->pid, .frame = g->frame, .tl0 = g->tl0, .keyidx = g->keyidx};
+	struct dp_ids d = {.pid = g->pid, .frame = g->frame, .tl0 = g->tl0, .keyidx = g->keyidx};
 
 	if (g->drops && g->drops <= DP_DROPS_MAPS)
 		d.pid = (uint16_t)(d.pid +

@@ -14,9 +14,9 @@
  * without payload, which receivers take for padding; asked for again, it is empty again. So no hole
  * remains that could be asked for in vain.
  *
- * The same holds for the numbers inside of payloads and extensions (struct dp_ids): within a segment
- * ours differ from the publisher's by the segment's, which make the first picture follow the last
- * one sent; VP8's picture ids close up over pictures left out. */
+ * The same holds for the numbers inside of payloads and extensions (struct dp_ids): within a
+ * segment ours differ from the publisher's by the segment's, which make the first picture follow
+ * the last one sent; VP8's picture ids close up over pictures left out. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +35,8 @@ struct dp_segment {
 	uint32_t ssrc;      // publisher's
 	uint32_t ts_offset; // our RTP timestamp − theirs
 	uint8_t layer;
-	uint8_t drops; // its map, plus one; 0: nothing left out yet; DP_DROPS_GONE: another's by now
+	uint8_t
+	    drops; // its map, plus one; 0: nothing left out yet; DP_DROPS_GONE: another's by now
 	uint8_t tl0, keyidx; // ours − theirs, of dp_ids …
 	uint16_t pid;        // … this one of the newest index
 	uint16_t frame;
@@ -60,20 +61,21 @@ struct dp_seqmap_in {
 	const uint32_t *ts_out; // start of a segment: our timestamp of this packet when it is known
 	                        // (SRs); or NULL
 	/* of a stream with layers, else zero: */
-	struct dp_drops *drops;   // [DP_DROPS_MAPS] of this subscriber; NULL: nothing is left out
-	bool skip;                // not to be sent
-	bool picture;             // skip: the first of a picture whose id is closed up
-	bool mark;                // sent with a marker bit that it has not
-	const struct dp_ids *ids; // its own
+	struct dp_drops *drops;    // [DP_DROPS_MAPS] of this subscriber; NULL: nothing is left out
+	bool skip;                 // not to be sent
+	bool picture;              // skip: the first of a picture whose id is closed up
+	bool mark;                 // sent with a marker bit that it has not
+	const struct dp_ids *ids;  // its own
 	const struct dp_ids *last; // as sent last to this subscriber
 };
 
 enum { DP_SEQ_SEND = 0, DP_SEQ_LEFT_OUT = 1, DP_SEQ_EMPTY = 2 };
 
 /* Maps a packet, advances s->tx_index, and keeps seq_offset, ts_offset, last_ts and last_at_ns of s
- * right. first: index that a new subscription starts behind. DP_SEQ_SEND with *index and *ts; DP_SEQ_EMPTY
- * with the same: to be sent without payload; DP_SEQ_LEFT_OUT: nothing to send; -ESTALE: it is older
- * than what was sent of its stream's segment (a late packet from before a switch): not to be sent. */
+ * right. first: index that a new subscription starts behind. DP_SEQ_SEND with *index and *ts;
+ * DP_SEQ_EMPTY with the same: to be sent without payload; DP_SEQ_LEFT_OUT: nothing to send;
+ * -ESTALE: it is older than what was sent of its stream's segment (a late packet from before a
+ * switch): not to be sent. */
 int dp_seqmap_out(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqmap_in *in,
                   uint16_t first, uint64_t *index, uint32_t *ts);
 
@@ -93,7 +95,8 @@ struct dp_ids dp_seqmap_ids(const struct dp_segment *g, const struct dp_drops *d
 static inline bool dp_seqmap_was(const struct dp_segment *g, const struct dp_drops *drops,
                                  enum dp_drops_kind kind, uint64_t theirs)
 {
-	return g->drops && g->drops <= DP_DROPS_MAPS && dp_drops_get(&drops[g->drops - 1], kind, theirs);
+	return g->drops && g->drops <= DP_DROPS_MAPS &&
+	       dp_drops_get(&drops[g->drops - 1], kind, theirs);
 }
 
 /* Newest segment's timestamp offset and layer are what SRs are made with; NULL: nothing sent yet.

@@ -126,8 +126,10 @@ static void skipped_leave_no_gap(void **state)
 	dp_seqmap_skip(&r.m, &r.s, 62, 1, 0); // behind a gap: unknown, so the gap stays
 	assert_int_equal(put(&r, 63, false), 0);
 	assert_int_equal(r.index, 105);
-	assert_int_equal(60, 102 - dp_seqmap_find(&r.m, r.drops, r.s.tx_index, 102, &r.theirs)->offset);
-	assert_int_equal(10, 101 - dp_seqmap_find(&r.m, r.drops, r.s.tx_index, 101, &r.theirs)->offset);
+	assert_int_equal(60,
+	                 102 - dp_seqmap_find(&r.m, r.drops, r.s.tx_index, 102, &r.theirs)->offset);
+	assert_int_equal(10,
+	                 101 - dp_seqmap_find(&r.m, r.drops, r.s.tx_index, 101, &r.theirs)->offset);
 }
 
 static void restart_of_publisher(void **state)
@@ -159,7 +161,8 @@ static void restart_of_ours(void **state)
 	assert_int_equal(put(&r, 13, false), 0); // 12 was lost while we were away
 	assert_int_equal(r.index, 104);
 	assert_int_equal(r.ts, 13 * 3000);
-	assert_null(dp_seqmap_find(&r.m, r.drops, r.s.tx_index, 102, &r.theirs)); // its packet is gone with us
+	assert_null(dp_seqmap_find(&r.m, r.drops, r.s.tx_index, 102,
+	                           &r.theirs)); // its packet is gone with us
 	// the keys are new, our roll-over counter zero again
 	r.s.tx_index += 65536;
 	r.s.seq_offset += 65536;
@@ -217,9 +220,12 @@ static void no_index_twice(void **state)
 		assert_true(r.index < N * 4);
 		assert_int_equal(used[r.index], 0);
 		used[r.index] = 1;
-		assert_int_equal(r.index - dp_seqmap_find(&r.m, r.drops, r.s.tx_index, r.index, &r.theirs)->offset,
-		                 index);
-		assert_int_equal(dp_seqmap_find(&r.m, r.drops, r.s.tx_index, r.index, &r.theirs)->layer, layer);
+		assert_int_equal(
+		    r.index -
+		        dp_seqmap_find(&r.m, r.drops, r.s.tx_index, r.index, &r.theirs)->offset,
+		    index);
+		assert_int_equal(
+		    dp_seqmap_find(&r.m, r.drops, r.s.tx_index, r.index, &r.theirs)->layer, layer);
 	}
 	free(used);
 }
@@ -401,7 +407,8 @@ static void layers_at_random(void **state)
 			assert_true(!from[r.index - 1] || from[r.index - 1] < index);
 		assert_int_equal(source(&r, r.index), index);
 	}
-	assert_in_range(holes, 0, N / 100); // late ones to be left out, before the first map of a segment
+	assert_in_range(holes, 0,
+	                N / 100); // late ones to be left out, before the first map of a segment
 	for (uint64_t k = r.s.tx_index > 500 ? r.s.tx_index - 500 : 1; k <= r.s.tx_index; k++)
 		if (from[k] && dp_seqmap_find(&r.m, r.drops, r.s.tx_index, k, &r.theirs))
 			assert_int_equal(r.theirs, from[k]);
@@ -411,12 +418,18 @@ static void layers_at_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(in_order_with_gaps),       cmocka_unit_test(layers_follow_each_other),
-	    cmocka_unit_test(known_timestamp_is_taken), cmocka_unit_test(pause_of_one_stream),
-	    cmocka_unit_test(skipped_leave_no_gap),     cmocka_unit_test(restart_of_publisher),
-	    cmocka_unit_test(restart_of_ours),          cmocka_unit_test(no_index_twice),
-	    cmocka_unit_test(left_out_closes_up),       cmocka_unit_test(first_left_out_is_late),
-	    cmocka_unit_test(marks),                    cmocka_unit_test(ids_go_on),
+	    cmocka_unit_test(in_order_with_gaps),
+	    cmocka_unit_test(layers_follow_each_other),
+	    cmocka_unit_test(known_timestamp_is_taken),
+	    cmocka_unit_test(pause_of_one_stream),
+	    cmocka_unit_test(skipped_leave_no_gap),
+	    cmocka_unit_test(restart_of_publisher),
+	    cmocka_unit_test(restart_of_ours),
+	    cmocka_unit_test(no_index_twice),
+	    cmocka_unit_test(left_out_closes_up),
+	    cmocka_unit_test(first_left_out_is_late),
+	    cmocka_unit_test(marks),
+	    cmocka_unit_test(ids_go_on),
 	    cmocka_unit_test(layers_at_random),
 	};
 

@@ -28,8 +28,9 @@ struct rtp {
 	uint8_t pt, marker;
 	uint16_t seq;
 	uint32_t ts, ssrc;
-	const uint8_t *ext; // one-byte form elements, padded
+	const uint8_t *ext; // elements, padded, of the one-byte form …
 	uint32_t ext_len;
+	bool two_byte; // … or this one
 	const uint8_t *payload;
 	uint32_t len;
 };

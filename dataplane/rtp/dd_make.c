@@ -29,7 +29,8 @@ static void put_ns(struct writer *w, unsigned value, unsigned n)
 }
 
 /* Template i of a spatial layer: 0 is the key frame's. */
-static unsigned indication(const struct dd_shape *s, unsigned sid, unsigned i, unsigned q, unsigned t)
+static unsigned indication(const struct dd_shape *s, unsigned sid, unsigned i, unsigned q,
+                           unsigned t)
 {
 	enum { NOT_PRESENT, DISCARDABLE, SWITCH, REQUIRED };
 	unsigned tid = i ? i - 1 : 0;

@@ -7,9 +7,9 @@
 
 struct dd_shape {
 	unsigned spatial, temporal; // layers, 1..3 each
-	bool full;                  // every picture depends on the lower spatial layers; else key ones only
-	unsigned offset;            // template_id_offset
-	unsigned width, height;     // of the highest; each lower one has half of it
+	bool full;       // every picture depends on the lower spatial layers; else key ones only
+	unsigned offset; // template_id_offset
+	unsigned width, height; // of the highest; each lower one has half of it
 };
 
 struct dd_frame {

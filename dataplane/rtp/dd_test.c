@@ -38,21 +38,21 @@ static void by_hand(void **state_)
 	    0x80,             // structure; offset 5 begins: 000|101
 	    0,    0,    0,    0, 0, 0, 0, 0, 0, 0, 0, 0,
 	};
-	/* 1 0 0 0 0 | 000101 | 00001 | layers: 01 11 | dtis: 10 10, 00 01 | fdiffs: 1 0001 0, 1 0000 0
-	 * | chains ns(3) = 1: "10" - m = 1, w = 2: value 1 → 2 bits "10" | protected by ns(1): none
-	 * | chain fdiffs 0010 0001 | resolutions 1 | 639 16 bits | 359 16 bits */
+	/* 1 0 0 0 0 | 000101 | 00001 | layers: 01 11 | dtis: 10 10, 00 01 | fdiffs: 1 0001 0, 1
+	 * 0000 0 | chains ns(3) = 1: "10" - m = 1, w = 2: value 1 → 2 bits "10" | protected by
+	 * ns(1): none | chain fdiffs 0010 0001 | resolutions 1 | 639 16 bits | 359 16 bits */
 	static const char bits[] = "10000"
-				   "000101"
-				   "00001"
-				   "0111"
-				   "10100001"
-				   "100010"
-				   "100000"
-				   "10"
-				   "00100001"
-				   "1"
-				   "0000001001111111"
-				   "0000000101100111";
+	                           "000101"
+	                           "00001"
+	                           "0111"
+	                           "10100001"
+	                           "100010"
+	                           "100000"
+	                           "10"
+	                           "00100001"
+	                           "1"
+	                           "0000001001111111"
+	                           "0000000101100111";
 	uint8_t buf[32];
 	unsigned n = 24;
 
@@ -78,7 +78,8 @@ static void by_hand(void **state_)
 		struct dp_dd before = state;
 		int err = read_exact(buf, cut, true);
 
-		assert_int_equal(err, cut == 3 ? 0 : -EBADMSG); // three bytes refer to what is known
+		assert_int_equal(err,
+		                 cut == 3 ? 0 : -EBADMSG); // three bytes refer to what is known
 		assert_memory_equal(&before, &state, sizeof(state));
 	}
 	buf[0] = 0x46; // template 6: its second; end of a frame
@@ -91,7 +92,8 @@ static void by_hand(void **state_)
 	memset(&state, 0, sizeof(state));
 	buf[0] = 0xc5;
 	assert_int_equal(read_exact(buf, 3, true), -ENOENT);
-	// extended flags alone: the same layer, another indication: custom_dtis, not present for both
+	// extended flags alone: the same layer, another indication: custom_dtis, not present for
+	// both
 	memset(&state, 0, sizeof(state));
 	memcpy(buf, key, 3);
 	assert_int_equal(read_exact(buf, (n + 7) / 8, true), 0);
@@ -113,11 +115,13 @@ static void shapes(void **state_)
 		memset(&state, 0, sizeof(state));
 		assert_int_equal(read_frame(&s, &(struct dd_frame){.start = true}), -ENOENT);
 		for (unsigned sid = 0; sid < s.spatial; sid++) {
-			assert_int_equal(
-			    read_frame(&s, &(struct dd_frame){.sid = sid, .key = true, .start = true,
-			                                      .number = sid}),
-			    0);
-			assert_int_equal(f.flags, sid ? DP_FRAME_START : DP_FRAME_START | DP_FRAME_KEY);
+			assert_int_equal(read_frame(&s, &(struct dd_frame){.sid = sid,
+			                                                   .key = true,
+			                                                   .start = true,
+			                                                   .number = sid}),
+			                 0);
+			assert_int_equal(f.flags,
+			                 sid ? DP_FRAME_START : DP_FRAME_START | DP_FRAME_KEY);
 			assert_int_equal(f.sid, sid);
 			assert_int_equal(f.tid, 0);
 			assert_int_equal(f.need, ((1u << s.spatial) - 1) & ~((1u << sid) - 1));
@@ -125,15 +129,18 @@ static void shapes(void **state_)
 		}
 		for (unsigned sid = 0; sid < s.spatial; sid++) {
 			for (unsigned tid = 0; tid < s.temporal; tid++) {
-				struct dd_frame d = {
-				    .sid = sid, .tid = tid, .start = true, .end = true, .number = 99};
+				struct dd_frame d = {.sid = sid,
+				                     .tid = tid,
+				                     .start = true,
+				                     .end = true,
+				                     .number = 99};
 
 				assert_int_equal(read_frame(&s, &d), 0);
 				assert_int_equal(f.sid, sid);
 				assert_int_equal(f.tid, tid);
-				assert_int_equal(f.need,
-				                 s.full ? ((1u << s.spatial) - 1) & ~((1u << sid) - 1)
-				                        : 1u << sid);
+				assert_int_equal(f.need, s.full ? ((1u << s.spatial) - 1) &
+				                                      ~((1u << sid) - 1)
+				                                : 1u << sid);
 				for (unsigned t = 0; t < s.temporal; t++)
 					assert_int_equal(!!(f.up & DP_UP(sid, t)), !tid);
 				assert_int_equal(f.spatial, (1u << s.spatial) - 1);
@@ -142,7 +149,8 @@ static void shapes(void **state_)
 		}
 		// the highest spatial layer is switched off, by a packet of any layer
 		assert_int_equal(
-		    read_frame(&s, &(struct dd_frame){.start = true, .active = (1u << s.temporal) - 1}),
+		    read_frame(&s,
+		               &(struct dd_frame){.start = true, .active = (1u << s.temporal) - 1}),
 		    0);
 		assert_int_equal(f.spatial, 1);
 		assert_int_equal(read_frame(&s, &(struct dd_frame){.start = true}), 0);

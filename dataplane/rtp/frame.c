@@ -7,7 +7,7 @@
 
 enum { BOTH = DP_FRAME_START | DP_FRAME_KEY };
 enum { ALL_NEED = (1 << SH_MAX_LAYERS) - 1, UP_ANY = (1 << SH_MAX_LAYERS * SH_MAX_TEMPORAL) - 1 };
-_Static_assert(SH_MAX_LAYERS * SH_MAX_TEMPORAL <= 16, "up has a bit for each");
+_Static_assert(SH_MAX_LAYERS *SH_MAX_TEMPORAL <= 16, "up has a bit for each");
 
 static uint32_t picture_id(struct dp_ids *ids, const uint8_t *p, uint32_t at, uint32_t len)
 {
@@ -90,7 +90,16 @@ static void sizes_vp8(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len)
 	s->height[0] = (uint16_t)(p[at + 8] | p[at + 9] << 8) & 0x3fff;
 }
 
-enum { VP9_I = 0x80, VP9_P = 0x40, VP9_L = 0x20, VP9_F = 0x10, VP9_B = 8, VP9_E = 4, VP9_V = 2, VP9_Z = 1 };
+enum {
+	VP9_I = 0x80,
+	VP9_P = 0x40,
+	VP9_L = 0x20,
+	VP9_F = 0x10,
+	VP9_B = 8,
+	VP9_E = 4,
+	VP9_V = 2,
+	VP9_Z = 1
+};
 
 /* Returns where the scalability structure or payload begins. */
 static uint32_t vp9_descriptor(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
@@ -118,7 +127,8 @@ static uint32_t vp9_descriptor(struct dp_frame_info *f, const uint8_t *p, uint32
 			f->tid = SH_MAX_TEMPORAL - 1;
 		f->sid = (uint8_t)(sid < SH_MAX_LAYERS ? sid : SH_MAX_LAYERS - 1);
 		f->need = (uint8_t)(ALL_NEED & ~((1u << f->sid) - 1));
-		if (p[0] & VP9_Z) // not a reference for upper layers: who is sent those can do without
+		if (p[0] &
+		    VP9_Z) // not a reference for upper layers: who is sent those can do without
 			f->need = (uint8_t)(1u << f->sid);
 	}
 	if ((p[0] & (VP9_F | VP9_P)) == (VP9_F | VP9_P)) {
@@ -139,6 +149,11 @@ static void frame_vp9(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 	if (at > len) {
 		*f = (struct dp_frame_info){.need = ALL_NEED, .flags = f->flags & DP_FRAME_END};
 		return;
+	}
+	if ((p[0] & VP9_V) && at < len) { // N_S
+		unsigned n = (p[at] >> 5) + 1u;
+
+		f->spatial = (uint8_t)(n >= SH_MAX_LAYERS ? ALL_NEED : (1u << n) - 1);
 	}
 	f->flags = p[0] & VP9_E ? DP_FRAME_END : 0;
 	if (p[0] & VP9_B)
@@ -175,7 +190,8 @@ static void by_codec(struct dp_frame_info *f, const struct dp_frame_in *in)
 	case SH_CODEC_H264:
 		dp_frame_h264(f, in->payload, in->len);
 		if (!f->tid)
-			f->up = UP_ANY; // layers are nested: a frame of the lowest is enough to go up from
+			f->up = UP_ANY; // layers are nested: a frame of the lowest is enough to go
+			                // up from
 		return;
 	case SH_CODEC_AV1:
 		f->flags |= dp_frame_av1(in->payload, in->len);

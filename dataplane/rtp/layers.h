@@ -15,11 +15,11 @@
 #include "shared/limits.h"
 
 enum {
-	DP_FRAME_START = 1,   // first packet of a (layer) frame; H264: as far as one packet tells
-	DP_FRAME_KEY = 2,     // with START: a decoder can start here; begins a key picture
-	DP_FRAME_END = 4,     // last packet of a (layer) frame
-	DP_FRAME_PICTURE = 8, // first packet seen of a new picture (timestamp); node/frames.c
-	DP_FRAME_SYNC = 16,   // VP8 Y: depends on temporal layer 0 only
+	DP_FRAME_START = 1,    // first packet of a (layer) frame; H264: as far as one packet tells
+	DP_FRAME_KEY = 2,      // with START: a decoder can start here; begins a key picture
+	DP_FRAME_END = 4,      // last packet of a (layer) frame
+	DP_FRAME_PICTURE = 8,  // first packet seen of a new picture (timestamp); node/frames.c
+	DP_FRAME_SYNC = 16,    // VP8 Y: depends on temporal layer 0 only
 	DP_FRAME_LAYERED = 32, // its stream has several layers, of either kind; node/frames.c
 	DP_FRAME_SLICE = 64,   // H264: has (a part of) a slice, so that tid says something
 };
@@ -42,14 +42,15 @@ struct dp_ids {
 };
 _Static_assert(sizeof(struct dp_ids) == 8, "copied for every packet");
 
-#define DP_UP(q, t) ((uint16_t)(1u << ((q) * SH_MAX_TEMPORAL + (t))))
+#define DP_UP(q, t) ((uint16_t)(1u << ((q)*SH_MAX_TEMPORAL + (t))))
 
 struct dp_frame_info {
-	uint8_t flags;    // DP_FRAME_*
-	uint8_t sid, tid; // spatial 0..SH_MAX_LAYERS-1, temporal 0..SH_MAX_TEMPORAL-1; higher are cut
-	uint8_t need;     // bit q: who is sent spatial layer q needs it (unless its tid is too high)
-	/* DP_UP(q, t): who is sent this frame and spatial layer q may go up to temporal layer t from
-	 * here on: no later frame up to t depends on an earlier one that was left out */
+	uint8_t flags; // DP_FRAME_*
+	uint8_t sid,
+	    tid;      // spatial 0..SH_MAX_LAYERS-1, temporal 0..SH_MAX_TEMPORAL-1; higher are cut
+	uint8_t need; // bit q: who is sent spatial layer q needs it (unless its tid is too high)
+	/* DP_UP(q, t): who is sent this frame and spatial layer q may go up to temporal layer t
+	 * from here on: no later frame up to t depends on an earlier one that was left out */
 	uint16_t up;
 	uint8_t spatial; // bit s: spatial layer s is being sent; 0: this packet does not say
 	uint8_t streams; // bit l: stream (simulcast layer) l is being sent; node/frames.c
@@ -67,16 +68,18 @@ struct dp_frame_sizes {
 
 enum { DP_DD_TEMPLATES = 64, DP_DD_TARGETS = 32 };
 
-/* What later packets of a stream refer to: its template structure, in our words. Zeroed: none yet. */
+/* What later packets of a stream refer to: its template structure, in our words. Zeroed: none yet.
+ */
 struct dp_dd {
-	uint64_t index;     // of the packet that brought it
-	uint32_t active;    // bit d: decode target d is being sent
-	uint8_t templates;  // 1..64; 0: no structure
-	uint8_t offset;     // template_id of the first
+	uint64_t index;    // of the packet that brought it
+	uint32_t active;   // bit d: decode target d is being sent
+	uint8_t templates; // 1..64; 0: no structure
+	uint8_t offset;    // template_id of the first
 	uint8_t targets, chains;
 	struct dp_frame_sizes sizes;
 	uint8_t target_sid[DP_DD_TARGETS];
-	uint8_t target[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // decode target of such layers, plus one; 0: none
+	uint8_t target[SH_MAX_LAYERS]
+	              [SH_MAX_TEMPORAL]; // decode target of such layers, plus one; 0: none
 	struct {
 		uint16_t up;
 		uint8_t need, sid, tid, pad;
@@ -93,7 +96,7 @@ int dp_dd_read(struct dp_frame_info *f, struct dp_dd *state, const uint8_t *dd, 
 /* ---- payload formats (frame.c, nal.c, obu.c) ---- */
 
 struct dp_frame_in {
-	unsigned codec; // enum sh_codec
+	unsigned codec;         // enum sh_codec
 	const uint8_t *payload; // after RTX restoring
 	uint32_t len;
 	bool marker;
@@ -117,8 +120,8 @@ void dp_sizes_av1(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len);
 
 /* ---- rewriting (ids.c) ---- */
 
-/* Adds, modulo the width of each, what delta says to the numbers of a VP8 or VP9 payload descriptor;
- * has says what is there (dp_frame_info.ids). */
+/* Adds, modulo the width of each, what delta says to the numbers of a VP8 or VP9 payload
+ * descriptor; has says what is there (dp_frame_info.ids). */
 void dp_ids_patch(uint8_t *payload, uint32_t len, uint8_t has, const struct dp_ids *delta);
 /* What has to be added so that `first`, the ids of a key frame, follows `last`, those sent last. */
 struct dp_ids dp_ids_follow(const struct dp_ids *last, const struct dp_ids *first);

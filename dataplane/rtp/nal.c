@@ -8,8 +8,18 @@
 #include "dataplane/rtp/rtp.h"
 
 enum { BOTH = DP_FRAME_START | DP_FRAME_KEY };
-enum { SLICE = 1, PARTITION_A = 2, IDR = 5, SEI = 6, SPS = 7, PPS = 8, DELIMITER = 9, PREFIX = 14,
-       STAP_A = 24, FU_A = 28 };
+enum {
+	SLICE = 1,
+	PARTITION_A = 2,
+	IDR = 5,
+	SEI = 6,
+	SPS = 7,
+	PPS = 8,
+	DELIMITER = 9,
+	PREFIX = 14,
+	STAP_A = 24,
+	FU_A = 28
+};
 
 /* One NAL unit, or the first fragment of one: header byte and what is behind it. */
 static void unit(struct dp_frame_info *f, uint8_t header, const uint8_t *body, uint32_t len)
@@ -78,7 +88,8 @@ void dp_frame_h264(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 
 /* ---- sequence parameter set ---- */
 
-struct rbsp { // without emulation prevention bytes (§7.4.1.1); enough for what comes before the size
+struct rbsp { // without emulation prevention bytes (§7.4.1.1); enough for what comes before the
+	      // size
 	uint8_t buf[128];
 	uint32_t len;
 };
@@ -131,10 +142,10 @@ static unsigned high_profile(struct dp_bits *b, bool *separate)
 	unsigned chroma = ue(b);
 
 	*separate = chroma == 3 && dp_bits_get(b, 1);
-	(void)ue(b);              // bit depths
+	(void)ue(b); // bit depths
 	(void)ue(b);
-	(void)dp_bits_get(b, 1);  // qpprime_y_zero_transform_bypass_flag
-	if (dp_bits_get(b, 1))    // seq_scaling_matrix_present_flag
+	(void)dp_bits_get(b, 1); // qpprime_y_zero_transform_bypass_flag
+	if (dp_bits_get(b, 1))   // seq_scaling_matrix_present_flag
 		for (unsigned i = 0; i < (chroma == 3 ? 12u : 8u) && !b->bad; i++)
 			if (dp_bits_get(b, 1))
 				scaling_list(b, i < 6 ? 16 : 64);
@@ -143,7 +154,8 @@ static unsigned high_profile(struct dp_bits *b, bool *separate)
 
 static bool is_high(unsigned profile)
 {
-	static const uint8_t high[] = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135};
+	static const uint8_t high[] = {100, 110, 122, 244, 44,  83, 86,
+	                               118, 128, 138, 139, 134, 135};
 
 	for (unsigned i = 0; i < sizeof(high); i++)
 		if (high[i] == profile)

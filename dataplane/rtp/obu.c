@@ -86,9 +86,8 @@ unsigned dp_frame_av1(const uint8_t *p, uint32_t len)
 		case FRAME:
 			body = obu_body(obu, e.size);
 			flags |= DP_FRAME_START;
-			return body < e.size && (obu[body] & 0xe0)
-			           ? flags & ~(unsigned)DP_FRAME_KEY
-			           : flags;
+			return body < e.size && (obu[body] & 0xe0) ? flags & ~(unsigned)DP_FRAME_KEY
+			                                           : flags;
 		}
 	}
 	return flags;

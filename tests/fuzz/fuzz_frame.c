@@ -1,5 +1,5 @@
-/* Payload formats. Input: codec, length of the Dependency Descriptor, descriptor, payload. Twice, so
- * that a descriptor may refer to the structure that it brought itself. */
+/* Payload formats. Input: codec, length of the Dependency Descriptor, descriptor, payload. Twice,
+ * so that a descriptor may refer to the structure that it brought itself. */
 #include "dataplane/rtp/layers.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (sizes.n > SH_MAX_LAYERS)
 			abort();
 	}
-	if (in.codec == SH_CODEC_VP8 || in.codec == SH_CODEC_VP9) { // other ids, the same descriptor
+	if (in.codec == SH_CODEC_VP8 ||
+	    in.codec == SH_CODEC_VP9) { // other ids, the same descriptor
 		struct dp_frame_info g;
 
 		dp_ids_patch(payload, in.len, f.ids.has, &delta);
