@@ -21,7 +21,8 @@
 #include <string.h>
 #include "dataplane/bwe/priv.h"
 
-#define MS 1000000ull
+#define MS          1000000ull
+#define PATIENCE_NS (250 * MS)
 enum {
 	QUEUE_SIGN_US = 10000,   // least that stands in queues when a slope is believed
 	QUEUE_OWN_US = 50000,    // from here on it is certainly ours
@@ -118,24 +119,24 @@ static uint32_t whole(const struct dp_bwe *b, uint32_t window_us)
 	return dp_bwe_clamp(dp_bwe_rate_bps(&b->rate, window_us) / (1 - (double)b->losses.usual), 0, UINT32_MAX);
 }
 
+/* Whether a queue stands that we make. A slope begins it, or a lot; it is over when the queue is gone. */
 static uint8_t judge(const struct dp_bwe *b)
 {
 	const struct dp_bwe_delay *d = &b->delay;
 	float sign = QUEUE_SIGN_US + (d->jitter_us < QUEUE_SIGN_US ? d->jitter_us : QUEUE_SIGN_US);
 
-	if ((d->overuse && d->queue_us > sign) || d->queue_us > QUEUE_MAX_US)
+	if (d->queue_us > sign && (d->overuse || b->over_ns || d->queue_us > QUEUE_MAX_US))
 		return DP_BWE_OVERUSE;
 	return d->trend < -d->threshold ? DP_BWE_UNDERUSE : DP_BWE_NORMAL;
 }
 
 static void cut(struct dp_bwe *b, uint64_t now_ns)
 {
-	double to = cut_to * (b->acked_bps ? b->acked_bps : b->target_bps);
-	uint32_t lately = whole(b, 200000);
+	/* While a queue stands the link is full, so what arrives is what it has: since then, not before. */
+	uint64_t us = (now_ns - b->over_ns) / 1000;
+	uint32_t passes = whole(b, us < 200000 ? 200000 : us > 500000 ? 500000 : (uint32_t)us);
+	double to = cut_to * (passes ? passes : b->target_bps);
 
-	/* the first window still holds what came before the link became slower */
-	if (b->cuts && lately && cut_to * lately < to)
-		to = cut_to * lately;
 	/* little was sent, and little stands: then what arrives is no measure of the link */
 	if (b->sent_bps < 0.6 * b->target_bps && b->queue_us < QUEUE_OWN_US && to < cut_to * b->target_bps)
 		to = cut_to * b->target_bps;
@@ -156,6 +157,9 @@ static void overuse(struct dp_bwe *b, uint64_t now_ns)
 		b->over_ns = now_ns;
 		b->cuts = 0;
 	}
+	/* a key frame's queue is gone by then */
+	if (!b->cuts && now_ns - b->over_ns < (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
+		return;
 	if (b->cuts && (now_ns - b->cut_ns < pause || b->queue_us < b->over_queue_us / 10 * 9))
 		return; // it has not had its time, or drains
 	if (b->cuts >= CUTS_MAX) {

@@ -161,7 +161,7 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 	}
 	p->failed += p->failed < 255;
 	wait(p, now_ns);
-	return dp_bwe_clamp(0.9 * came, 0, c->target_bps);
+	return dp_bwe_clamp(0.95 * came, 0, c->target_bps);
 }
 
 uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns)

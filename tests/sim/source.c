@@ -1,0 +1,89 @@
+/* Cameras at 30 frames a second with the pattern T0 T2 T1 T2, sizes that waver by 30 %, key frames of six mean frames
+ * when asked for; microphones at 50 packets a second. */
+#include "tests/sim/sim.h"
+
+enum { KEY_FACTOR = 6 };
+#define FRAME_NS (SIM_S / 30)
+
+void sim_camera(struct sim *s, bool svc)
+{
+	static const struct sim_track camera = {
+	    .kind = SH_KIND_VIDEO, .layers = 3, .temporals = 3, .height = {180, 360, 720},
+	    .nominal = {{60000, 40000, 50000}, {200000, 130000, 170000}, {700000, 450000, 550000}}};
+	struct sim_track *t = &s->track[s->tracks++];
+
+	*t = camera;
+	t->svc = svc;
+	t->next_ns = sim_draw(s, FRAME_NS);
+	__builtin_memcpy(t->rate, t->nominal, sizeof(t->rate));
+}
+
+void sim_microphone(struct sim *s)
+{
+	s->track[s->tracks++] = (struct sim_track){
+	    .kind = SH_KIND_AUDIO, .layers = 1, .temporals = 1, .nominal = {{32000}}, .rate = {{32000}},
+	    .next_ns = sim_draw(s, 20 * SIM_MS)};
+}
+
+static uint32_t frame_bytes(struct sim *s, const struct sim_track *t, uint32_t layer, uint32_t temporal, bool key)
+{
+	static const uint32_t every[] = {4, 4, 2}; // T0 and T1 each fourth frame, T2 each second
+	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / 30;
+
+	if (key) {
+		bits = 0;
+		for (uint32_t k = 0; k < t->temporals; k++)
+			bits += t->nominal[layer][k];
+		bits = bits * KEY_FACTOR / 30;
+	}
+	return (uint32_t)(bits * (700 + sim_draw(s, 600)) / 8000) + 1;
+}
+
+static void frame(struct sim *s, uint32_t i)
+{
+	static const uint8_t pattern[] = {0, 2, 1, 2};
+	struct sim_track *t = &s->track[i];
+	uint32_t temporal = pattern[t->frames++ % 4];
+	bool all = false;
+
+	/* one request is for all spatial layers of one stream */
+	for (uint32_t l = 0; t->svc && l < t->layers; l++)
+		all |= t->key_ns[l] && t->key_ns[l] <= s->now_ns;
+	for (uint32_t l = 0; l < t->layers; l++) {
+		bool key = all || (t->key_ns[l] && t->key_ns[l] <= s->now_ns) || t->frames == 1;
+		uint32_t at = key ? 0 : temporal, bytes = frame_bytes(s, t, l, at, key);
+
+		if (key) {
+			t->key_ns[l] = 0;
+			t->keys++;
+			if (temporal)
+				t->frames = l + 1u == t->layers ? 1 : t->frames; // the pattern begins anew
+		}
+		t->bits[l][at] += bytes * 8;
+		sim_forward(s, i, l, at, key, bytes);
+	}
+}
+
+void sim_sources(struct sim *s)
+{
+	for (uint32_t i = 0; i < s->tracks; i++) {
+		struct sim_track *t = &s->track[i];
+
+		while (t->next_ns <= s->now_ns) {
+			if (t->kind == SH_KIND_AUDIO) {
+				t->next_ns += 20 * SIM_MS;
+				sim_forward(s, i, 0, 0, true, 80);
+			} else {
+				t->next_ns += FRAME_NS;
+				frame(s, i);
+			}
+		}
+		if (s->now_ns % SIM_S || !s->now_ns || t->kind == SH_KIND_AUDIO)
+			continue;
+		for (uint32_t l = 0; l < t->layers; l++)
+			for (uint32_t k = 0; k < t->temporals; k++) {
+				t->rate[l][k] = t->bits[l][k];
+				t->bits[l][k] = 0;
+			}
+	}
+}

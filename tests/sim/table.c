@@ -1,0 +1,129 @@
+/* Scenarios. `table` alone is the test: a few of the table's rows, and what must hold in them. `table --table [out]`
+ * runs all of it and prints it as Markdown; `table --one RATE LOSS RTT [svc] [trace]` one link. */
+#include "tests/sim/sim.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIMITED_S = 60, LIFTED_S = 40 };
+
+struct row {
+	uint32_t kbps, loss, rtt, jitter;
+	bool svc;
+	bool trace;
+	uint32_t burst;
+};
+
+/* One camera and one microphone over a link that is lifted after a minute. */
+static struct sim *run(const struct row *r)
+{
+	struct sim *s = sim_new(1);
+	struct sim_peer *p;
+
+	sim_camera(s, r->svc);
+	sim_microphone(s);
+	p = sim_peer(s);
+	p->rtt_ms = r->rtt;
+	p->up_loss_ppm = r->loss * 10000;
+	p->phases = 2;
+	p->phase[0].link = (struct dp_link_conf){
+	    .rate_bps = r->kbps * 1000ull, .queue_bytes = r->kbps * 1000 / 8 * 3 / 10, .loss_good_ppm = r->loss * 10000,
+	    .jitter_us = r->jitter * 1000, .burst_bytes = r->burst};
+	p->phase[1] = (struct sim_phase){LIMITED_S, p->phase[0].link};
+	p->phase[1].link.rate_bps = 10000000;
+	p->phase[1].link.queue_bytes = 10000000 / 8 * 3 / 10;
+	s->end_s = LIMITED_S + LIFTED_S;
+	s->trace = r->trace;
+	sim_run(s);
+	return s;
+}
+
+static int failures;
+static void must(bool truth, const struct row *r, const char *what, double is)
+{
+	if (truth)
+		return;
+	printf("FAILED: %u kb/s %u %% %u ms%s: %s (%.2f)\n", r->kbps, r->loss, r->rtt, r->svc ? " svc" : "", what, is);
+	failures++;
+}
+
+static void check(const struct row *r, const struct sim_peer *p)
+{
+	const struct sim_figures *f = &p->figure[0], *g = &p->figure[1];
+
+	must(f->converge_s >= 0 && f->converge_s <= 10, r, "converges within 10 s", f->converge_s);
+	must(f->use >= 0.95, r, "uses 95 % of what fits", f->use);
+	must(f->standing_ms <= 100, r, "no standing queue over 100 ms", f->standing_ms);
+	must(g->converge_s >= 0 && g->converge_s <= 20, r, "up again within 20 s", g->converge_s);
+	must(g->use >= 0.95, r, "stays up", g->use);
+	must(f->frames >= 0.97 && g->frames >= 0.97, r, "97 % of frames come whole", f->frames < g->frames ? f->frames : g->frames);
+}
+
+static void print_head(void)
+{
+	printf("| kb/s | loss | RTT | codec | converged | use | queue mean | p95 | standing | dropped | frames | freeze | probes | switches | "
+	       "up again | use |\n");
+	printf("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+}
+
+static void print_row(const struct row *r, const struct sim_peer *p)
+{
+	const struct sim_figures *f = &p->figure[0], *g = &p->figure[1];
+
+	printf("| %u | %u %% | %u ms | %s | %.1f s | %.1f %% | %.0f ms | %.0f | %.0f | %.1f %% | %.1f %% | %.0f ms | %.0f kb/s | %u | %.1f s | "
+	       "%.1f %% |\n",
+	       r->kbps, r->loss, r->rtt, r->svc ? "SVC" : "simulcast", f->converge_s, f->use * 100, f->queue_mean_ms,
+	       f->queue_p95_ms, f->standing_ms, f->full * 100, f->frames * 100, f->freeze_ms, f->padding_bps / 1e3, f->switches,
+	       g->converge_s, g->use * 100);
+}
+
+static void one(struct row r, bool print)
+{
+	struct sim *s = run(&r);
+
+	if (print)
+		print_row(&r, &s->peer[0]);
+	check(&r, &s->peer[0]);
+	sim_free(s);
+}
+
+static void table(bool print, bool all)
+{
+	static const uint32_t kbps[] = {300, 500, 800, 1200, 2000, 3000, 5000}, loss[] = {0, 2, 5, 10}, rtt[] = {20, 50, 100, 300};
+
+	if (print)
+		print_head();
+	for (unsigned v = 0; v < 2; v++)
+		for (unsigned i = 0; i < sizeof(kbps) / sizeof(*kbps); i++)
+			for (unsigned l = 0; l < sizeof(loss) / sizeof(*loss); l++)
+				for (unsigned t = 0; t < sizeof(rtt) / sizeof(*rtt); t++)
+					if (all || (i % 3 == 0 && l % 3 == 0 && t % 3 == 0))
+						one((struct row){.kbps = kbps[i], .loss = loss[l], .rtt = rtt[t], .jitter = 2, .svc = v}, print);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 4 && !strcmp(argv[1], "--one")) {
+		struct row r = {.jitter = 2};
+
+		r.kbps = (uint32_t)atoi(argv[2]);
+		r.loss = (uint32_t)atoi(argv[3]);
+		r.rtt = (uint32_t)atoi(argv[4]);
+
+		for (int i = 5; i < argc; i++) {
+			r.svc |= !strcmp(argv[i], "svc");
+			r.trace |= !strcmp(argv[i], "trace");
+			if (!strncmp(argv[i], "jitter=", 7))
+				r.jitter = (uint32_t)atoi(argv[i] + 7);
+			if (!strncmp(argv[i], "burst=", 6))
+				r.burst = (uint32_t)atoi(argv[i] + 6);
+		}
+		print_head();
+		one(r, true);
+	} else {
+		table(argc > 1 && !strcmp(argv[1], "--table"), argc > 1);
+	}
+	if (failures)
+		printf("%d failed\n", failures);
+	return failures > 0;
+}
