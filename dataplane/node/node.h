@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/node/ice.h"
 #include "dataplane/node/seqmap.h"
@@ -72,13 +73,16 @@ struct dp_sub_rt {
 	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint32_t fir_keys;   // key frames of its layer that had come at its last FIR command
-	uint16_t fir;        // 256 + that one's sequence number; 0: none
-	uint16_t pad[3];
+	uint32_t pad;
 	struct dp_seqmap map;
 	uint64_t rtx_at_ns; // when they were last topped up
+	uint32_t fir_keys;  // key frames of its layer that had come at its last FIR command
+	uint16_t fir;       // 256 + that one's sequence number; 0: none
+	uint16_t pad2;
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
+_Static_assert(offsetof(struct dp_sub_rt, map.seg[1]) <= 2 * RTE_CACHE_LINE_SIZE,
+               "what goes on is in the first two lines");
 
 struct dp_ep_rt {
 	sh_id id;

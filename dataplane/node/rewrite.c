@@ -81,9 +81,8 @@ static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t 
 static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, bool *as_rtx,
                       uint16_t *osn)
 {
-	p->pt = s->set.rtx_ssrc
-	            ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
-	            : 255;
+	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
+	                        : 255;
 	*as_rtx = p->pt != 255;
 	s->rtx_packets++;
 	if (!*as_rtx) {
@@ -98,9 +97,17 @@ static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, b
 	DP_COUNT(w, rtx_out, 1);
 }
 
+/* Kept out of the way of those without a link. */
+static __rte_noinline void tell_link(struct dp_worker *w, const struct dp_pkt *p,
+                                     const struct dp_sub_rt *r, uint32_t bytes)
+{
+	if (r->tmpl.twcc_at)
+		dp_link_sent(w, p->endpoint, dp_slabs.endpoint[p->endpoint].twcc_tx_seq - 1, bytes);
+}
+
 /* Nothing but padding (RFC 3550 §5.1), on the RTX stream, whose receivers expect that: how browsers
  * probe, too. */
-static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
+static __rte_noinline unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
@@ -126,31 +133,26 @@ static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 	buf[0] |= 0x20;
 	memset(buf + p->hdr_len, 0, p->payload_len);
 	buf[p->hdr_len + p->payload_len - 1] = (uint8_t)p->payload_len;
-	if (r->tmpl.twcc_at && e->linked)
-		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1, p->hdr_len + p->payload_len);
+	if (e->linked)
+		tell_link(w, p, r, p->hdr_len + p->payload_len);
 	return 0;
 }
 
 /* 0, or the drop reason. */
 static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
-	struct dp_pkt *p = dp_pkt(m), *src;
+	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
-	const uint8_t *in;
+	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
 	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
 	uint16_t osn = 0;
 	unsigned why;
 	struct dp_rtp_write out;
-	int len, room;
+	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
-	if (unlikely(!p->src))
-		return pad_only(w, m);
-	src = dp_pkt(p->src);
-	in = rte_pktmbuf_mtod(p->src, uint8_t *);
-	room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 	m->data_off = DP_HEADROOM;
 	if (unlikely(again))
 		map_again(w, p, s, &as_rtx, &osn);
@@ -180,9 +182,8 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
 	p->payload_len = src->payload_len;
-	if (r->tmpl.twcc_at && e->linked)
-		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1,
-		             (uint32_t)len + p->payload_len + 2 * as_rtx);
+	if (unlikely(e->linked))
+		tell_link(w, p, r, (uint32_t)len + p->payload_len + 2 * as_rtx);
 	if (unlikely(as_rtx)) { // two bytes stand before the payload, so this one is copied
 		dp_put16(buf + len, osn);
 		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
@@ -218,7 +219,7 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
 			fetch_near(w, objs[i + DP_AHEAD]);
-		why = rewrite_one(w, m);
+		why = likely(dp_pkt(m)->src != NULL) ? rewrite_one(w, m) : pad_only(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);
 			dp_drop(w, why, m);
