@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include "controlplane/call/admit.h"
 #include "controlplane/call/call.h"
 #include "controlplane/loop.h"
 #include "controlplane/nego/dtls.h"
@@ -15,7 +16,9 @@
 #include "controlplane/plane/plane.h"
 #include "controlplane/signaling/auth.h"
 #include "controlplane/signaling/signaling.h"
+#include "shared/cost_file.h"
 #include "shared/log.h"
+#include "shared/state.h"
 
 struct cp_core {
 	struct cp_plane *plane;
@@ -25,6 +28,7 @@ struct cp_core {
 	struct cp_auth *auth;
 	struct cp_signaling *signaling;
 	char journal[512], dtls_dir[512];
+	bool modelled;
 };
 
 /* ---- the loop ---- */
@@ -54,11 +58,13 @@ static void count(const struct cp_core *c)
 {
 	struct cp_signaling_counts s;
 	struct cp_plane_counts p;
+	struct cp_admission_counts a;
 	struct cp_calls_counts k;
 
 	cp_signaling_counts(c->signaling, &s);
 	cp_plane_counts(c->plane, &p);
 	cp_calls_counts(c->calls, &k);
+	cp_admission_counts(c->calls, &a);
 	cp_metric_set(CP_METRIC_sessions, s.sessions);
 	cp_metric_set(CP_METRIC_rooms, k.rooms);
 	cp_metric_set(CP_METRIC_participants, k.participants);
@@ -71,6 +77,9 @@ static void count(const struct cp_core *c)
 	cp_metric_set(CP_METRIC_logins_failed, s.logins_refused);
 	cp_metric_set(CP_METRIC_logins_limited, s.logins_limited);
 	cp_metric_set(CP_METRIC_requests_bad, s.refused);
+	cp_metric_set(CP_METRIC_admission_refused, a.refused);
+	cp_metric_set(CP_METRIC_admission_busiest, a.busiest);
+	cp_metric_set(CP_METRIC_admission_model, c->modelled);
 	cp_metric_set(CP_METRIC_plane_up, cp_plane_up(c->plane));
 	cp_metric_set(CP_METRIC_plane_commits, p.commits);
 	cp_metric_set(CP_METRIC_plane_refused, p.commits_refused);
@@ -103,7 +112,49 @@ static int cmd_rooms(json_t **data, const json_t *request, void *arg)
 	return *data ? 0 : -ENOMEM;
 }
 
+static int cmd_names(json_t **data, const json_t *request, void *arg)
+{
+	*data = cp_calls_names_json(arg, json_object_get(request, "tracks"),
+	                            json_object_get(request, "subs"));
+	return *data ? 0 : -ENOMEM;
+}
+
+static int cmd_admission(json_t **data, const json_t *request, void *arg)
+{
+	*data = cp_admission_json(arg);
+	return *data ? 0 : -ENOMEM;
+}
+
 /* ---- beginning ---- */
+
+/* A model that is there and cannot be used is an operator's mistake, but no reason not to serve: the measured
+ * use of the workers still guards those inside. */
+static int start_admission(struct cp_core *c, const struct cp_conf *conf)
+{
+	char path[512], state[256], why[768];
+	struct sh_cost_model model;
+	struct cp_admission_conf ac = {.budget = conf->admission_budget, .state = state};
+	int err;
+
+	if (!conf->admission) {
+		sh_info("admission", "off: everybody is let in");
+		return 0;
+	}
+	if (!sh_state_path(state, sizeof(state), conf->rundir) ||
+	    !cp_conf_path(conf, conf->admission_model, path, sizeof(path)))
+		return -ENAMETOOLONG;
+	err = sh_cost_load_file(&model, path, why, sizeof(why));
+	c->modelled = !err;
+	if (!err)
+		ac.model = &model;
+	if (!err)
+		sh_info("admission", "model %s, budget %u %%", path, ac.budget);
+	else if (err == -ENOENT)
+		sh_info("admission", "no model (%s): only the measured use of the workers counts", path);
+	else
+		sh_error("admission", "without a model: %s", why);
+	return cp_calls_admission(c->calls, &ac);
+}
 
 static int start_plane(struct cp_core *c, const struct cp_conf *conf)
 {
@@ -158,7 +209,14 @@ int cp_core_alloc(struct cp_core **out, struct cp_front_ws *ws)
 int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front *front,
                   struct cp_admin *admin, struct cp_store *store, const struct cp_token_key *key)
 {
-	const struct cp_limits limits = {conf->max_rooms, conf->max_participants, conf->max_tracks};
+	const struct cp_limits limits = {
+	    .max_rooms = conf->max_rooms,
+	    .max_participants = conf->max_participants,
+	    .max_tracks = conf->max_tracks,
+	    .direct_max = conf->direct_max,
+	    .audio_slots = conf->audio_slots,
+	    .video_slots = conf->video_slots,
+	};
 	int err;
 
 	snprintf(c->dtls_dir, sizeof(c->dtls_dir), "%s/dtls", conf->data_dir);
@@ -171,6 +229,9 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 		err = cp_auth_alloc(&c->auth, store, key, conf->token_ttl, conf->login_rate);
 	if (err)
 		return err;
+	err = start_admission(c, conf);
+	if (err)
+		return err;
 	cp_calls_on_link(c->calls, on_link, c);
 	cp_call_set_no_answer(c->calls, conf->ring_timeout);
 	err = start_signaling(c, conf);
@@ -179,6 +240,12 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 	if (!err)
 		err = cp_admin_register(admin, "rooms", "rooms, who is in them, and their tracks",
 		                        cmd_rooms, c->calls);
+	if (!err)
+		err = cp_admin_register(admin, "names", "whose the dataplane's tracks and subs are",
+		                        cmd_names, c->calls);
+	if (!err)
+		err = cp_admin_register(admin, "admission", "how much the workers are used, and who was refused",
+		                        cmd_admission, c->calls);
 	if (!err)
 		err = cp_timer_alloc(&c->tick, tick, c);
 	if (!err)

@@ -271,7 +271,8 @@ static void look(struct dp_group *g, uint64_t now, uint64_t dt)
 		struct member *m = member_of(i);
 
 		dp_speaker_hear(&m->s, level_of(track_of(i), now), now, dt);
-		if (track_of(i)->set.id == g->dominant || i + 1 != f.has) // not who took its place
+		if ((track_of(i)->set.flags & SH_TRACK_FOLLOW) && // not a screen's sound
+		    (track_of(i)->set.id == g->dominant || i + 1 != f.has)) // nor who took its place
 			dp_floor_offer(&f, i + 1, &m->s);
 		if (g->audio_slots)
 			offer_audio(g, i, &m->s, now);

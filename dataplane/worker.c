@@ -250,6 +250,8 @@ static bool turn(struct runner *r)
 	dp_clock_read(tsc, &now, &w->ntp_now);
 	if (now > w->now_ns)
 		w->now_ns = now;
+	w->walk_tsc = tsc;
+	w->tsc_ns = __atomic_load_n(&dp_clock.mult, __ATOMIC_RELAXED);
 	busy =
 	    !rte_ring_empty(w->handover) || !rte_ring_empty(w->fanin) || !rte_ring_empty(w->inject);
 	w->punted = false;
@@ -434,6 +436,7 @@ static int make(unsigned index, unsigned lcore)
 	r->stats = &dp_slabs.head->stats[index];
 	r->stats->lcore = lcore;
 	w->stat = r->stats->v;
+	w->latency = &r->stats->latency;
 	r->ops = dp_table_ops(index);
 	r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (r->wake_fd < 0)

@@ -86,6 +86,9 @@ struct dp_worker {
 	uint64_t ntp_now;    // wall clock as NTP 32.32, once a walk
 	uint64_t random;     // xorshift state; seeded from getrandom
 	uint64_t *stat;      // own row of sh_stats.v
+	struct sh_hist *latency; // own row of sh_stats; NULL: not wanted
+	uint64_t walk_tsc;   // CPU counter that now_ns is of; and
+	uint64_t tsc_ns;     // ns a count since then, 32.32
 	struct rte_graph *graph;
 	struct rte_mempool *pool;
 	struct dp_srtp_batch *srtp;   // crypto context of this thread
@@ -152,6 +155,8 @@ static inline int dp_source_of(uint32_t track)
 	source = atomic_load_explicit(&t->source, memory_order_acquire);
 	return source ? (int)SH_ID_INDEX(source) : -1;
 }
+/* Counts the changes of a slot's source: one that comes again is not to be taken for one that stayed. */
+uint32_t dp_slot_turn(uint32_t slot);
 /* Tracks of an endpoint, and subscriptions towards it: RTCP and SSRC demultiplexing walk them. Immutable lists. */
 const struct dp_fanout *dp_endpoint_tracks(uint32_t endpoint);
 const struct dp_fanout *dp_endpoint_subs(uint32_t endpoint);

@@ -9,12 +9,13 @@
  * nothing is shared. One thread: the loop's.
  *
  * Errors: -EBUSY, -EEXIST (conflict), -ENOENT, -EPERM, -ENOSPC (a configured maximum), -EINVAL,
- * -ENODEV (no dataplane), and the nego/ ones with a text in err. */
+ * -ENODEV (no dataplane), -EUSERS (past the budget: cp_admission_why() says it), and the nego/ ones with a text in err. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include "controlplane/call/measured.h"
 #include "controlplane/nego/nego.h"
 #include "shared/limits.h"
 #include "shared/msg.h"
@@ -45,6 +46,7 @@ enum cp_target { CP_PUBLISH, CP_SUBSCRIBE };
 enum cp_media_state { CP_MEDIA_NEW, CP_MEDIA_CONNECTED, CP_MEDIA_DISCONNECTED };
 
 struct cp_participant;
+struct cp_room;
 struct cp_track;
 struct cp_sub;
 
@@ -63,6 +65,10 @@ struct cp_party_ops {
 	void (*media)(void *arg, enum cp_target target, enum cp_media_state state);
 	/* That transport is gone, with its tracks or subscriptions. */
 	void (*media_reset)(void *arg, enum cp_target target);
+	/* Who speaks in the room changed: cp_speakers_read(). */
+	void (*speakers)(void *arg, const struct cp_room *r);
+	/* Which layers of an own track anybody watches did: t->watched. */
+	void (*layers)(void *arg, const struct cp_track *t);
 	void (*chat)(void *arg, const struct cp_participant *from, const char *text,
 	             uint64_t wall_ms);
 	/* Something that cp_participant_save() writes changed. */
@@ -96,9 +102,13 @@ struct cp_endpoint {
 	bool stale;    // something changed since: another offer is due
 };
 
+/* What a participant publishes; or a slot of a room (slots.c), which is nobody's and has room, kind, place, plane_id,
+ * set and subs only. */
 struct cp_track {
-	TAILQ_ENTRY(cp_track) entry; // owner->tracks
-	struct cp_participant *owner;
+	TAILQ_ENTRY(cp_track) entry;  // owner->tracks, or room->slots
+	struct cp_participant *owner; // NULL: a slot
+	struct cp_room *room;         // of a slot; else NULL
+	uint8_t place;                // of a slot
 	char id[CP_ID_MAX];
 	sh_id plane_id;
 	enum sh_kind kind;
@@ -110,6 +120,8 @@ struct cp_track {
 	struct sh_msg_track_set set; // as last told to the dataplane
 	TAILQ_HEAD(, cp_sub) subs;
 	uint8_t active; // layers that the dataplane sees
+	uint8_t watched; // bit l: somebody watches layer l, as the owner was last told; at first all
+	struct cp_measured measured[SH_MAX_LAYERS];
 };
 
 /* What a subscriber wants of a track at most; the dataplane chooses within it. -1 in a request: as
@@ -134,7 +146,9 @@ struct cp_sub {
 	bool paused;
 	struct cp_quality quality;
 	bool changed;  // the track's payload types did: the next offer says so
+	bool pinned;   // asked for by name: kept when the room gets slots
 	bool in_plane; // the subscriber's SDP has it, so the dataplane sends it
+	struct cp_measured measured;
 };
 
 enum cp_party_kind { CP_PARTY_CLIENT, CP_PARTY_WHIP, CP_PARTY_WHEP };
@@ -144,6 +158,8 @@ struct cp_participant {
 	struct cp_room *room;
 	struct cp_calls *calls;
 	char id[CP_ID_MAX];
+	uint32_t number;   // the dataplane's name of it (endpoint_set.owner)
+	uint64_t spoke_ns; // when it last got the floor; 0: never
 	char user[CP_NAME_MAX + 1], display[CP_DISPLAY_MAX + 1];
 	char name[CP_NAME_MAX + 1]; // WHIP ?name=; a WHEP player asks for it; "" otherwise: then
 	                            // the user is the name
@@ -152,6 +168,7 @@ struct cp_participant {
 	bool hidden; // not shown to the room: WHEP players, and publishers by WHIP until they have
 	             // tracks
 	struct cp_endpoint *endpoint[2]; // by enum cp_target; NULL until needed
+	uint8_t place[2]; // by enum cp_target: worker + 1 that admission chose, 0: none
 	TAILQ_HEAD(, cp_track) tracks;
 	TAILQ_HEAD(, cp_sub) subs;
 	const struct cp_party_ops *ops;
@@ -163,12 +180,19 @@ struct cp_participant {
 struct cp_room {
 	struct cp_calls *calls;
 	char name[CP_NAME_MAX + 1];
+	uint32_t number; // the dataplane's name of it (track_set.group)
 	TAILQ_HEAD(, cp_participant) participants;
 	unsigned n_participants, n_tracks;
+	TAILQ_HEAD(, cp_track) slots;    // empty: everybody is sent everything
+	struct sh_msg_speakers speakers; // as the dataplane said last; group 0: nothing
+	uint64_t told_ns;
+	bool tell_due;
 };
 
 struct cp_limits {
 	unsigned max_rooms, max_participants, max_tracks; // rooms; a room; a participant
+	unsigned direct_max; // participants that send audio in a room without slots
+	unsigned audio_slots, video_slots; // 0 of audio: rooms get none
 };
 
 /* A random id of our own: prefix, then 16 characters of base32. */
@@ -188,6 +212,9 @@ void cp_calls_on_link(struct cp_calls *c, cp_link_h *h, void *arg);
 /* At the end of each loop turn: sends offers that are due. */
 void cp_calls_turn(struct cp_calls *c);
 json_t *cp_calls_rooms_json(const struct cp_calls *c); // for callstackctl and the API
+/* Whose the streams are that these arrays name by their ids in the dataplane: {"tracks": [{"room", "participant",
+ * "user", "display", "source"}, …], "subs": [… and "from", the publisher's user]}, in the same order; null: nobody's. */
+json_t *cp_calls_names_json(const struct cp_calls *c, const json_t *tracks, const json_t *subs);
 struct cp_calls_counts {
 	unsigned rooms, participants, endpoints, tracks, subs, dtls, calls;
 	uint64_t calls_started, calls_answered;
@@ -202,7 +229,7 @@ struct cp_join {
 	const struct cp_party_ops *ops;
 	void *arg;
 };
-/* -EEXIST: a WHIP name that somebody else has there; -ENOSPC; -ENODEV. */
+/* -EEXIST: a WHIP name that somebody else has there; -ENOSPC; -ENODEV; -EUSERS. */
 int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join);
 /* Ends all that it has; others hear `left` with that reason. removed() is not called. */
 void cp_leave(struct cp_participant *p, const char *reason);
@@ -226,7 +253,7 @@ struct cp_publish_track {
 /* An offer on the publish endpoint, first or later. *answer: malloc, caller frees. Tracks follow
  * the m-lines: new ones are announced, gone ones end. Another certificate than before is another
  * transport: the tracks of the old one end. On error all is as before, save when memory or ids run
- * out half-way: then the transport is gone (media_reset). -ENODEV, -ENOSPC, -ENOTSUP (WHIP: no
+ * out half-way: then the transport is gone (media_reset). -ENODEV, -ENOSPC, -EUSERS, -ENOTSUP (WHIP: no
  * track in it), those of nego/. */
 int cp_publish(struct cp_participant *p, const char *sdp, size_t len,
                const struct cp_publish_track *src, size_t n, char **answer, char *err);
@@ -234,11 +261,33 @@ void cp_track_end(struct cp_track *t);
 void cp_track_mute(struct cp_track *t, bool muted);
 struct cp_track *cp_track_find(struct cp_participant *p, const char *id);
 
+/* ---- rooms that grow (slots.c) ---- */
+struct cp_speaker {
+	const struct cp_track *slot, *track; // track NULL: nobody is in it
+};
+struct cp_speakers {
+	const struct cp_participant *dominant; // NULL: nobody has spoken
+	unsigned audios, videos;
+	struct cp_speaker audio[SH_MAX_AUDIO_SLOTS], video[SH_MAX_VIDEO_SLOTS];
+};
+void cp_speakers_read(const struct cp_room *r, struct cp_speakers *out);
+/* Tells p what it may have missed: who speaks, and which layers of its tracks nobody watches. */
+void cp_speakers_again(struct cp_participant *p);
+uint8_t cp_track_all_layers(const struct cp_track *t);
+static inline bool cp_room_has_slots(const struct cp_room *r)
+{
+	return !TAILQ_EMPTY(&r->slots);
+}
+
 /* ---- subscribing (subscription.c) ---- */
 bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t);
+/* Is there capacity for these on top? What cp_subscribe() itself does not ask. 0 or -EUSERS. */
+int cp_may_subscribe(struct cp_participant *p, struct cp_track *const *t, size_t n);
 /* 0, -EEXIST (already), -ENOTSUP (own track), -ENODEV, -ENOSPC. An offer follows at the end of the
  * turn. */
 int cp_subscribe(struct cp_participant *p, struct cp_track *t);
+/* The same, asked for by name: it stays when the room gets slots. */
+int cp_subscribe_to(struct cp_participant *p, struct cp_track *t);
 /* These: -ENOENT, not subscribed. */
 int cp_unsubscribe(struct cp_participant *p, struct cp_track *t);
 int cp_pause(struct cp_participant *p, struct cp_track *t, bool paused);
@@ -275,6 +324,8 @@ json_t *cp_participant_save(const struct cp_participant *p);
  * since it was last asked for. Load it after all participants and agents. */
 json_t *cp_calls_save(const struct cp_calls *c);
 void cp_calls_load(struct cp_calls *c, const json_t *saved);
+/* What of it subscriptions point to: after all participants, before they are linked. */
+void cp_calls_load_rooms(struct cp_calls *c, const json_t *saved);
 bool cp_calls_changed(struct cp_calls *c);
 /* Two passes, because subscriptions point at other participants' tracks: first all with load, then
  * all with link. */

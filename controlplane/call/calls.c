@@ -3,8 +3,10 @@
  * Files, in the order of a call: calls.c (this: registry, dataplane events, the turn), room.c
  * (rooms and who is in them), agent.c and ring.c (users, their devices, and one ringing another),
  * endpoint.c (one transport: ICE credentials, DTLS, keys), track.c (what a participant publishes),
- * subscription.c (what it is sent; our offers), play.c (WHEP: the peer's offer filled), save.c (to
- * and from JSON, so that the next callstackd takes running rooms over).
+ * subscription.c (what it is sent; our offers), slots.c (rooms that grow), play.c (WHEP: the peer's
+ * offer filled), measured.c (what the dataplane says of streams each second), admit.c and
+ * admit_load.c (is there capacity for more), save.c (to and from JSON, so that the next callstackd
+ * takes running rooms over).
  *
  * Desired state is told to plane/ at once and flushed once a loop turn, so that all that one
  * request changes arrives in one COMMIT. Offers to subscribers are likewise made once a turn: ten
@@ -14,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include "controlplane/loop.h"
 #include "controlplane/nego/dtls.h"
 #include "shared/log.h"
 
@@ -22,6 +25,8 @@ static void on_down(const char *reason, void *arg);
 static void on_endpoint_state(const struct sh_msg_endpoint_state *m, void *arg);
 static void on_dtls(sh_id id, const uint8_t *data, size_t len, void *arg);
 static void on_track_state(const struct sh_msg_track_state *m, void *arg);
+static void on_track_watch(const struct sh_msg_track_watch *m, void *arg);
+static void on_speakers(const struct sh_msg_speakers *m, void *arg);
 static void on_refused(unsigned what, sh_id id, int error, void *arg);
 
 static const struct cp_plane_handlers plane_handlers = {
@@ -30,6 +35,9 @@ static const struct cp_plane_handlers plane_handlers = {
     .endpoint_state = on_endpoint_state,
     .rx_dtls = on_dtls,
     .track_state = on_track_state,
+    .track_watch = on_track_watch,
+    .speakers = on_speakers,
+    .quality = cp_calls_quality,
     .refused = on_refused,
 };
 
@@ -50,7 +58,8 @@ int cp_calls_alloc(struct cp_calls **out, struct cp_plane *plane, struct cp_dtls
 	c->endpoints_max = c->tracks_max = 1u << SH_ID_INDEX_BITS;
 	c->endpoint = calloc(c->endpoints_max, sizeof(*c->endpoint));
 	c->track = calloc(c->tracks_max, sizeof(*c->track));
-	if (!c->endpoint || !c->track) {
+	c->sub = calloc((size_t)1 << SH_ID_INDEX_BITS, sizeof(*c->sub));
+	if (!c->endpoint || !c->track || !c->sub || cp_speakers_open(c)) {
 		cp_calls_free(c);
 		return -ENOMEM;
 	}
@@ -72,8 +81,11 @@ void cp_calls_free(struct cp_calls *c)
 			cp_participant_free(TAILQ_FIRST(&r->room.participants));
 	}
 	cp_plane_handle(c->plane, &(struct cp_plane_handlers){0}, NULL);
+	cp_speakers_close(c);
+	cp_admit_free(c->admit);
 	free(c->endpoint);
 	free(c->track);
+	free(c->sub);
 	free(c);
 }
 
@@ -201,6 +213,16 @@ static void on_track_state(const struct sh_msg_track_state *m, void *arg)
 		t->active = m->layer_active;
 }
 
+static void on_track_watch(const struct sh_msg_track_watch *m, void *arg)
+{
+	cp_track_watched(arg, m);
+}
+
+static void on_speakers(const struct sh_msg_speakers *m, void *arg)
+{
+	cp_speakers_heard(arg, m);
+}
+
 static void on_refused(unsigned what, sh_id id, int error, void *arg)
 {
 	static const char *const names[] = {"?", "endpoint", "track", "subscription"};
@@ -236,25 +258,42 @@ void cp_calls_counts(const struct cp_calls *c, struct cp_calls_counts *out)
 	out->rooms = HASH_COUNT(c->rooms);
 }
 
+/* By layer, low to high. */
+static json_t *layers_json(const struct cp_track *t, uint64_t now_ns)
+{
+	json_t *a = json_array();
+
+	for (unsigned l = 0; l < t->set.layers && l < SH_MAX_LAYERS; l++)
+		cp_json_push(&a, cp_measured_json(&t->measured[l], now_ns));
+	return a;
+}
+
 static json_t *participant_json(const struct cp_participant *p)
 {
 	static const char *const kinds[] = {"client", "whip", "whep"};
 	static const char *const states[] = {"new", "connected", "disconnected"};
-	json_t *tracks = json_array(), *o;
+	json_t *tracks = json_array(), *receives = json_array(), *o;
 	const struct cp_track *t;
 	const struct cp_sub *s;
 	unsigned subs = 0;
+	uint64_t now = cp_now_ns();
 
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		cp_json_push(&tracks, json_pack("{ss ss ss sb si}", "track", t->id, "kind",
-		                                t->kind == SH_KIND_AUDIO ? "audio" : "video",
-		                                "source", cp_source_name(t->source), "muted",
-		                                t->muted, "layers", t->active));
-	TAILQ_FOREACH (s, &p->subs, entry)
+		cp_json_push(&tracks,
+		             json_pack("{ss ss ss sb si so}", "track", t->id, "kind",
+		                       t->kind == SH_KIND_AUDIO ? "audio" : "video", "source",
+		                       cp_source_name(t->source), "muted", t->muted, "layers",
+		                       t->active, "quality", layers_json(t, now)));
+	TAILQ_FOREACH (s, &p->subs, entry) {
+		cp_json_push(&receives,
+		             json_pack("{ss si so}", "track", s->track->id, "layer",
+		                       (int)s->measured.layer, "quality",
+		                       cp_measured_json(&s->measured, now)));
 		subs++;
-	o = json_pack("{ss ss ss ss so si}", "participant", p->id, "user", p->user, "display",
+	}
+	o = json_pack("{ss ss ss ss so si so}", "participant", p->id, "user", p->user, "display",
 	              p->display, "kind", kinds[p->kind], "tracks", tracks, "subscriptions",
-	              (int)subs);
+	              (int)subs, "receives", receives);
 	for (int i = 0; i < 2; i++) {
 		const struct cp_endpoint *e = p->endpoint[i];
 		char addr[SH_ADDR_STR];

@@ -104,7 +104,7 @@ int cp_endpoint_get(struct cp_endpoint **out, struct cp_participant *p, enum cp_
 		return -ENOMEM;
 	e->owner = p;
 	e->target = target;
-	e->worker = least_loaded(p->calls);
+	e->worker = p->calls->admit ? cp_admit_worker(p, target) : least_loaded(p->calls);
 	e->rtcp_ssrc = cp_random_ssrc();
 	e->changed_ns = cp_now_ns();
 	p->endpoint[target] = e;
@@ -158,6 +158,7 @@ int cp_endpoint_tell_plane(struct cp_endpoint *e)
 	    .flags = (e->nego.rtcp_rsize ? SH_EP_RTCP_RSIZE : 0) | cp_nego_feedback(&e->nego),
 	    .ext_two_byte = e->nego.ext_two_byte,
 	    .rtcp_ssrc = e->rtcp_ssrc,
+	    .owner = e->owner->number,
 	    .cname_len = strlen(e->owner->id),
 	};
 	int err;

@@ -70,16 +70,38 @@ static bool fill(struct cp_participant *player, size_t i, struct cp_track *t)
 	return true;
 }
 
-static bool fill_from_room(struct cp_participant *player, size_t i)
+static bool fill_from(struct cp_participant *player, size_t i, struct cp_participant *p)
 {
-	struct cp_participant *p;
 	struct cp_track *t;
 
+	TAILQ_FOREACH (t, &p->tracks, entry)
+		if (fill(player, i, t))
+			return true;
+	return false;
+}
+
+/* Who had the floor last first; those who never had it in the order in which they came. */
+static bool fill_from_room(struct cp_participant *player, size_t i)
+{
+	uint64_t before = UINT64_MAX;
+	struct cp_participant *p;
+
+	for (;;) {
+		struct cp_participant *next = NULL;
+
+		TAILQ_FOREACH (p, &player->room->participants, entry)
+			if (wanted(player, p) && p->spoke_ns && p->spoke_ns < before &&
+			    (!next || p->spoke_ns > next->spoke_ns))
+				next = p;
+		if (!next)
+			break;
+		if (fill_from(player, i, next))
+			return true;
+		before = next->spoke_ns;
+	}
 	TAILQ_FOREACH (p, &player->room->participants, entry)
-		if (wanted(player, p))
-			TAILQ_FOREACH (t, &p->tracks, entry)
-				if (fill(player, i, t))
-					return true;
+		if (wanted(player, p) && !p->spoke_ns && fill_from(player, i, p))
+			return true;
 	return false;
 }
 

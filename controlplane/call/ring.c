@@ -158,6 +158,9 @@ int cp_call_start(struct cp_call **out, struct cp_agent *caller, const char *to,
 		return -EBUSY;
 	if (!cp_calls_ready(c))
 		return -ENODEV;
+	err = cp_admit_call(c, video);
+	if (err)
+		return err;
 	err = call_new(out, caller, to);
 	if (err)
 		return err;

@@ -10,6 +10,8 @@ static const struct cp_party_ops deaf;
 
 static void room_free(struct cp_room_entry *r)
 {
+	cp_slots_close(&r->room);
+	HASH_DELETE(by_number, r->room.calls->numbers, r);
 	HASH_DEL(r->room.calls->rooms, r);
 	free(r);
 }
@@ -41,6 +43,15 @@ void cp_participant_free(struct cp_participant *p)
 
 /* ---- rooms ---- */
 
+uint32_t cp_number(struct cp_calls *c, uint32_t known)
+{
+	if (!known)
+		return ++c->last_number;
+	if (known > c->last_number)
+		c->last_number = known;
+	return known;
+}
+
 struct cp_room *cp_room_find(struct cp_calls *c, const char *name)
 {
 	struct cp_room_entry *r;
@@ -49,7 +60,8 @@ struct cp_room *cp_room_find(struct cp_calls *c, const char *name)
 	return r ? &r->room : NULL;
 }
 
-static int room_get(struct cp_room **out, struct cp_calls *c, const char *name)
+/* number: of a room of the daemon before us; 0: a new one. */
+static int room_get(struct cp_room **out, struct cp_calls *c, const char *name, uint32_t number)
 {
 	struct cp_room_entry *r;
 
@@ -67,8 +79,16 @@ static int room_get(struct cp_room **out, struct cp_calls *c, const char *name)
 	}
 	r->room.calls = c;
 	TAILQ_INIT(&r->room.participants);
+	TAILQ_INIT(&r->room.slots);
+	r->room.number = cp_number(c, number);
 	HASH_ADD_STR(c->rooms, room.name, r);
 	if (!r->hh.tbl) {
+		free(r);
+		return -ENOMEM;
+	}
+	HASH_ADD(by_number, c->numbers, room.number, sizeof(r->room.number), r);
+	if (!r->by_number.tbl) {
+		HASH_DEL(c->rooms, r);
 		free(r);
 		return -ENOMEM;
 	}
@@ -104,14 +124,17 @@ struct cp_track *cp_room_track(struct cp_room *r, const char *track_id)
 	TAILQ_FOREACH (p, &r->participants, entry)
 		if ((t = cp_track_find(p, track_id)))
 			return t;
+	TAILQ_FOREACH (t, &r->slots, entry)
+		if (strcmp(t->id, track_id) == 0)
+			return t;
 	return NULL;
 }
 
 /* ---- participants ---- */
 
-int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room)
+int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room, uint32_t number)
 {
-	int err = room_get(&p->room, c, room);
+	int err = room_get(&p->room, c, room, number);
 
 	if (err)
 		return err;
@@ -172,6 +195,8 @@ void cp_participant_reset_media(struct cp_participant *p)
 		if (p->ops->media_reset)
 			p->ops->media_reset(p->arg, i);
 	}
+	if (p->auto_sub && p->room)
+		cp_slots_subscribe(p);
 	cp_participant_changed(p);
 }
 
@@ -206,12 +231,15 @@ static void subscribe_to_room(struct cp_participant *p)
 	TAILQ_FOREACH (o, &p->room->participants, entry)
 		if (o != p)
 			TAILQ_FOREACH (t, &o->tracks, entry)
-				(void)cp_subscribe(p, t);
+				if (!cp_room_has_slots(p->room) || !cp_slot_stands_for(t))
+					(void)cp_subscribe(p, t);
+	cp_slots_subscribe(p);
 }
 
 int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_join *join)
 {
 	struct cp_participant *p;
+	uint8_t place[2];
 	int err;
 
 	if (!cp_calls_ready(c))
@@ -220,10 +248,14 @@ int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_joi
 		return -ENOSPC;
 	if (name_taken(c, join))
 		return -EEXIST;
+	err = cp_admit_join(c, join, place);
+	if (err)
+		return err;
 	p = cp_participant_new(c);
 	if (!p)
 		return -ENOMEM;
 	cp_make_id(p->id, 'p');
+	memcpy(p->place, place, sizeof(place));
 	p->kind = join->kind;
 	p->hidden = join->kind != CP_PARTY_CLIENT;
 	p->auto_sub = join->auto_sub;
@@ -232,7 +264,8 @@ int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_joi
 	    !cp_text_copy(p->display, sizeof(p->display), join->display) ||
 	    !cp_text_copy(p->name, sizeof(p->name), join->name))
 		goto fail;
-	err = cp_room_enter(c, p, join->room);
+	p->number = cp_number(c, 0);
+	err = cp_room_enter(c, p, join->room, 0);
 	if (err)
 		goto fail;
 	p->ops = join->ops;
@@ -241,6 +274,7 @@ int cp_join(struct cp_participant **out, struct cp_calls *c, const struct cp_joi
 		tell_joined(p);
 	if (p->auto_sub)
 		subscribe_to_room(p);
+	cp_speakers_again(p);
 	*out = p;
 	return 0;
 fail:
@@ -276,6 +310,8 @@ void cp_room_tell_track(struct cp_track *t, int what)
 
 	if (t->owner->hidden)
 		return;
+	if (what == CP_TRACK_ADDED)
+		cp_room_grow(t->owner->room);
 	TAILQ_FOREACH (o, &t->owner->room->participants, entry) {
 		void (*tell)(void *, const struct cp_track *) =
 		    what == CP_TRACK_ADDED     ? o->ops->track_added
@@ -284,7 +320,8 @@ void cp_room_tell_track(struct cp_track *t, int what)
 
 		if (o != t->owner && tell)
 			tell(o->arg, t);
-		if (o != t->owner && what == CP_TRACK_ADDED && o->auto_sub)
+		if (o != t->owner && what == CP_TRACK_ADDED && o->auto_sub && !cp_subscribed(o, t) &&
+		    !(cp_room_has_slots(o->room) && cp_slot_stands_for(t)))
 			(void)cp_subscribe(o, t);
 	}
 }

@@ -31,12 +31,12 @@ static json_t *track_save(const struct cp_track *t)
 
 static json_t *sub_save(const struct cp_sub *s)
 {
-	return json_pack("{ss sI sI sI sI sb sb sb s[iiii]}", "track", s->track->id, "plane",
+	return json_pack("{ss sI sI sI sI sb sb sb sb s[iiii]}", "track", s->track->id, "plane",
 	                 (json_int_t)s->plane_id, "ssrc", (json_int_t)s->ssrc, "rtx_ssrc",
 	                 (json_int_t)s->rtx_ssrc, "media",
 	                 s->media == CP_NO_MEDIA ? (json_int_t)-1 : (json_int_t)s->media, "paused",
-	                 s->paused, "in_plane", s->in_plane, "changed", s->changed, "quality",
-	                 s->quality.height, s->quality.max_layer, s->quality.max_temporal,
+	                 s->paused, "in_plane", s->in_plane, "changed", s->changed, "pinned",
+	                 s->pinned, "quality", s->quality.height, s->quality.max_layer, s->quality.max_temporal,
 	                 s->quality.priority);
 }
 
@@ -51,8 +51,9 @@ json_t *cp_participant_save(const struct cp_participant *p)
 		cp_json_push(&tracks, track_save(t));
 	TAILQ_FOREACH (s, &p->subs, entry)
 		cp_json_push(&subs, sub_save(s));
-	o = json_pack("{ss ss ss ss ss si sb sb so so}", "room", p->room->name, "id", p->id, "user",
-	              p->user, "display", p->display, "name", p->name, "kind", (int)p->kind, "auto",
+	o = json_pack("{ss sI sI ss ss ss ss si sb sb so so}", "room", p->room->name, "group",
+	              (json_int_t)p->room->number, "number", (json_int_t)p->number, "id", p->id,
+	              "user", p->user, "display", p->display, "name", p->name, "kind", (int)p->kind, "auto",
 	              p->auto_sub, "hidden", p->hidden, "tracks", tracks, "subs", subs);
 	for (int i = 0; o && i < 2; i++)
 		if (p->endpoint[i])
@@ -136,6 +137,7 @@ static int track_load(struct cp_participant *p, json_t *o)
 	t->source = source;
 	t->muted = muted;
 	t->announced = true;
+	t->watched = 0xff; // what the owner was told is not known
 	t->media = media;
 	TAILQ_INIT(&t->subs);
 	err = -EBADMSG;
@@ -156,12 +158,14 @@ int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const j
 	struct cp_participant *p = cp_participant_new(c);
 	const char *room, *id, *user, *display, *name;
 	json_t *tracks, *subs, *publish = NULL, *subscribe = NULL, *o;
+	json_int_t group = 0, number = 0;
 	int kind, auto_sub, hidden, err = -EBADMSG;
 	size_t i;
 
 	if (!p)
 		return -ENOMEM;
-	if (json_unpack((json_t *)saved, "{ss ss ss ss ss si sb sb so so s?o s?o}", "room", &room,
+	if (json_unpack((json_t *)saved, "{ss s?I s?I ss ss ss ss si sb sb so so s?o s?o}", "room",
+	                &room, "group", &group, "number", &number,
 	                "id", &id, "user", &user, "display", &display, "name", &name, "kind", &kind,
 	                "auto", &auto_sub, "hidden", &hidden, "tracks", &tracks, "subs", &subs,
 	                "publish", &publish, "subscribe", &subscribe) ||
@@ -174,7 +178,8 @@ int cp_participant_load(struct cp_participant **out, struct cp_calls *c, const j
 	p->kind = kind;
 	p->auto_sub = auto_sub;
 	p->hidden = hidden;
-	err = cp_room_enter(c, p, room);
+	p->number = cp_number(c, (uint32_t)number);
+	err = cp_room_enter(c, p, room, (uint32_t)group);
 	if (!err && publish)
 		err = endpoint_load(p, CP_PUBLISH, publish);
 	if (!err && subscribe)
@@ -199,13 +204,13 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	json_int_t plane, ssrc, rtx_ssrc, media;
 	const char *track;
 	struct cp_quality q = cp_quality_any; // of a journal that knows of none
-	int paused, in_plane, changed, err;
+	int paused, in_plane, changed, pinned = 0, err;
 	struct cp_track *t;
 	struct cp_sub *s;
 
-	if (json_unpack(o, "{ss sI sI sI sI sb sb sb s?[iiii]}", "track", &track, "plane", &plane,
+	if (json_unpack(o, "{ss sI sI sI sI sb sb sb s?b s?[iiii]}", "track", &track, "plane", &plane,
 	                "ssrc", &ssrc, "rtx_ssrc", &rtx_ssrc, "media", &media, "paused", &paused,
-	                "in_plane", &in_plane, "changed", &changed, "quality", &q.height,
+	                "in_plane", &in_plane, "changed", &changed, "pinned", &pinned, "quality", &q.height,
 	                &q.max_layer, &q.max_temporal, &q.priority) ||
 	    !cp_quality_ok(&q) || !e || media >= (json_int_t)e->nego.n_media ||
 	    (media >= 0 && e->nego.media[media].user))
@@ -224,6 +229,7 @@ static int sub_link(struct cp_participant *p, json_t *o)
 	s->media = media < 0 ? CP_NO_MEDIA : (size_t)media;
 	s->paused = paused;
 	s->changed = changed;
+	s->pinned = pinned;
 	s->quality = q;
 	err = cp_sub_register(s, true);
 	if (err) {
@@ -278,8 +284,8 @@ bool cp_calls_changed(struct cp_calls *c)
 
 json_t *cp_calls_save(const struct cp_calls *c)
 {
-	return json_pack("{sI so}", "slab_epoch", (json_int_t)c->slab_epoch, "calls",
-	                 cp_call_save_all(c));
+	return json_pack("{sI so so}", "slab_epoch", (json_int_t)c->slab_epoch, "calls",
+	                 cp_call_save_all(c), "slots", cp_slots_save_all(c));
 }
 
 void cp_calls_load(struct cp_calls *c, const json_t *saved)

@@ -34,6 +34,7 @@ void cp_sub_end(struct cp_sub *s)
 
 	TAILQ_REMOVE(&p->subs, s, entry);
 	TAILQ_REMOVE(&s->track->subs, s, by_track);
+	p->calls->sub[SH_ID_INDEX(s->plane_id)] = NULL;
 	if (s->in_plane)
 		cp_plane_del(p->calls->plane, SH_DEL_SUB, s->plane_id);
 	else
@@ -53,9 +54,11 @@ int cp_sub_register(struct cp_sub *s, bool claim)
 	int err = claim ? cp_plane_id_claim(plane, SH_DEL_SUB, s->plane_id)
 	                : cp_plane_id_new(plane, SH_DEL_SUB, &s->plane_id);
 
-	if (!err)
-		s->owner->calls->counts.subs++;
-	return err;
+	if (err)
+		return err;
+	s->owner->calls->sub[SH_ID_INDEX(s->plane_id)] = s;
+	s->owner->calls->counts.subs++;
+	return 0;
 }
 
 void cp_sub_tell_plane(struct cp_sub *s)
@@ -160,6 +163,15 @@ int cp_subscribe(struct cp_participant *p, struct cp_track *t)
 	return err;
 }
 
+int cp_subscribe_to(struct cp_participant *p, struct cp_track *t)
+{
+	int err = cp_subscribe(p, t);
+
+	if (!err)
+		find(p, t)->pinned = true;
+	return err;
+}
+
 int cp_unsubscribe(struct cp_participant *p, struct cp_track *t)
 {
 	struct cp_sub *s = find(p, t);
@@ -248,14 +260,15 @@ void cp_sub_track_changed(struct cp_sub *s)
 static void give_media(struct cp_endpoint *e, struct cp_sub *s)
 {
 	const struct cp_track *t = s->track;
-	const struct cp_media *from = &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media];
+	const struct cp_media *from =
+	    t->owner ? &t->owner->endpoint[CP_PUBLISH]->nego.media[t->media] : cp_slot_media(t);
 	const struct cp_nego_send send = {
 	    .kind = t->kind,
 	    .src = from->codec,
 	    .n_src = from->codecs,
 	    .ssrc = s->ssrc,
 	    .rtx_ssrc = s->rtx_ssrc,
-	    .stream = t->owner->id,
+	    .stream = t->owner ? t->owner->id : t->id, // slots play each by itself
 	    .track = t->id,
 	    .user = s,
 	};

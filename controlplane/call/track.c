@@ -71,11 +71,14 @@ static void describe(const struct cp_track *t, struct sh_msg_track_set *set)
 	*set = (struct sh_msg_track_set){
 	    .id = t->plane_id,
 	    .endpoint = e->id,
+	    .group = t->owner->room->number,
 	    .kind = t->kind,
 	    .layers = m->layers ? m->layers : 1,
 	    .mid_len = strlen(t->mid),
 	    .flags = t->muted ? SH_TRACK_MUTED : 0,
 	};
+	if (cp_slot_stands_for(t))
+		set->flags |= SH_TRACK_FOLLOW;
 	memcpy(set->mid, t->mid, set->mid_len);
 	cp_nego_track_pts(m, set->pt);
 	memcpy(set->layer, m->layer, m->layers * sizeof(set->layer[0]));
@@ -156,7 +159,9 @@ static int track_new(struct cp_participant *p, size_t media, const struct cp_pub
 	TAILQ_INSERT_TAIL(&p->tracks, t, entry);
 	p->room->n_tracks++;
 	m->user = t;
-	return cp_track_tell_plane(t);
+	err = cp_track_tell_plane(t);
+	t->watched = cp_track_all_layers(t);
+	return err;
 }
 
 static int track_again(struct cp_track *t, const struct cp_publish_track *want)
@@ -215,20 +220,22 @@ static void announce_new(struct cp_participant *p)
 
 /* What the offer would mean, tried on a negotiation of its own: the real one cannot go back once it
  * took an offer. */
-static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed,
+static int look_ahead(struct cp_endpoint *e, const char *sdp, size_t len, bool *renewed,
                       char *err_text)
 {
-	const struct cp_participant *p = e->owner;
+	struct cp_participant *p = e->owner;
 	struct cp_nego probe;
 	bool restarted;
-	unsigned n = 0;
+	unsigned n = 0, videos = 0;
 	int err = cp_nego_init(&probe, &e->nego.conf, 1);
 
 	if (err)
 		return err;
 	err = cp_nego_offer_in(&probe, sdp, len, &restarted, err_text);
-	for (size_t i = 0; !err && i < probe.n_media; i++)
+	for (size_t i = 0; !err && i < probe.n_media; i++) {
 		n += publishes(&probe.media[i]);
+		videos += publishes(&probe.media[i]) && probe.media[i].kind == SH_KIND_VIDEO;
+	}
 	if (!err && n > p->calls->limits.max_tracks) {
 		snprintf(err_text, CP_NEGO_ERROR_MAX, "more than %u tracks",
 		         p->calls->limits.max_tracks);
@@ -236,6 +243,8 @@ static int look_ahead(const struct cp_endpoint *e, const char *sdp, size_t len, 
 	}
 	if (!err && n == 0 && p->kind == CP_PARTY_WHIP)
 		err = -ENOTSUP;
+	if (!err)
+		err = cp_admit_publish(p, n - videos, videos);
 	*renewed = !err && e->nego.rfingerprint[0] && probe.rfingerprint[0] &&
 	           strcmp(e->nego.rfingerprint, probe.rfingerprint) != 0;
 	cp_nego_close(&probe);

@@ -25,9 +25,6 @@ const char *cp_ext_uri(unsigned ext)
 bool cp_ext_wanted(unsigned ext, enum sh_kind kind, bool send)
 {
 	switch (ext) {
-	case SH_EXT_TWCC:       // until the dataplane answers it with feedback
-	case SH_EXT_DEPENDENCY: // until it rewrites frame numbers when it switches layers
-		return false;
 	case SH_EXT_RID:
 	case SH_EXT_RRID:
 		return !send && kind == SH_KIND_VIDEO;
@@ -37,6 +34,7 @@ bool cp_ext_wanted(unsigned ext, enum sh_kind kind, bool send)
 	case SH_EXT_PLAYOUT_DELAY:
 	case SH_EXT_VIDEO_CONTENT:
 	case SH_EXT_COLOR_SPACE:
+	case SH_EXT_DEPENDENCY:
 		return kind == SH_KIND_VIDEO;
 	default:
 		return true;

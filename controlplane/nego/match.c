@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "controlplane/nego/codec.h"
-#include "controlplane/nego/remote.h"
 
 /* H264 profiles by profile_idc and the constraint bits of profile-iop (RFC 6184 §8.1, Table 5). */
 enum h264 { H264_BAD, H264_CB, H264_B, H264_MAIN, H264_EXT, H264_CHIGH, H264_HIGH, H264_HIGH444 };
@@ -312,7 +311,7 @@ uint8_t cp_codecs_ours(struct cp_codec *codec, const struct cp_codec *src, uint8
 		memcpy(c->fmtp, r->fmtp ? r->fmtp : src[i].fmtp,
 		       r->fmtp ? strlen(r->fmtp) + 1 : sizeof(c->fmtp));
 		c->nack = c->pli = c->fir = c->remb = r->clock_hz == 90000;
-		c->twcc = cp_codec_is_media(c) && cp_ext_wanted(SH_EXT_TWCC, SH_KIND_AUDIO, true);
+		c->twcc = cp_codec_is_media(c);
 		media |= cp_codec_is_media(c);
 		n++;
 	}

@@ -51,7 +51,7 @@ void cp_feedback_settle(struct cp_remote *r);
 bool cp_media_twcc(const struct cp_media *m);
 int cp_streams_read(struct cp_remote *r, size_t i); // msid, ssrc, ssrc-group, rid, simulcast
 
-/* Extensions that we negotiate today, for m-lines that we receive and that we send
+/* Extensions that we negotiate, for m-lines that we receive and that we send
  * (docs/decisions/0012). */
 bool cp_ext_wanted(unsigned ext, enum sh_kind kind, bool send);
 const char *cp_ext_uri(unsigned ext);

@@ -19,18 +19,10 @@ int ctl_drop_reasons(struct ctl *c)
 {
 	json_t *reasons = json_array();
 	struct sh_slabs slabs;
-	bool all = false;
+	bool all = ctl_flag(c, "--all");
 	char path[512];
 	int err;
 
-	for (int i = 0; i < c->argc; i++)
-		if (!strcmp(c->argv[i], "--all")) {
-			all = true;
-			c->argc--;
-			memmove(c->argv + i, c->argv + i + 1,
-			        (size_t)(c->argc - i + 1) * sizeof(*c->argv));
-			break;
-		}
 	if (!ctl_words(c, 0, 0)) {
 		json_decref(reasons);
 		return CTL_USAGE;

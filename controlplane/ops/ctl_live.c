@@ -12,10 +12,10 @@
 
 enum { TIMEOUT_S = 10, ANSWER_MAX = 64 << 20 };
 
-static int dial(const struct ctl *c)
+static int dial(const struct ctl *c, int timeout_s)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct timeval tv = {.tv_sec = TIMEOUT_S};
+	struct timeval tv = {.tv_sec = timeout_s};
 	int n = snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", c->rundir, CP_ADMIN_SOCKET);
 	int fd;
 
@@ -68,33 +68,46 @@ fail:
 	return NULL;
 }
 
-int ctl_ask(const struct ctl *c, json_t *request, json_t **data)
+int ctl_query(const struct ctl *c, json_t *request, int timeout_s, json_t **data, char *why, size_t size)
 {
 	char *line = json_dumps(request, JSON_COMPACT), *text;
-	int fd = dial(c), code = CTL_OK;
+	int fd = dial(c, timeout_s), code = CTL_OK;
 	json_t *answer = NULL;
 
 	json_decref(request);
 	if (fd < 0) {
 		free(line);
-		return ctl_fail(c, CTL_NO_DAEMON, "%s/%s: %s: callstackd does not run there",
-		                c->rundir, CP_ADMIN_SOCKET, strerror(-fd));
+		snprintf(why, size, "%s/%s: %s: callstackd does not run there", c->rundir, CP_ADMIN_SOCKET,
+		         strerror(-fd));
+		return CTL_NO_DAEMON;
 	}
 	text = line ? exchange(fd, line) : NULL;
 	if (text)
 		answer = json_loads(text, 0, NULL);
-	if (!answer)
-		code = ctl_fail(c, CTL_FAILED, "callstackd did not answer: %s", strerror(errno));
-	else if (!json_is_true(json_object_get(answer, "ok")))
-		code = ctl_fail(c, CTL_FAILED, "callstackd: %s",
-		                json_string_value(json_object_get(answer, "error")));
-	else
+	if (!answer) {
+		snprintf(why, size, "callstackd did not answer: %s", strerror(errno));
+		code = CTL_FAILED;
+	} else if (!json_is_true(json_object_get(answer, "ok"))) {
+		const char *error = json_string_value(json_object_get(answer, "error"));
+
+		snprintf(why, size, "callstackd: %s", error ? error : "it failed");
+		code = CTL_FAILED;
+	} else {
 		*data = json_incref(json_object_get(answer, "data"));
+	}
 	json_decref(answer);
 	free(text);
 	free(line);
 	close(fd);
 	return code;
+}
+
+int ctl_ask(const struct ctl *c, json_t *request, json_t **data)
+{
+	char why[512];
+	int code = ctl_query(c, request, TIMEOUT_S, data, why, sizeof(why));
+
+	return code ? ctl_fail(c, code, "%s", why) : 0;
 }
 
 static long long integer(const json_t *j, const char *key)
@@ -177,6 +190,41 @@ int ctl_rooms(struct ctl *c)
 	}
 	if (!json_array_size(json_object_get(d, "rooms")))
 		puts("no rooms");
+	json_decref(d);
+	return CTL_OK;
+}
+
+/* {"enabled", "model", "budget", "refused", "last", "workers": [{"worker", "measured", "model",
+ * "transports", "subscriptions"}]}; shares in percent */
+int ctl_admission(struct ctl *c)
+{
+	json_t *d, *w;
+	size_t i;
+	int code;
+
+	if (!ctl_words(c, 0, 0))
+		return CTL_USAGE;
+	code = ctl_ask(c, json_pack("{s:s}", "command", "admission"), &d);
+	if (code)
+		return code;
+	if (c->json) {
+		ctl_print_json(d);
+		return CTL_OK;
+	}
+	if (!json_is_true(json_object_get(d, "enabled"))) {
+		puts("off: everybody is let in");
+		json_decref(d);
+		return CTL_OK;
+	}
+	printf("budget %lld %%, %s, refused %lld\n", integer(d, "budget"),
+	       json_is_true(json_object_get(d, "model")) ? "with a cost model" : "no cost model",
+	       integer(d, "refused"));
+	json_array_foreach (json_object_get(d, "workers"), i, w)
+		printf("  worker %lld: measured %.1f %%, by the model %.1f %%\n", integer(w, "worker"),
+		       json_number_value(json_object_get(w, "measured")),
+		       json_number_value(json_object_get(w, "model")));
+	if (*string(d, "last"))
+		printf("last refusal: %s\n", string(d, "last"));
 	json_decref(d);
 	return CTL_OK;
 }

@@ -4,6 +4,7 @@
  *   ctl_user.c   accounts: works on the store itself, whether the daemon runs or not
  *   ctl_token.c  makes a token with the daemon's key
  *   ctl_live.c   asks the daemon over its admin socket
+ *   ctl_top.c    how every stream is, from the dataplane's mapping (top.c)
  *   ctl_drop.c   reads the dataplane's counters from its mapping, so it works when the daemon is
  * dead
  *   ctl_doctor.c looks at the host, by the checks of doctor.h; needs no daemon
@@ -37,6 +38,12 @@ static const char help[] =
     "long (default 3600)\n"
     "  status                                                     is the daemon well\n"
     "  rooms                                                      rooms, participants, tracks\n"
+    "  top [--once] [--sort KEY] [--rows N]                       every stream's quality, each second, "
+    "and the workers' load\n"
+    "      KEY: worst (default), loss, jitter, rtt, rate, queue; keys: q quits, s sorts by the next\n"
+    "      --once (and --json) looks for one second and ends\n"
+    "  admission                                                  how much the workers are used, "
+    "and who was refused\n"
     "  drop-reasons [--all]                                       packets that the dataplane "
     "discarded, by reason\n"
     "  doctor [--config FILE] [--set KEY=VALUE]…                  does this host fit the "
@@ -58,6 +65,8 @@ static const struct {
     {"token", ctl_token},
     {"status", ctl_status},
     {"rooms", ctl_rooms},
+    {"top", ctl_top},
+    {"admission", ctl_admission},
     {"drop-reasons", ctl_drop_reasons},
     {"doctor", ctl_doctor},
 };
@@ -121,7 +130,7 @@ const char *ctl_option(struct ctl *c, const char *name, bool *bad)
 	return NULL;
 }
 
-static bool take_flag(struct ctl *c, const char *flag)
+bool ctl_flag(struct ctl *c, const char *flag)
 {
 	for (int i = 0; i < c->argc && strcmp(c->argv[i], "--") != 0; i++)
 		if (!strcmp(c->argv[i], flag)) {
@@ -232,12 +241,12 @@ int main(int argc, char **argv)
 	struct ctl c = {.argc = argc - 1, .argv = argv + 1};
 	int err;
 
-	c.json = take_flag(&c, "--json");
-	if (take_flag(&c, "--help") || take_flag(&c, "-h")) {
+	c.json = ctl_flag(&c, "--json");
+	if (ctl_flag(&c, "--help") || ctl_flag(&c, "-h")) {
 		fputs(help, stdout);
 		return CTL_OK;
 	}
-	if (take_flag(&c, "--version")) {
+	if (ctl_flag(&c, "--version")) {
 		puts("callstackctl " CALLSTACK_VERSION);
 		return CTL_OK;
 	}

@@ -103,6 +103,137 @@ static void put_cycles(FILE *f, const struct sh_state *s)
 	fprintf(f, "callstack_tsc_hertz %llu\n", (unsigned long long)s->tsc_hz);
 }
 
+/* ---- streams and forwarding: sh_state.quality and .stats[].latency ---- */
+
+static const char *const way_name[SH_QUALITY_WAYS] = {"in", "out"};
+
+/* bound[n] are the upper ends of count[n + 1] buckets; divisor: of a bound, to the unit of the metric. */
+static void put_histogram(FILE *f, const char *name, const char *labels, const uint32_t *bound, unsigned n,
+                          const uint64_t *count, uint64_t sum, double divisor)
+{
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i <= n; i++) {
+		seen += count[i];
+		if (i < n)
+			fprintf(f, "%s_bucket{%s,le=\"%g\"} %llu\n", name, labels, bound[i] / divisor,
+			        (unsigned long long)seen);
+		else
+			fprintf(f, "%s_bucket{%s,le=\"+Inf\"} %llu\n", name, labels, (unsigned long long)seen);
+	}
+	fprintf(f, "%s_sum{%s} %.9g\n%s_count{%s} %llu\n", name, labels, (double)sum / divisor, name, labels,
+	        (unsigned long long)seen);
+}
+
+#define X(bound) bound,
+static const uint32_t mos_bound[] = {SH_QUALITY_MOS_LIST(X)};
+static const uint32_t rtt_bound[] = {SH_QUALITY_RTT_LIST(X)};
+static const uint32_t jitter_bound[] = {SH_QUALITY_JITTER_LIST(X)};
+static const uint32_t loss_bound[] = {SH_QUALITY_LOSS_LIST(X)};
+#undef X
+
+#define FOR_WAYS(w, way, s)                                                                        \
+	for (unsigned w = 0; w < (s)->workers && w < SH_MAX_WORKERS; w++)                          \
+		for (unsigned way = 0; way < SH_QUALITY_WAYS; way++)
+
+static void put_streams(FILE *f, const struct sh_state *s)
+{
+	static const struct {
+		const char *name, *kind, *help;
+		size_t at;
+	} plain[] = {
+	    {"callstack_streams", "gauge",
+	     "streams with packets in the last second: in, layers of tracks; out, subscriptions",
+	     offsetof(struct sh_quality_sum, streams)},
+	    {"callstack_stream_packets_total", "counter", "their packets: in, expected; out, sent",
+	     offsetof(struct sh_quality_sum, packets)},
+	    {"callstack_stream_lost_total", "counter",
+	     "of these, lost: in, after recovery by RTX; out, by receiver reports",
+	     offsetof(struct sh_quality_sum, lost)},
+	};
+	static const struct {
+		const char *name, *help;
+		const uint32_t *bound;
+		unsigned bounds;
+		size_t at, sum;
+		double divisor;
+	} hist[] = {
+#define HIST(name, help, field, n, divisor)                                                        \
+	{name, help, field##_bound, n, offsetof(struct sh_quality_sum, field),                     \
+	 offsetof(struct sh_quality_sum, field##_sum), divisor}
+	    HIST("callstack_stream_mos", "MOS of audio streams (ITU-T G.107), each second of each", mos,
+	         SH_QUALITY_MOS_BOUNDS, 10),
+	    HIST("callstack_stream_rtt_seconds", "round-trip time to the stream's peer, each second of each", rtt,
+	         SH_QUALITY_RTT_BOUNDS, 1000),
+	    HIST("callstack_stream_jitter_seconds", "interarrival jitter (RFC 3550), each second of each stream", jitter,
+	         SH_QUALITY_JITTER_BOUNDS, 1000),
+	    HIST("callstack_stream_loss_ratio", "share of lost packets, each second of each stream", loss,
+	         SH_QUALITY_LOSS_BOUNDS, 256),
+#undef HIST
+	};
+	char labels[64];
+
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		help_line(f, plain[i].name, plain[i].kind, plain[i].help);
+		FOR_WAYS(w, way, s)
+		{
+			uint64_t v;
+
+			memcpy(&v, (const char *)&s->quality[w][way] + plain[i].at, sizeof(v));
+			snprintf(labels, sizeof(labels), ",direction=\"%s\"", way_name[way]);
+			put_value(f, plain[i].name, labels, w, v);
+		}
+	}
+	for (size_t i = 0; i < sizeof(hist) / sizeof(hist[0]); i++) {
+		help_line(f, hist[i].name, "histogram", hist[i].help);
+		FOR_WAYS(w, way, s)
+		{
+			const char *q = (const char *)&s->quality[w][way];
+
+			snprintf(labels, sizeof(labels), "worker=\"%u\",direction=\"%s\"", w, way_name[way]);
+			put_histogram(f, hist[i].name, labels, hist[i].bound, hist[i].bounds,
+			              (const uint64_t *)(const void *)(q + hist[i].at),
+			              *(const uint64_t *)(const void *)(q + hist[i].sum), hist[i].divisor);
+		}
+	}
+}
+
+/* Buckets end at powers of two of a nanosecond, where those of the histogram do too: 1 us to 8.6 s. */
+static void put_latency(FILE *f, const struct sh_state *s)
+{
+	static const struct {
+		const char *name;
+		uint32_t part;
+	} quantile[] = {{"0.5", 500000}, {"0.9", 900000}, {"0.99", 990000}, {"0.999", 999000}, {"0.9999", 999900}};
+	enum { FIRST = 10, LAST = 33 };
+
+	help_line(f, "callstack_forwarding_seconds", "histogram",
+	          "media packets, from the walk that took them from the port to their hand-over for sending");
+	for (unsigned w = 0; w < s->workers && w < SH_MAX_WORKERS; w++) {
+		struct sh_hist h = s->stats[w].latency; // so that the buckets and their count fit each other
+		unsigned long long n = sh_hist_count(&h);
+
+		for (unsigned bits = FIRST; bits <= LAST; bits++)
+			fprintf(f, "callstack_forwarding_seconds_bucket{worker=\"%u\",le=\"%.9g\"} %llu\n", w,
+			        (double)(UINT64_C(1) << bits) / 1e9, (unsigned long long)sh_hist_below(&h, bits));
+		fprintf(f, "callstack_forwarding_seconds_bucket{worker=\"%u\",le=\"+Inf\"} %llu\n", w, n);
+		fprintf(f, "callstack_forwarding_seconds_sum{worker=\"%u\"} %.9g\n", w, (double)h.sum / 1e9);
+		fprintf(f, "callstack_forwarding_seconds_count{worker=\"%u\"} %llu\n", w, n);
+	}
+	help_line(f, "callstack_forwarding_latency_seconds", "summary",
+	          "the same as quantiles since the state was made; for a time window take the histogram");
+	for (unsigned w = 0; w < s->workers && w < SH_MAX_WORKERS; w++) {
+		struct sh_hist h = s->stats[w].latency;
+
+		for (size_t i = 0; i < sizeof(quantile) / sizeof(quantile[0]); i++)
+			fprintf(f, "callstack_forwarding_latency_seconds{worker=\"%u\",quantile=\"%s\"} %.9g\n", w,
+			        quantile[i].name, (double)sh_hist_quantile(&h, quantile[i].part) / 1e9);
+		fprintf(f, "callstack_forwarding_latency_seconds_sum{worker=\"%u\"} %.9g\n", w, (double)h.sum / 1e9);
+		fprintf(f, "callstack_forwarding_latency_seconds_count{worker=\"%u\"} %llu\n", w,
+		        (unsigned long long)sh_hist_count(&h));
+	}
+}
+
 static void put_gauge(FILE *f, const char *name, const char *help, double v)
 {
 	help_line(f, name, "gauge", help);
@@ -144,6 +275,8 @@ static void put_slabs(FILE *f, const struct sh_slabs *s, uint64_t now_ns)
 	          now_ns > beat ? (double)(now_ns - beat) / 1e9 : 0);
 	put_counters(f, s->head);
 	put_cycles(f, s->head);
+	put_streams(f, s->head);
+	put_latency(f, s->head);
 }
 
 char *cp_metrics_text(const char *state_path, uint64_t now_ns, size_t *len)

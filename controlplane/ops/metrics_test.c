@@ -18,6 +18,7 @@ static void check_format(char *text)
 {
 	char family[128] = "", *line, *save;
 	unsigned samples = 0;
+	bool parts = false;
 
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char name[128], kind[32];
@@ -28,13 +29,22 @@ static void check_format(char *text)
 			continue;
 		if (sscanf(line, "# TYPE %127s %31s", name, kind) == 2) {
 			strcpy(family, name);
-			assert_true(!strcmp(kind, "counter") || !strcmp(kind, "gauge"));
+			assert_true(!strcmp(kind, "counter") || !strcmp(kind, "gauge") ||
+			            !strcmp(kind, "histogram") || !strcmp(kind, "summary"));
+			parts = !strcmp(kind, "histogram") || !strcmp(kind, "summary");
 			assert_int_equal(!strcmp(kind, "counter"),
 			                 strlen(name) > 6 &&
 			                     !strcmp(name + strlen(name) - 6, "_total"));
 			continue;
 		}
 		n = strcspn(line, "{ ");
+		for (unsigned i = 0; parts && i < 3; i++) {
+			static const char *const end_of[] = {"_bucket", "_sum", "_count"};
+			size_t k = strlen(end_of[i]);
+
+			if (n > k && !memcmp(line + n - k, end_of[i], k) && strlen(family) == n - k)
+				n -= k;
+		}
 		if (strlen(family) != n || memcmp(line, family, n) != 0)
 			fail_msg("%s is under %s", line, family);
 		for (size_t i = 0; i < n; i++)
@@ -91,6 +101,12 @@ static void with_one(void **state)
 	atomic_store(&s.endpoint[5].state, SH_DEAD);
 	s.endpoint[4].ice = SH_ICE_CONNECTED;
 	atomic_store(&s.sub[0].state, SH_LIVE);
+	s.head->quality[1][SH_QUALITY_OUT].streams = 5;
+	s.head->quality[1][SH_QUALITY_OUT].mos[0] = 2;
+	s.head->quality[1][SH_QUALITY_OUT].mos[SH_QUALITY_MOS_BOUNDS] = 3;
+	s.head->quality[1][SH_QUALITY_OUT].mos_sum = 150;
+	sh_hist_add(&s.head->stats[1].latency, 1000, 8);
+	sh_hist_add(&s.head->stats[1].latency, 3000000, 2);
 	text = cp_metrics_text(path, 6500000000, &len);
 	assert_non_null(text);
 	has(text, "\ncallstack_state_readable 1\n");
@@ -99,6 +115,18 @@ static void with_one(void **state)
 	assert_null(strstr(text, "worker=\"2\""));
 	has(text, "\ncallstack_commits_total{worker=\"control\"} 33\n");
 	has(text, "\ncallstack_drop_total{worker=\"1\",reason=\"srtp_auth\"} 44\n");
+	has(text, "\ncallstack_streams{worker=\"1\",direction=\"out\"} 5\n");
+	has(text, "\ncallstack_stream_mos_bucket{worker=\"1\",direction=\"out\",le=\"1.5\"} 2\n");
+	has(text, "\ncallstack_stream_mos_bucket{worker=\"1\",direction=\"out\",le=\"4.3\"} 2\n");
+	has(text, "\ncallstack_stream_mos_bucket{worker=\"1\",direction=\"out\",le=\"+Inf\"} 5\n");
+	has(text, "\ncallstack_stream_mos_sum{worker=\"1\",direction=\"out\"} 15\n");
+	has(text, "\ncallstack_stream_mos_count{worker=\"1\",direction=\"out\"} 5\n");
+	has(text, "\ncallstack_forwarding_seconds_bucket{worker=\"1\",le=\"1.024e-06\"} 8\n");
+	has(text, "\ncallstack_forwarding_seconds_bucket{worker=\"1\",le=\"0.002097152\"} 8\n");
+	has(text, "\ncallstack_forwarding_seconds_bucket{worker=\"1\",le=\"0.004194304\"} 10\n");
+	has(text, "\ncallstack_forwarding_seconds_sum{worker=\"1\"} 0.006008\n");
+	has(text, "\ncallstack_forwarding_latency_seconds{worker=\"1\",quantile=\"0.5\"} 1.007e-06\n");
+	has(text, "\ncallstack_forwarding_latency_seconds{worker=\"1\",quantile=\"0.9999\"} 0.003\n");
 	has(text, "\ncallstack_endpoints 2\n");
 	has(text, "\ncallstack_endpoints_connected 1\n");
 	has(text, "\ncallstack_tracks 0\n");

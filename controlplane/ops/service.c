@@ -92,6 +92,26 @@ static json_t *counters(const struct sh_state *head)
 	return j;
 }
 
+static json_t *workers_detail(const struct sh_state *head)
+{
+	static const struct {
+		const char *name;
+		uint32_t part;
+	} q[] = {{"p50", 500000}, {"p90", 900000}, {"p99", 990000}, {"p99.9", 999000}, {"p99.99", 999900}, {"max", 1000000}};
+	json_t *a = json_array();
+
+	for (unsigned w = 0; w < head->workers && w < SH_MAX_WORKERS; w++) {
+		const struct sh_hist *h = &head->stats[w].latency;
+		json_t *us = json_object();
+
+		for (size_t i = 0; i < sizeof(q) / sizeof(q[0]); i++)
+			json_object_set_new(us, q[i].name, json_real((double)sh_hist_quantile(h, q[i].part) / 1e3));
+		json_array_append_new(a, json_pack("{si sI so}", "worker", (int)w, "forwarded",
+		                                   (json_int_t)sh_hist_count(h), "latency_us", us));
+	}
+	return a;
+}
+
 static json_t *dataplane_status(const struct cp_service *s)
 {
 	struct sh_slabs slabs;
@@ -102,11 +122,12 @@ static json_t *dataplane_status(const struct cp_service *s)
 	if (err)
 		return json_pack("{s:b, s:s}", "state", 0, "reason", strerror(-err));
 	beat = slabs.head->heartbeat_ns;
-	j = json_pack("{s:b, s:i, s:i, s:f, s:I, s:I, s:I, s:o}", "state", 1, "workers", (int)slabs.head->workers,
+	j = json_pack("{s:b, s:i, s:i, s:f, s:I, s:I, s:I, s:o, s:o}", "state", 1, "workers", (int)slabs.head->workers,
 	              "base_port", (int)slabs.head->base_port, "heartbeat_age",
 	              now > beat ? (double)(now - beat) / 1e9 : 0.0, "endpoints",
 	              COUNT_LIVE(slabs.endpoint, slabs.endpoints), "tracks", COUNT_LIVE(slabs.track, slabs.tracks), "subs",
-	              COUNT_LIVE(slabs.sub, slabs.subs), "counters", counters(slabs.head));
+	              COUNT_LIVE(slabs.sub, slabs.subs), "counters", counters(slabs.head), "workers_detail",
+	              workers_detail(slabs.head));
 	sh_slabs_close(&slabs);
 	return j;
 }

@@ -131,6 +131,12 @@ int cp_plane_endpoint_keys(struct cp_plane *p, const struct sh_msg_endpoint_keys
 	return 0;
 }
 
+static bool same_track(const struct sh_msg_track_set *a, const struct sh_msg_track_set *b)
+{
+	return a->endpoint == b->endpoint && a->group == b->group && a->kind == b->kind &&
+	       a->slot == b->slot && !((a->flags ^ b->flags) & SH_TRACK_SLOT);
+}
+
 int cp_plane_track_set(struct cp_plane *p, const struct sh_msg_track_set *m)
 {
 	if (sh_msg_check(SH_MSG_TRACK_SET, m, sizeof(*m)))
@@ -138,14 +144,15 @@ int cp_plane_track_set(struct cp_plane *p, const struct sh_msg_track_set *m)
 	struct cp_entry *e = cp_ids_find(p, SH_DEL_TRACK, m->id);
 	if (!e)
 		return -ESTALE;
-	struct cp_entry *on = cp_ids_find(p, SH_DEL_ENDPOINT, m->endpoint);
-	if (!on || !on->set)
+	bool slot = m->flags & SH_TRACK_SLOT; // hangs on nothing
+	struct cp_entry *on = slot ? NULL : cp_ids_find(p, SH_DEL_ENDPOINT, m->endpoint);
+	if (!slot && (!on || !on->set))
 		return -ENOENT;
-	if (e->set && e->body.track.endpoint != m->endpoint)
+	if (e->set && !same_track(&e->body.track, m))
 		return -EINVAL;
 	if (e->set && !memcmp(&e->body.track, m, sizeof(*m)))
 		return 0;
-	if (!e->set)
+	if (!e->set && on)
 		LIST_INSERT_HEAD(&on->tracks, e, by_endpoint);
 	e->body.track = *m;
 	changed(p, e, on, NULL);
@@ -176,10 +183,15 @@ int cp_plane_sub_set(struct cp_plane *p, const struct sh_msg_sub_set *m)
 	return 0;
 }
 
+static bool is_slot(const struct cp_entry *e)
+{
+	return e->what == SH_DEL_TRACK && (e->body.track.flags & SH_TRACK_SLOT);
+}
+
 /* Out of the desired state. with_parent: the dataplane removes it with what it hangs on. */
 static void bury(struct cp_plane *p, struct cp_entry *e, bool with_parent)
 {
-	if (e->set && e->what != SH_DEL_ENDPOINT)
+	if (e->set && e->what != SH_DEL_ENDPOINT && !is_slot(e))
 		LIST_REMOVE(e, by_endpoint);
 	if (e->set && e->what == SH_DEL_SUB)
 		LIST_REMOVE(e, by_track);

@@ -62,6 +62,18 @@ static void on_track_removed(void *arg, const struct cp_track *t)
 	                                t->owner->id, "track", t->id));
 }
 
+static json_t *offered(const struct cp_participant *p, const struct cp_sub *s)
+{
+	const char *mid = p->endpoint[CP_SUBSCRIBE]->nego.media[s->media].mid;
+	const struct cp_track *t = s->track;
+
+	if (t->owner)
+		return json_pack("{ss ss ss}", "mid", mid, "track", t->id, "participant",
+		                 t->owner->id);
+	return json_pack("{ss ss sb ss}", "mid", mid, "track", t->id, "slot", 1, "kind",
+	                 t->kind == SH_KIND_AUDIO ? "audio" : "video");
+}
+
 static void on_offer(void *arg, uint32_t rev, const char *sdp)
 {
 	struct cp_session *s = arg;
@@ -71,12 +83,7 @@ static void on_offer(void *arg, uint32_t rev, const char *sdp)
 
 	TAILQ_FOREACH (sub, &p->subs, entry)
 		if (sub->media != CP_NO_MEDIA)
-			cp_json_push(
-			    &tracks,
-			    json_pack("{ss ss ss}", "mid",
-			              p->endpoint[CP_SUBSCRIBE]->nego.media[sub->media].mid,
-			              "track", sub->track->id, "participant",
-			              sub->track->owner->id));
+			cp_json_push(&tracks, offered(p, sub));
 	cp_session_event(s, json_pack("{ss sI ss so}", "type", "offer", "rev", (json_int_t)rev,
 	                              "sdp", sdp, "tracks", tracks));
 	s->offer_seq = s->seq;
@@ -107,6 +114,44 @@ void cp_session_reset_again(struct cp_session *s, uint64_t seen)
 			on_media_reset(s, target);
 }
 
+static json_t *slots_json(const struct cp_speaker *v, unsigned n)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		cp_json_push(&list,
+		             json_pack("{ss ss? ss?}", "slot", v[i].slot->id, "participant",
+		                       v[i].track ? v[i].track->owner->id : NULL, "track",
+		                       v[i].track ? v[i].track->id : NULL));
+	return list;
+}
+
+static void on_speakers(void *arg, const struct cp_room *r)
+{
+	struct cp_speakers s;
+
+	cp_speakers_read(r, &s);
+	cp_session_event(arg, json_pack("{ss ss? so so}", "type", "speakers", "dominant",
+	                                s.dominant ? s.dominant->id : NULL, "audio",
+	                                slots_json(s.audio, s.audios), "video",
+	                                slots_json(s.video, s.videos)));
+}
+
+static void on_layers(void *arg, const struct cp_track *t)
+{
+	json_t *layers = json_array();
+
+	for (unsigned l = 0; l < t->set.layers; l++) {
+		char rid[SH_MID_MAX + 1] = "";
+
+		memcpy(rid, t->set.layer[l].rid, t->set.layer[l].rid_len);
+		cp_json_push(&layers,
+		             json_pack("{ss sb}", "rid", rid, "active", t->watched >> l & 1));
+	}
+	cp_session_event(arg, json_pack("{ss ss so}", "type", "layers", "track", t->id, "layers",
+	                                layers));
+}
+
 static void on_chat(void *arg, const struct cp_participant *from, const char *text,
                     uint64_t wall_ms)
 {
@@ -128,6 +173,8 @@ const struct cp_party_ops cp_session_party_ops = {
     .track_removed = on_track_removed,
     .offer = on_offer,
     .media = on_media,
+    .speakers = on_speakers,
+    .layers = on_layers,
     .media_reset = on_media_reset,
     .chat = on_chat,
     .changed = on_changed,

@@ -35,7 +35,7 @@ int cp_req_join(struct cp_client *c, const json_t *req, struct cp_reply *r)
 		return cp_refuse(r, "forbidden", "not allowed into this room");
 	err = cp_join(&s->party, c->of->calls, &join);
 	if (err)
-		return cp_refuse_errno(r, err, "");
+		return cp_refuse_errno(r, err, cp_refusal_text(c->of, err, ""));
 	cp_session_dirty(s);
 	cp_json_merge(&r->ok, json_pack("{ss ss so}", "room", room, "participant", s->party->id,
 	                                "participants", cp_room_json(s->party->room, s->party)));
@@ -105,7 +105,7 @@ static int publish(struct cp_session *s, const json_t *req, struct cp_reply *r)
 	err = cp_publish(s->party, json_string_value(sdp), json_string_length(sdp), src,
 	                 json_array_size(tracks), &answer, err_text);
 	if (err)
-		return cp_refuse_errno(r, err, err_text);
+		return cp_refuse_errno(r, err, cp_refusal_text(s->of, err, err_text));
 	cp_json_put(&r->ok, "sdp", json_string(answer));
 	cp_json_put(&r->ok, "tracks", own_tracks_json(s->party));
 	free(answer);
@@ -165,6 +165,12 @@ static int each_track(struct cp_client *c, const json_t *req, struct cp_reply *r
 			if (t[k] == t[i])
 				return cp_refuse(r, "bad_request", "track '%.64s' twice", name);
 	}
+	if (whose == UNSUBSCRIBED) {
+		int err = cp_may_subscribe(p, t, json_array_size(ids));
+
+		if (err)
+			return cp_refuse_errno(r, err, cp_refusal_text(c->of, err, ""));
+	}
 	json_array_foreach (ids, i, id) {
 		int err = h(p, t[i], flag);
 
@@ -182,7 +188,7 @@ static int do_unpublish(struct cp_participant *p, struct cp_track *t, bool flag)
 
 static int do_subscribe(struct cp_participant *p, struct cp_track *t, bool on)
 {
-	return on ? cp_subscribe(p, t) : cp_unsubscribe(p, t);
+	return on ? cp_subscribe_to(p, t) : cp_unsubscribe(p, t);
 }
 
 int cp_req_unpublish(struct cp_client *c, const json_t *req, struct cp_reply *r)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controlplane/call/admit.h"
 #include "controlplane/loop.h"
 #include "controlplane/signaling/token.h"
 
@@ -59,6 +60,7 @@ int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
 	    {-EINVAL, "bad_request", "not possible"},
 	    {-EPERM, "forbidden", "not allowed"},
 	    {-ENOSPC, "limit", "a configured maximum is reached"},
+	    {-EUSERS, "overloaded", "the server is full"},
 	    {-ENODEV, "unavailable", "no dataplane is connected"},
 	    {-ESTALE, "conflict", "another revision is outstanding"},
 	    {-ENOTSUP, "unsupported", "not supported"},
@@ -72,6 +74,11 @@ int cp_refuse_errno(struct cp_reply *r, int err, const char *text)
 			return cp_refuse(r, words[i].code, "%s",
 			                 text && *text ? text : words[i].text);
 	return cp_refuse(r, "internal", "error %d", -err);
+}
+
+const char *cp_refusal_text(const struct cp_signaling *s, int err, const char *text)
+{
+	return err == -EUSERS && !*text ? cp_admission_why(s->calls) : text;
 }
 
 void cp_client_close(struct cp_client *c, uint16_t code, const char *reason)

@@ -132,6 +132,8 @@ int cp_req_resume(struct cp_client *c, const json_t *req, struct cp_reply *r)
 			cp_session_reset_again(s, (uint64_t)seen);
 		if (!whole || s->offer_seq <= (uint64_t)seen)
 			cp_offer_again(s->party);
+		if (!whole)
+			cp_speakers_again(s->party);
 	}
 	if (!whole && s->agent)
 		cp_agent_ring(s->agent);
@@ -195,7 +197,7 @@ int cp_req_call(struct cp_client *c, const json_t *req, struct cp_reply *r)
 	if (err == -EINVAL)
 		return cp_refuse(r, "bad_request", "one cannot call oneself");
 	if (err)
-		return cp_refuse_errno(r, err, "");
+		return cp_refuse_errno(r, err, cp_refusal_text(c->of, err, ""));
 	cp_json_merge(&r->ok, json_pack("{ss ss}", "call", call->id, "room", call->room));
 	cp_call_ring(call);
 	return 0;

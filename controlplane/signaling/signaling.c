@@ -113,10 +113,18 @@ static void load_calls(const char *id, json_t *doc, void *arg)
 	cp_calls_load(s->calls, doc);
 }
 
+static void load_rooms(const char *id, json_t *doc, void *arg)
+{
+	struct cp_signaling *s = arg;
+
+	cp_calls_load_rooms(s->calls, doc);
+}
+
 static void restore(struct cp_signaling *s)
 {
 	cp_journal_each(s->journal, "session", load_session, s);
 	cp_journal_each(s->journal, "player", cp_player_load, s);
+	cp_journal_each(s->journal, "calls", load_rooms, s);
 	cp_journal_each(s->journal, "session", link_session, s);
 	cp_journal_each(s->journal, "player", cp_player_link, s);
 	cp_journal_each(s->journal, "calls", load_calls, s);

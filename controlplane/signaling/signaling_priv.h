@@ -107,6 +107,9 @@ int cp_refuse(struct cp_reply *r, const char *code, const char *fmt, ...)
 /* The same for what the domain returned. text: its err text or "". */
 int cp_refuse_errno(struct cp_reply *r, int err, const char *text);
 
+/* text, or what the domain has to say of an error that came without one. */
+const char *cp_refusal_text(const struct cp_signaling *s, int err, const char *text);
+
 typedef int(cp_request_h)(struct cp_client *c, const json_t *req, struct cp_reply *reply);
 /* requests.c and media.c: one a line of protocol.def. */
 #define X(type, handler, state, fields) cp_request_h handler;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "controlplane/call/admit.h"
 #include "controlplane/loop.h"
 #include "controlplane/signaling/query.h"
 #include "controlplane/signaling/token.h"
@@ -44,6 +45,23 @@ static bool parse_path(const struct cp_http_req *req, bool whep, struct where *w
 		return !slash;
 	return !slash ||
 	       (cp_text_copy(w->name, sizeof(w->name), slash + 1) && cp_name_valid(w->name));
+}
+
+enum { RETRY_AFTER_S = 10 }; // somebody may have left by then
+
+/* Full: of all refusals the one that another server, or a little later, does not have. */
+static void refuse_full(struct cp_http *h, const char *why)
+{
+	char seconds[16];
+	const struct cp_http_header later = {"Retry-After", seconds};
+	json_t *j = json_pack("{ss ss}", "error", "overloaded", "message", why);
+	char *body = cp_json_text(j);
+
+	snprintf(seconds, sizeof(seconds), "%d", RETRY_AFTER_S);
+	cp_http_reply(h, &(struct cp_http_resp){503, "application/json", &later, 1,
+	                                        body ? body : "", body ? strlen(body) : 0});
+	free(body);
+	json_decref(j);
 }
 
 static void refuse_errno(struct cp_http *h, int err, const char *text)
@@ -195,7 +213,9 @@ static void post(struct cp_signaling *s, struct cp_http *h, const struct cp_http
 		p->dirty = true;
 		created(h, p, answer);
 	} else {
-		if (err == -EINVAL)
+		if (err == -EUSERS)
+			refuse_full(h, cp_admission_why(s->calls));
+		else if (err == -EINVAL)
 			cp_http_error(h, 400, "bad_request",
 			              "name must be 1 to 64 characters of A-Z a-z 0-9 . _ - @ +");
 		else

@@ -86,6 +86,7 @@ static void take_in_slot(struct dp_worker *w, struct rte_mbuf *m, const struct s
 	q->slot = true;
 	q->twin = twin;
 	q->source = t->set.id;
+	q->turn = dp_slot_turn(SH_ID_INDEX(slot));
 	q->owner = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].set.owner;
 	q->pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(slot)], t, q->pt_slot);
 }
@@ -257,8 +258,9 @@ static bool follows(struct dp_worker *w, const struct dp_pending *q, const struc
 		w->stat[SH_STAT_drop_own]++;
 		return false;
 	}
-	if (r->source != q->source) {
+	if (r->source != q->source || r->turn != q->turn) {
 		r->source = q->source;
+		r->turn = q->turn;
 		s->layer = DP_LAYER_NONE;
 	}
 	if (unlikely(q->pt_slot == 255)) { // nothing that the slot has a payload type for

@@ -186,7 +186,8 @@ int main(void)
 		return 1;
 	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		place = places[i];
-		failed += stories_ice() + stories_media() + stories_rtcp() + stories_bwe() + stories_life();
+		failed += stories_ice() + stories_media() + stories_rtcp() + stories_bwe() +
+		          stories_life() + stories_slots();
 	}
 	world_teardown();
 	return !!failed;

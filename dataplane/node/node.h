@@ -73,7 +73,7 @@ struct dp_sub_rt {
 	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
-	uint32_t pad;
+	uint32_t turn;       // … and when
 	struct dp_seqmap map;
 	uint64_t rtx_at_ns; // when they were last topped up
 	uint32_t fir_keys;  // key frames of its layer that had come at its last FIR command
@@ -169,6 +169,7 @@ struct dp_pending { // plaintext on its way through fanout
 	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
 	uint32_t owner;               // slot: the track's
 	sh_id source;                 // slot: the track
+	uint32_t turn;                // slot: dp_slot_turn()
 };
 
 /* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
@@ -260,7 +261,11 @@ struct dp_node {
 	struct rte_mbuf *later[DP_VECTOR];
 	void *out[DP_VECTOR];
 	struct rte_mbuf *tx[DP_VECTOR]; // frames for tx_port
-	uint16_t tx_port, n_tx;
+	uint16_t tx_port, n_tx, n_arrived;
+	struct { // runs of frames in tx[] that came in the same walk
+		uint64_t at_ns;
+		uint64_t many;
+	} arrived[DP_VECTOR];
 	size_t bytes[20]; // of the mappings above, for dp_nodes_free()
 };
 

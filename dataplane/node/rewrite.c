@@ -154,6 +154,7 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
 	m->data_off = DP_HEADROOM;
+	p->at_ns = again ? 0 : src->at_ns;
 	if (unlikely(again))
 		map_again(w, p, s, &as_rtx, &osn);
 	else if ((why = map_packet(w, p, s, r, src)))

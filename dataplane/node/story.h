@@ -65,4 +65,5 @@ void pair_start_on(struct pair *c, uint16_t profile, unsigned workers, bool ip6,
 void pair_stop(struct pair *c);
 
 /* Each file's stories, in groups. */
-int stories_ice(void), stories_media(void), stories_rtcp(void), stories_bwe(void), stories_life(void);
+int stories_ice(void), stories_media(void), stories_rtcp(void), stories_bwe(void),
+    stories_life(void), stories_slots(void);

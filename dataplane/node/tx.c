@@ -1,17 +1,44 @@
 /* Headers, lengths and checksums, and out. Payloads get the path of their endpoint in front;
  * answers to STUN bring the headers of their request. Also inject, which brings the daemon's
- * datagrams (DTLS) here. */
+ * datagrams (DTLS) here. How long media took is known when it is handed to the port: the CPU's
+ * counter is read once a burst of frames, and what came in one walk counts in one go. */
+#include <rte_cycles.h>
 #include <string.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/node.h"
 
 enum { TX_TRIES = 16 };
 
+static void count_latency(struct dp_worker *w, struct dp_node *n)
+{
+	uint64_t now = w->now_ns +
+	    (uint64_t)((unsigned __int128)(rte_rdtsc() - w->walk_tsc) * w->tsc_ns >> 32);
+
+	for (unsigned i = 0; i < n->n_arrived; i++) {
+		uint64_t at = n->arrived[i].at_ns; // another worker's clock may be a little ahead
+
+		sh_hist_add(w->latency, now > at ? now - at : 0, n->arrived[i].many);
+	}
+	n->n_arrived = 0;
+}
+
+static inline void arrived(struct dp_node *n, uint64_t at_ns)
+{
+	if (n->n_arrived && n->arrived[n->n_arrived - 1].at_ns == at_ns) {
+		n->arrived[n->n_arrived - 1].many++;
+		return;
+	}
+	n->arrived[n->n_arrived].at_ns = at_ns;
+	n->arrived[n->n_arrived++].many = 1;
+}
+
 static void flush(struct dp_worker *w)
 {
 	struct dp_node *n = dp_node(w);
 	uint16_t sent = 0;
 
+	if (n->n_arrived)
+		count_latency(w, n);
 	// a queue that is being emptied takes more in a moment; one that stands still costs
 	// TX_TRIES looks
 	for (unsigned i = 0; i < TX_TRIES && sent < n->n_tx; i++)
@@ -156,6 +183,8 @@ static uint16_t tx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 		bytes += m->data_len;
 		encapsulate(m, path);
 		put(w, n, m, path->port);
+		if (p->at_ns && w->latency)
+			arrived(n, p->at_ns);
 	}
 	DP_COUNT(w, tx_bytes, bytes);
 	if (n->n_tx)

@@ -134,6 +134,7 @@ static void start_worker(unsigned i, const struct dp_srtp_backend *backend)
 	    .now_ns = world.now_ns,
 	    .random = 12345 + i,
 	    .stat = dp_slabs.head->stats[i].v,
+	    .latency = &dp_slabs.head->stats[i].latency,
 	    .pool = world.pool,
 	    .udp_port = (uint16_t)(WORLD_BASE + i),
 	    .n_ports = 1,
@@ -412,6 +413,17 @@ void world_track(uint32_t track, const struct peer *publisher, const struct sh_m
 
 	s.id = world_id(track);
 	s.endpoint = publisher->id;
+	commit(SH_MSG_TRACK_SET, &s, sizeof(s));
+}
+
+void world_slot(uint32_t track, uint32_t group, uint8_t at, const struct sh_msg_track_set *like)
+{
+	struct sh_msg_track_set s = *like;
+
+	s.id = world_id(track);
+	s.flags = SH_TRACK_SLOT;
+	s.group = group;
+	s.slot = at;
 	commit(SH_MSG_TRACK_SET, &s, sizeof(s));
 }
 

@@ -69,6 +69,7 @@ void peer_keys(struct peer *p); // as after DTLS
 void peer_path(struct peer *p); // what control does when it hears of a nominated address
 void peer_free(struct peer *p);
 void world_track(uint32_t track, const struct peer *publisher, const struct sh_msg_track_set *like);
+void world_slot(uint32_t track, uint32_t group, uint8_t at, const struct sh_msg_track_set *like);
 void world_sub(uint32_t sub, uint32_t track, const struct peer *subscriber,
                const struct sh_msg_sub_set *like);
 void world_del(uint8_t what, sh_id id);

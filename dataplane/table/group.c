@@ -9,6 +9,7 @@ static struct {
 	struct dp_group *group; // by index
 	uint32_t *next, *prev;  // members, by track
 	uint32_t *of;           // index of its group plus one, by track
+	uint32_t *turn;         // by slot; control: rw, workers: ro
 	uint32_t *active;       // indexes of groups in use
 	uint32_t *idle;         // the others, a stack
 	uint32_t actives, idles, size;
@@ -26,11 +27,12 @@ int groups_init(uint32_t tracks, uint32_t seed)
 	gr.next = table_map(gr.bytes);
 	gr.prev = table_map(gr.bytes);
 	gr.of = table_map(gr.bytes);
+	gr.turn = table_map(gr.bytes);
 	gr.active = table_map(gr.bytes);
 	gr.idle = table_map(gr.bytes);
 	gr.size = tracks;
 	err = dp_chain_init(&gr.number, tracks, seed);
-	if (err || !gr.group || !gr.next || !gr.prev || !gr.of || !gr.active || !gr.idle)
+	if (err || !gr.group || !gr.next || !gr.prev || !gr.of || !gr.turn || !gr.active || !gr.idle)
 		return -ENOMEM;
 	for (gr.idles = 0; gr.idles < tracks; gr.idles++)
 		gr.idle[gr.idles] = tracks - 1 - gr.idles;
@@ -39,7 +41,7 @@ int groups_init(uint32_t tracks, uint32_t seed)
 
 void groups_free(void)
 {
-	void *maps[] = {gr.next, gr.prev, gr.of, gr.active, gr.idle};
+	void *maps[] = {gr.next, gr.prev, gr.of, gr.turn, gr.active, gr.idle};
 
 	for (unsigned i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
 		if (maps[i])
@@ -226,9 +228,15 @@ void dp_slot_set(uint32_t slot, uint32_t source)
 
 	if (old)
 		atomic_store(&dp_slabs.track[SH_ID_INDEX(old)].follower, 0);
+	__atomic_fetch_add(&gr.turn[slot], 1, __ATOMIC_RELEASE);
 	atomic_store(&s->source, source == DP_NO_TRACK ? 0 : dp_slabs.track[source].set.id);
 	if (source != DP_NO_TRACK)
 		atomic_store(&dp_slabs.track[source].follower, s->set.id);
+}
+
+uint32_t dp_slot_turn(uint32_t slot)
+{
+	return __atomic_load_n(&gr.turn[slot], __ATOMIC_ACQUIRE);
 }
 
 static bool is(uint32_t id, uint32_t index)

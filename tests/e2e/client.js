@@ -37,13 +37,14 @@ class CallStackClient {
   async loginToken (token) { const r = await this.ask('login', { token }); this.resumeSecret = r.resume; this.token = r.token; return r; }
   async resume () { const r = await this.ask('resume', { resume: this.resumeSecret, seq: this.seq }); this.resumeSecret = r.resume; return r; }
   async join (room, extra = {}) { const r = await this.ask('join', { room, ...extra }); this.participant = r.participant; return r; }
-  async publish (constraints, { codec, simulcast } = {}) {
+  async publish (constraints, { codec, simulcast, encodings } = {}) {
     const pc = this.pub = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     const stream = this.stream = await navigator.mediaDevices.getUserMedia(constraints);
     const tracks = [];
     for (const t of stream.getTracks()) {
       const init = { direction: 'sendonly', streams: [stream] };
       if (simulcast && t.kind === 'video') init.sendEncodings = [{ rid: 'q', scaleResolutionDownBy: 4 }, { rid: 'h', scaleResolutionDownBy: 2 }, { rid: 'f' }];
+      if (encodings && t.kind === 'video') init.sendEncodings = encodings;
       const tr = pc.addTransceiver(t, init);
       if (codec && t.kind === 'video') {
         const all = RTCRtpReceiver.getCapabilities('video').codecs;

@@ -9,9 +9,9 @@ export const base = process.env.CALLSTACK_URL ?? 'https://127.0.0.1:8443'
 export const video = { width: 320, height: 180, frameRate: 15 }
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 
-export async function browser (extra = []) {
+export async function browser (extra = [], executablePath = '/usr/bin/chromium') {
   return chromium.launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath,
     args: ['--no-sandbox', '--headless=new', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
       '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-gpu', '--disable-quic',
       '--no-first-run', '--autoplay-policy=no-user-gesture-required', '--ignore-certificate-errors', ...extra]

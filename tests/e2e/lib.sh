@@ -79,3 +79,34 @@ need_node() {
 	[ -d "$root/tests/e2e/node_modules/playwright-core" ] ||
 		(cd "$root/tests/e2e" && npm ci --no-audit --no-fund >"$work/npm.log" 2>&1) || { cat "$work/npm.log"; return 1; }
 }
+
+# A router between the server (198.18.1.1) and two clients, the publisher's namespace (198.18.2.2) and the subscriber's
+# (198.18.3.2): what an AF_XDP port sends passes no queueing discipline of its own interface, a router's it does.
+# `in_ns tc` and nft rules therefore go to $router_ns; its interfaces are $to_server, $to_pub, $to_sub.
+make_routed_ns() {
+	local name
+	add_ns "$ns"
+	router_ns=$ns-r pub_ns=$ns-p sub_ns=$ns-s
+	to_server=v$$a to_pub=v$$b to_sub=v$$c server_if=v$$s
+	for name in "$router_ns" "$pub_ns" "$sub_ns"; do add_ns "$name"; done
+	ip link add "$to_server" netns "$router_ns" type veth peer name "$server_if" netns "$ns"
+	ip link add "$to_pub" netns "$router_ns" type veth peer name eth0 netns "$pub_ns"
+	ip link add "$to_sub" netns "$router_ns" type veth peer name eth0 netns "$sub_ns"
+	route_to "$to_server" 1 "$ns" "$server_if" 1
+	route_to "$to_pub" 2 "$pub_ns" eth0 2
+	route_to "$to_sub" 3 "$sub_ns" eth0 2
+	ip netns exec "$router_ns" sysctl -qw net.ipv4.ip_forward=1
+}
+route_to() { # ROUTER-INTERFACE NET NAMESPACE INTERFACE HOST
+	ip -n "$router_ns" addr add "198.18.$2.254/24" dev "$1"
+	ip -n "$router_ns" link set "$1" up
+	ip -n "$3" addr add "198.18.$2.$5/24" dev "$4"
+	ip -n "$3" link set "$4" up
+	ip -n "$3" route add default via "198.18.$2.254"
+}
+# Chromium in a namespace, as a program that Playwright can start: its path.
+chromium_in() { # NAMESPACE
+	printf '#!/bin/sh\nexec ip netns exec %s /usr/bin/chromium "$@"\n' "$1" >"$work/chromium-$1"
+	chmod +x "$work/chromium-$1"
+	echo "$work/chromium-$1"
+}

@@ -61,6 +61,8 @@ void cp_http_reply(struct cp_http *h, const struct cp_http_resp *r)
 			snprintf(h->etag, sizeof(h->etag), "%s", v);
 		else if (strcmp(r->headers[i].name, "Allow") == 0)
 			snprintf(h->allow, sizeof(h->allow), "%s", v);
+		else if (strcmp(r->headers[i].name, "Retry-After") == 0)
+			h->retry_after = atoi(v);
 		else if (strncmp(r->headers[i].name, "Accept-", 7) == 0)
 			snprintf(h->accept, sizeof(h->accept), "%s", v);
 	}
@@ -277,7 +279,8 @@ void world_open(bool with_journal)
 	if (!mkdtemp(world.dir))
 		abort();
 	snprintf(world.journal, sizeof(world.journal), "%s/calls.db", world.dir);
-	world.limits = (struct cp_limits){.max_rooms = 20, .max_participants = 6, .max_tracks = 4};
+	world.limits = (struct cp_limits){.max_rooms = 20, .max_participants = 6, .max_tracks = 4,
+	                                   .direct_max = 6, .audio_slots = 2, .video_slots = 2};
 	world.conf = (struct cp_signaling_conf){.login_timeout_s = 10,
 	                                        .resume_ttl_s = 60,
 	                                        .max_sessions = 40,

@@ -102,7 +102,7 @@ void conn_publish(struct cp_conn *c, char audio[CP_ID_MAX], char video[CP_ID_MAX
 
 /* ---- HTTP ---- */
 struct cp_http {
-	int status;
+	int status, retry_after; // s, 0: not said
 	char location[128], etag[32], accept[64], allow[64], content_type[64];
 	char *body;
 };

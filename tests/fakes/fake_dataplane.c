@@ -114,7 +114,7 @@ static int set_track(struct fake_tables *t, const struct sh_msg_track_set *m, bo
 	uint32_t i = SH_ID_INDEX(m->id);
 	int err = room(t, SH_DEL_TRACK, m->id, full);
 
-	if (err || !there(t, SH_DEL_ENDPOINT, m->endpoint))
+	if (err || (!(m->flags & SH_TRACK_SLOT) && !there(t, SH_DEL_ENDPOINT, m->endpoint)))
 		return err ? err : -ENOENT;
 	if (t->track[i].id && t->track[i].id != m->id)
 		del_track(t, i);

@@ -1,5 +1,7 @@
 // Cameras, microphones, screens; errors in words.
-export interface Choice { audio?: string; video?: string; output?: string }
+import type { Codec } from './encodings'
+
+export interface Choice { audio?: string; video?: string; output?: string; codec?: Codec }
 
 export function readable(e: unknown, what: string): string {
   const name = e instanceof DOMException ? e.name : ''

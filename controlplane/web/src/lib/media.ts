@@ -2,10 +2,12 @@
 //
 // Each may be lost: ICE fails and is restarted; the server forgets it (media_reset, or a description of another SDP session)
 // and it is made anew, with the same captured tracks. All of that runs in one queue, one negotiation after another.
-import { OfferedTrack, Published, Refused, Source, Target } from './protocol'
+import { activate, camera, Codec, preferred, screen } from './encodings'
+import { Layer, OfferedTrack, Published, Refused, Source, Target } from './protocol'
 
 export interface Ask { <T = unknown>(type: string, fields?: object): Promise<T> }
-export interface Incoming { track: MediaStreamTrack; mid: string; id: string; participant: string }
+/** participant: of a slot nobody's; whoever is in it changes. */
+export interface Incoming { track: MediaStreamTrack; mid: string; id: string; participant?: string }
 export type Captured = [Source, MediaStreamTrack]
 
 export interface MediaHandlers {
@@ -15,13 +17,19 @@ export interface MediaHandlers {
   ended: (source: Source) => void
 }
 
-interface Sent { transceiver: RTCRtpTransceiver; id?: string }
+interface Sent { transceiver: RTCRtpTransceiver; id?: string; layers?: Layer[] }
 
-const KBPS: Partial<Record<Source, number>> = { camera: 1_200_000, screen: 2_500_000 }
 const RETRY_MS = 3000
 
 /** The session id of a description (RFC 8866 §5.2): another one is another transport. */
 export const sessionId = (sdp: string) => /^o=\S+ (\d+) /m.exec(sdp)?.[1]
+
+/** An answer in which the server takes silence as silence (RFC 7587 usedtx): a microphone that hears nothing sends next to nothing. */
+export function withDtx(sdp: string) {
+  const pt = /^a=rtpmap:(\d+) opus\/48000/im.exec(sdp)?.[1]
+  const line = new RegExp(`^(a=fmtp:${pt} (?!.*usedtx)[^\\r\\n]*)`, 'm')
+  return pt ? sdp.replace(line, '$1;usedtx=1') : sdp
+}
 
 export class Media {
   private pub?: RTCPeerConnection
@@ -32,7 +40,7 @@ export class Media {
   private queue: Promise<unknown> = Promise.resolve()
   private closed = false
 
-  constructor(private ask: Ask, private on: MediaHandlers) {}
+  constructor(private ask: Ask, private on: MediaHandlers, public codec?: Codec) {}
 
   get connections() { return { publish: this.pub, subscribe: this.sub } }
   trackId(source: Source) { return this.sent.get(source)?.id }
@@ -93,8 +101,31 @@ export class Media {
 
   private add(source: Source, track: MediaStreamTrack) {
     this.pub ??= this.connect('publish')
-    const sendEncodings = KBPS[source] ? [{ maxBitrate: KBPS[source] }] : undefined
-    this.sent.set(source, { transceiver: this.pub.addTransceiver(track, { direction: 'sendonly', sendEncodings }) })
+    const { width, height } = track.getSettings()
+    const sendEncodings = source === 'camera' ? camera(width, height, this.codec) : source === 'screen' ? screen(this.codec) : undefined
+    const transceiver = this.pub.addTransceiver(track, { direction: 'sendonly', sendEncodings })
+    const codecs = track.kind === 'video' && preferred(RTCRtpReceiver.getCapabilities('video')?.codecs ?? [], this.codec)
+    if (codecs) transceiver.setCodecPreferences(codecs)
+    this.sent.set(source, { transceiver })
+  }
+
+  private async activate({ transceiver: { sender } }: Sent, layers: Layer[]) {
+    const parameters = sender.getParameters()
+    const encodings = activate(parameters.encodings, layers)
+    if (encodings) await sender.setParameters({ ...parameters, encodings })
+  }
+
+  /** Which encodings of what we publish as `id` are watched by anybody. */
+  layers(id: string, layers: Layer[]): Promise<void> {
+    return this.serial(async () => {
+      for (const s of this.sent.values())
+        if (s.id === id) { s.layers = layers; await this.activate(s, layers) }
+    })
+  }
+
+  /** Signaling is away, and nobody can tell us that somebody came: all of them. */
+  allLayers(): Promise<void> {
+    return this.serial(async () => { for (const s of this.sent.values()) if (s.layers) await this.activate(s, []) })
   }
 
   private take(source: Source): Sent | undefined {
@@ -131,7 +162,7 @@ export class Media {
       return
     }
     this.peer.publish = id
-    await pc.setRemoteDescription({ type: 'answer', sdp: r.sdp })
+    await pc.setRemoteDescription({ type: 'answer', sdp: withDtx(r.sdp) })
     for (const { mid, track } of r.tracks)
       for (const s of this.sent.values()) if (s.transceiver.mid === mid) s.id = track
   }
@@ -210,7 +241,11 @@ export class Media {
 
   /** Signaling was away: what we publish, and whether it is muted, is said again if the server may not know. */
   resync(whole: boolean): Promise<void> {
-    return this.serial(async () => { if (this.pub && (!whole || this.pub.signalingState !== 'stable')) await this.offer() })
+    return this.serial(async () => {
+      if (this.pub && (!whole || this.pub.signalingState !== 'stable')) await this.offer()
+      // What was said of layers holds on, unless it may have been taken back unheard.
+      for (const s of this.sent.values()) if (whole && s.layers) await this.activate(s, s.layers)
+    })
   }
 
   close() {

@@ -9,7 +9,9 @@ export type MediaState = 'new' | 'connected' | 'disconnected'
 export interface Track { track: string; kind: Kind; source: Source; muted: boolean }
 export interface Participant { participant: string; user: string; display: string; tracks: Track[] }
 export interface User { user: string; display: string; state: Presence }
-export interface OfferedTrack { mid: string; track: string; participant: string }
+export type OfferedTrack = { mid: string; track: string } & ({ participant: string } | { participant?: undefined; slot: true; kind: Kind })
+export interface Layer { rid: string; active: boolean }
+export interface Seat { slot: string; participant: string | null; track: string | null }
 
 export interface Session {
   user: string; display: string; session: string; resume: string; resume_ttl: number; token: string; server: string; seq: number
@@ -29,6 +31,8 @@ export type Event = { seq: number } & (
   | { type: 'track_added' | 'track_updated'; participant: string; track: Track }
   | { type: 'track_removed'; participant: string; track: string }
   | { type: 'offer'; rev: number; sdp: string; tracks: OfferedTrack[] }
+  | { type: 'speakers'; dominant: string | null; audio: Seat[]; video: Seat[] }
+  | { type: 'layers'; track: string; layers: Layer[] }
   | { type: 'media'; target: Target; state: MediaState }
   | { type: 'media_reset'; target: Target }
   | { type: 'chat'; participant: string; user: string; display: string; text: string; time: number }

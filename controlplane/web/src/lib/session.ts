@@ -5,6 +5,7 @@ import { Event, Joined, Participant, Refused, Resumed, Session, Source, Track, U
 import { Ringer } from './ring'
 import { Lost, Signaling } from './signaling'
 import { get, leaveRoom, notice, set, State } from './store'
+import { Wants } from './wants'
 
 const KEPT = 'callstack.resume'
 const CALL_ROOM = 'call-' // the server's prefix for rooms of calls
@@ -12,6 +13,7 @@ const url = `${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/
 const ringer = new Ringer()
 let signaling: Signaling | undefined
 let media: Media | undefined
+let wants: Wants | undefined
 let chatKey = 0
 
 export const connections = () => media?.connections ?? {}
@@ -68,10 +70,15 @@ async function watch() {
   set({ users })
 }
 
+function linked(link: State['link']) {
+  set({ link })
+  if (link === 'lost') void media?.allLayers().catch(() => undefined)
+}
+
 function connect() {
   owed.length = 0
   signaling = new Signaling(url, {
-    event, link: link => set({ link }), resumed: r => void attempt(() => resumed(r)),
+    event, link: linked, resumed: r => void attempt(() => resumed(r)),
     over: why => {
       loggedOut()
       notice('info', why === 'elsewhere' ? 'This session goes on in another tab.' : 'You were logged out. Log in again.')
@@ -142,6 +149,7 @@ async function resumed(r: Resumed) {
   for (const [type, fields] of owed.splice(0)) await tell(type, fields)
   if (!get().room && r.room && get().call?.state !== 'answered') await tell('leave') // a join whose answer was lost
   await watch()
+  wants?.again()
   await media?.resync(r.replayed)
 }
 
@@ -167,12 +175,14 @@ document.addEventListener('visibilitychange', () => { if (!document.hidden) sign
 // ---- rooms ----
 
 function enter(j: Joined): Media {
+  const w = new Wants(ask)
   const m: Media = new Media(ask, {
-    incoming: incoming => { if (media === m) set({ incoming }) },
+    incoming: incoming => { if (media === m) { set({ incoming }); w.received(incoming.map(i => i.id)) } },
     state: (target, state) => { if (media === m) set(s => ({ media: { ...s.media, [target]: state } })) },
     ended: source => void attempt(() => stop(source)),
-  })
+  }, get().choice.codec)
   media = m
+  wants = w
   set({ room: j.room, self: j.participant, participants: j.participants })
   return m
 }
@@ -222,7 +232,8 @@ export async function join(room: string, video = true) {
 
 function exit() {
   media?.close()
-  media = undefined
+  wants?.close()
+  media = wants = undefined
   sessionStorage.removeItem(KEPT + '.room')
   leaveRoom()
 }
@@ -277,6 +288,22 @@ export async function toggleScreen() {
   if (get().own.screen) { await stop('screen'); return }
   const tracks = await screen()
   if (tracks.length) await send(m, tracks.map(t => [t.kind === 'video' ? 'screen' : 'screen_audio', t]))
+}
+
+/** How tall a received picture is shown; undefined: not any more. */
+export function shows(track: string, height: number | undefined, large: boolean) {
+  if (height === undefined) wants?.drop(track)
+  else wants?.set(track, height, large ? 100 : 0)
+}
+
+export const pin = (participant: string) => set(s => ({ pinned: s.pinned === participant ? undefined : participant }))
+
+/** Our pictures go out in another codec; on a transport made anew, as a sender cannot change its encodings' kind. */
+export async function chooseCodec(codec: State['choice']['codec']) {
+  set(s => ({ choice: { ...s.choice, codec } }))
+  if (!media || media.codec === codec) return
+  media.codec = codec
+  if (get().own.camera || get().own.screen) await media.renew('publish')
 }
 
 /** Another device was chosen: it takes the place of the one in use. */
@@ -401,11 +428,18 @@ function event(e: Event) {
       change(e.participant, p => ({ ...p, tracks: withTrack(p.tracks, e.track) }))
       break
     case 'track_removed':
+      wants?.drop(e.track)
       change(e.participant, p => ({ ...p, tracks: p.tracks.filter(t => t.track !== e.track) }))
       set(s => ({ incoming: s.incoming.filter(i => i.id !== e.track) }))
       break
     case 'offer':
       void media?.offered(e.rev, e.sdp, e.tracks).catch(() => undefined)
+      break
+    case 'speakers':
+      set({ dominant: e.dominant ?? undefined, slots: Object.fromEntries(e.video.flatMap(v => (v.track ? [[v.slot, v.track]] : []))) })
+      break
+    case 'layers':
+      void media?.layers(e.track, e.layers).catch(() => undefined) // a track that ends meanwhile
       break
     case 'media':
       break // our own end of the transport knows as well, and also when signaling is away

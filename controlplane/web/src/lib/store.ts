@@ -24,6 +24,12 @@ export interface State {
   self?: string
   participants: Participant[]
   incoming: Incoming[]
+  /** The participant who has the floor. */
+  dominant?: string
+  /** Tracks that stand for whoever spoke last, and the track that each shows now. */
+  slots: Record<string, string>
+  /** The participant whose picture is kept large. */
+  pinned?: string
   own: Partial<Record<Source, MediaStreamTrack>>
   muted: boolean
   media: Record<Target, RTCPeerConnectionState>
@@ -39,7 +45,8 @@ export interface State {
 }
 
 const outside = {
-  room: undefined, self: undefined, participants: [], incoming: [], own: {}, muted: false,
+  room: undefined, self: undefined, participants: [], incoming: [], dominant: undefined,
+  slots: {} as Record<string, string>, pinned: undefined, own: {}, muted: false,
   media: { publish: 'new', subscribe: 'new' } as Record<Target, RTCPeerConnectionState>, chat: [], unread: 0, chatOpen: false, statsOpen: false, silent: false,
 }
 

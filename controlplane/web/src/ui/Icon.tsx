@@ -10,6 +10,7 @@ const PATHS = {
   stats: 'M5 20v-7M12 20V4M19 20V9',
   devices: 'M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4',
   phone: 'M6 3h3l2 5-2.5 1.5a12 12 0 0 0 6 6L16 13l5 2v3a3 3 0 0 1-3 3A15 15 0 0 1 3 6a3 3 0 0 1 3-3Z',
+  pin: 'M9 3h6l-1 6 4 4H6l4-4ZM12 13v8',
   leave: 'M3 13c5-5.3 13-5.3 18 0l-2 3-4-1.500V12c-2-.7-4-.7-6 0v2.500L5 16Z',
 } as const
 export type IconName = keyof typeof PATHS

@@ -1,7 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { meter, microphone } from '../lib/devices'
-import { attempt, choose } from '../lib/session'
+import { Codec, CODECS } from '../lib/encodings'
+import { attempt, choose, chooseCodec } from '../lib/session'
 import { set, useStore } from '../lib/store'
 
 const KINDS = [
@@ -66,6 +67,14 @@ export function Settings() {
             </select>
           </div>
         ))}
+        <div className="flex flex-col gap-1">
+          <label htmlFor="codec">Video codec</label>
+          <select id="codec" className="field" value={choice.codec ?? ''}
+            onChange={e => void attempt(() => chooseCodec((e.target.value || undefined) as Codec | undefined))}>
+            <option value="">Automatic</option>
+            {CODECS.map(c => <option key={c}>{c}</option>)}
+          </select>
+        </div>
         <Level />
         <button type="button" className="button button-primary" onClick={() => dialog.current?.close()}>Done</button>
       </div>

@@ -1,0 +1,102 @@
+// A subscriber behind a narrow link: it comes to the layer that fits within 10 s, has no freezes afterwards and no standing queue,
+// and is back at the top within 20 s after the limit is lifted. The publisher's own link is wide.
+//   CHROMIUM_PUB, CHROMIUM_SUB: browsers in their namespaces. LIMIT: a command that takes a rate in kbit/s, or 0.
+import { execFileSync } from 'node:child_process'
+import { browser, open, stats, check, until, finish, sleep } from './lib.mjs'
+
+const codec = process.env.LIMITED_CODEC ?? 'VP8'
+const size = { width: 1280, height: 720, frameRate: 15 }
+const encodings = [['q', 4, 130_000], ['h', 2, 380_000], ['f', 1, 1_000_000]].map(([rid, scaleResolutionDownBy, maxBitrate]) =>
+  ({ rid, scaleResolutionDownBy, maxBitrate, ...(/VP9|AV1/.test(codec) && { scalabilityMode: 'L1T3' }) }))
+const limit = kbit => execFileSync(process.env.LIMIT, [String(kbit)], { stdio: 'inherit' })
+
+const [pb, sb] = await Promise.all([browser([], process.env.CHROMIUM_PUB), browser([], process.env.CHROMIUM_SUB)])
+const pub = await open(pb)
+await pub.evaluate(async ([video, codec, encodings]) => {
+  const c = window.c
+  await c.login('u1', 'p-u1')
+  await c.join('narrow')
+  await c.publish({ audio: true, video }, { codec, encodings })
+}, [size, codec, encodings])
+await until('the publisher sends all layers', 40000, async () => {
+  const out = (await stats(pub)).pub.outbound.filter(o => o.kind === 'video')
+  return out.length === 3 && out.every(o => o.framesSent > 15)
+})
+
+const sub = await open(sb)
+await sub.evaluate(async () => { await window.c.login('u2', 'p-u2'); await window.c.join('narrow') })
+const picture = async () => (await stats(sub)).sub?.inbound.find(r => r.kind === 'video')
+const reaches = async (name, ms, lines, better) => {
+  const at = Date.now()
+  const ok = await until(name, ms, async () => { const h = (await picture())?.frameHeight; return better ? h >= lines : h <= lines })
+  if (ok) console.log(`  ok   ${name}: after ${Date.now() - at} ms`)
+  else console.log(`       it has ${(await picture())?.frameHeight} lines`)
+  return ok
+}
+
+// Looks for `seconds` and tells what a viewer would notice: the longest time without a new picture, freezes, the round trip with the queue in it.
+async function watch (name, seconds, kbit, lines) {
+  await sub.evaluate(() => {
+    const el = [...window.c.tracks.values()].find(t => t.kind === 'video').el
+    const w = window.gaps = { last: performance.now(), longest: 0, frames: 0, on: true }
+    const frame = () => {
+      if (!w.on) return
+      const now = performance.now()
+      w.longest = Math.max(w.longest, now - w.last)
+      w.last = now
+      w.frames++
+      el.requestVideoFrameCallback(frame)
+    }
+    el.requestVideoFrameCallback(frame)
+  })
+  const before = await stats(sub), rtts = [], heights = new Set()
+  for (let i = 0; i < seconds * 2; i++) {
+    await sleep(500)
+    const s = await stats(sub)
+    rtts.push(s.sub.pair.currentRoundTripTime * 1000)
+    heights.add(s.sub.inbound.find(r => r.kind === 'video').frameHeight)
+  }
+  const after = await stats(sub)
+  const gaps = await sub.evaluate(() => { window.gaps.on = false; return window.gaps })
+  const of = (s, kind) => s.sub.inbound.find(r => r.kind === kind)
+  const bytes = s => s.sub.inbound.reduce((n, r) => n + r.bytesReceived + r.headerBytesReceived, 0)
+  const rate = (bytes(after) - bytes(before)) * 8 / 1000 / seconds
+  rtts.sort((a, b) => a - b)
+  const median = rtts[rtts.length >> 1]
+  console.log(`       ${name}: ${[...heights].join(' ')} lines, ${rate.toFixed(0)} kb/s, longest gap ${gaps.longest.toFixed(0)} ms, round trip median ${median.toFixed(0)} ms, most ${rtts.at(-1).toFixed(0)} ms`)
+  check(gaps.longest < 500, `${name}: no gap over 500 ms (${gaps.longest.toFixed(0)})`)
+  check(of(after, 'video').freezeCount === of(before, 'video').freezeCount, `${name}: no freeze`)
+  check(of(after, 'audio').concealedSamples - of(before, 'audio').concealedSamples < 0.03 * 48000 * seconds,
+    `${name}: audio is whole, ${((of(after, 'audio').concealedSamples - of(before, 'audio').concealedSamples) / 480 / seconds).toFixed(2)} % concealed`)
+  if (kbit) check(median < 100, `${name}: no standing queue, round trip ${median.toFixed(0)} ms`)
+  check([...heights].every(h => h === lines), `${name}: the layer stays, ${lines} lines`)
+}
+
+// What the encoder makes of each layer and of the sound: kbit/s on the wire, by lines.
+async function rates (seconds) {
+  const bytes = async () => new Map((await stats(pub)).pub.outbound.map(o =>
+    [o.kind === 'audio' ? 0 : o.frameHeight, o.bytesSent + o.headerBytesSent + 42 * o.packetsSent]))
+  const before = await bytes()
+  await sleep(seconds * 1000)
+  const after = await bytes()
+  return new Map([...after].map(([lines, n]) => [lines, (n - before.get(lines)) * 8 / 1000 / seconds]))
+}
+
+await reaches('wide: the top layer', 20000, 720, true)
+await watch('wide', 5, 0, 720)
+const rate = await rates(5)
+console.log(`       layers: ${[...rate].map(([lines, kbit]) => `${lines || 'sound'} ${kbit.toFixed(0)} kb/s`).join(', ')}`)
+// Half-way between the layer that shall fit and the one that shall not.
+const between = (low, high) => Math.round((rate.get(low) + rate.get(high)) / 2 + rate.get(0))
+for (const [kbit, lines] of [[between(360, 720), 360], [between(180, 360), 180]]) {
+  limit(kbit)
+  await sleep(2000) // until it is felt
+  await reaches(`${kbit} kb/s: ${lines} lines`, 8000, lines, false)
+  await sleep(3000)
+  await watch(`${kbit} kb/s`, 15, kbit, lines)
+}
+limit(0)
+await reaches('wide again: the top layer', 20000, 720, true)
+await pb.close()
+await sb.close()
+finish()

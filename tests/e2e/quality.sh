@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# What operators see of how streams are: callstackctl top, rooms, status and the metrics, with and without the daemon.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need_node
+make_lo_ns
+make_users 2
+up --interface lo --address 127.0.0.1
+export CALLSTACK_URL=https://127.0.0.1:8443
+
+coproc pages { in_ns node "$root/tests/e2e/quality.mjs" 2>&1; }
+# shellcheck disable=SC2154 # coproc sets pages_PID
+pages_pid=$pages_PID from=${pages[0]} to=${pages[1]} # bash forgets these when the process ends
+pids+=("$pages_pid")
+await() { # WORD: prints what comes until that line
+	local line
+	while IFS= read -r -t 120 line <&"$from"; do
+		[ "$line" = "$1" ] && return
+		echo "$line"
+	done
+	echo "the pages said no '$1'"
+	return 1
+}
+says() { # FILTER WHAT: the JSON on standard input
+	jq -e "$1" >/dev/null || { echo "  FAIL $2"; return 1; }
+	echo "  ok   $2"
+}
+
+await ready
+sleep 8 # receiver reports on audio come each 5 s
+ctl top --once
+top=$(ctl top --json)
+says '.named and (.workers | length) == 1 and (.workers[0] | .rx_pps > 50 and .tx_pps > 50 and .load > 0 and .load < 1)' \
+	'top: what the worker does' <<<"$top"
+says '.workers[0].latency_us | .p50 > 0 and .p50 <= .p99 and .p99 <= .["p99.99"] and .p50 < 100000' \
+	'top: how long forwarding takes' <<<"$top"
+says '[.streams[] | select(.direction == "in")] | length == 4 and all(.room == "kitchen" and .bps > 1000 and .loss == 0)' \
+	'top: four streams in' <<<"$top"
+says '[.streams[] | select(.direction == "out")] | length == 4 and
+	all(.rtt_ms > 0 and .rtt_ms < 100 and (.user != .from) and (.from | IN("u1", "u2")))' 'top: four out' <<<"$top"
+says '[.streams[] | select(.direction == "in" and .kind == "video")] | length == 2 and
+	all(.fps > 5 and .codec == "VP8" and .source == "camera" and (has("mos") | not))' 'top: video' <<<"$top"
+says '[.streams[] | select(.kind == "audio")] | length == 4 and
+	all(.mos >= 4 and .codec == "opus" and .source == "microphone")' 'top: audio' <<<"$top"
+ctl --json rooms | says '[.rooms[].participants[] | .tracks[].quality[0], .receives[].quality] | length == 8 and
+	all(.live and .bps > 1000 and .loss_average < 2)' 'rooms: the same'
+ctl --json status | says '.dataplane.workers_detail[0].latency_us | .p50 > 0 and .p50 <= .["p99.9"]' 'status: latency'
+metrics=$(in_ns curl -sf http://127.0.0.1:9464/metrics)
+for want in 'callstack_streams{worker="0",direction="in"}' 'callstack_streams{worker="0",direction="out"}' \
+	'callstack_forwarding_seconds_bucket{worker="0",le="+Inf"}' 'callstack_stream_mos_count{worker="0",direction="in"}' \
+	'callstack_stream_rtt_seconds_count{worker="0",direction="out"}' \
+	'callstack_forwarding_latency_seconds{worker="0",quantile="0.999"}'; do
+	awk -v want="$want" '$1 == want && $2 > 0 { found = 1 } END { exit !found }' <<<"$metrics" ||
+		{ echo "  FAIL no $want above 0"; exit 1; }
+	echo "  ok   $want"
+done
+
+kill -STOP "$(cat "$CALLSTACK_RUNDIR/supervisor.pid")"
+kill -9 "$(cat "$CALLSTACK_RUNDIR/callstackd.pid")"
+ctl top --json | says '(.named | not) and (.streams | length) == 8 and all(.streams[]; has("room") | not)' 'top: without the daemon, ids'
+ctl top --once --rows 3 --sort rate | grep -q 'and 5 more'
+kill -CONT "$(cat "$CALLSTACK_RUNDIR/supervisor.pid")"
+echo end >&"$to"
+await never >/dev/null || true
+wait "$pages_pid"
