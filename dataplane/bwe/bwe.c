@@ -155,11 +155,19 @@ static void overuse(struct dp_bwe *b, uint64_t now_ns)
 
 	if (!b->over_ns) {
 		b->over_ns = now_ns;
+		b->over_queue_us = b->queue_us;
 		b->cuts = 0;
 	}
-	/* a key frame's queue is gone by then */
-	if (!b->cuts && now_ns - b->over_ns < (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
-		return;
+	if (!b->cuts) { // a key frame's queue drains; it has time as long as it does
+		if (b->queue_us < b->over_queue_us / 5 * 4) {
+			b->over_queue_us = b->queue_us;
+			b->over_ns = now_ns;
+		} else if (b->queue_us > b->over_queue_us) {
+			b->over_queue_us = b->queue_us;
+		}
+		if (now_ns - b->over_ns < PATIENCE_NS)
+			return;
+	}
 	if (b->cuts && (now_ns - b->cut_ns < pause || b->queue_us < b->over_queue_us / 10 * 9))
 		return; // it has not had its time, or drains
 	if (b->cuts >= CUTS_MAX) {
@@ -225,7 +233,7 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	b->queue_us = (uint32_t)(b->delay.queue_us > 0 ? b->delay.queue_us : 0);
 	b->acked_bps = whole(b, 500000);
 	b->usage = judge(b);
-	if (dp_bwe_loss_done(&b->losses, b->acked_bps, now_ns))
+	if (dp_bwe_loss_done(&b->losses, b->acked_bps, b->queue_us > QUEUE_OWN_US, now_ns))
 		dp_bwe_probe_abort(b, now_ns);
 	if (b->usage == DP_BWE_OVERUSE) {
 		overuse(b, now_ns);

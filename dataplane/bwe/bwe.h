@@ -137,7 +137,7 @@ struct dp_bwe {
 	uint32_t sent_bps;       // smoothed
 	uint64_t sent_at_ns;     // start of the current 100 ms
 	uint32_t unanswered;     // packets since the last feedback
-	uint32_t over_queue_us;  // standing queue at the first cut of this overuse
+	uint32_t over_queue_us;  // standing queue at the last cut of this overuse; before it, its peak
 	uint8_t cuts;            // in this overuse
 	uint8_t expect;          // some feedback was negotiated
 	uint8_t twcc;            // transport-wide feedback comes, or will

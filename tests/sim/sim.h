@@ -52,6 +52,7 @@ struct sim_track { // published
 	uint64_t key_ns[SH_MAX_LAYERS];  // a request arrives there; 0: none
 	uint64_t asked_ns[SH_MAX_LAYERS];
 	uint64_t next_ns;
+	int64_t debt[SH_MAX_LAYERS];     // bits above the aim, which the encoder makes good in the next frames
 	uint32_t frames, keys;
 };
 
@@ -59,6 +60,7 @@ struct sim_view { // one track to one peer
 	uint8_t layer, want, temporal, want_temporal;
 	uint32_t seq, frame;
 	struct sim_pkt history[SIM_HISTORY];
+	uint64_t resent_ns[SIM_HISTORY];
 	/* the peer's side */
 	struct dp_nack nack;
 	uint32_t done_frame, have, of; // newest frame, packets of it that came
