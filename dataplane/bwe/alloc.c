@@ -10,7 +10,7 @@ enum {
 	AUDIO_HEAD_BPS = 28800, // 50 packets a second with 72 bytes of IPv4, UDP, RTP with extensions, SRTP
 	AUDIO_GUESS_BPS = 32000,
 	HOLD = 16,              // what it had may be so much (1/16) above the budget: rates waver, and the pacer evens it out
-	HEADROOM = 12,
+	HEADROOM = 8,
 };
 
 struct step {
