@@ -22,7 +22,7 @@
 #include "dataplane/bwe/priv.h"
 
 #define MS          1000000ull
-#define PATIENCE_NS (250 * MS)
+#define PATIENCE_NS (400 * MS)
 enum {
 	QUEUE_SIGN_US = 10000,   // least that stands in queues when a slope is believed
 	QUEUE_OWN_US = 50000,    // from here on it is certainly ours
@@ -159,13 +159,13 @@ static void overuse(struct dp_bwe *b, uint64_t now_ns)
 		b->cuts = 0;
 	}
 	if (!b->cuts) { // a key frame's queue drains; it has time as long as it does
-		if (b->queue_us < b->over_queue_us / 5 * 4) {
+		if (b->queue_us < b->over_queue_us / 10 * 9) {
 			b->over_queue_us = b->queue_us;
 			b->over_ns = now_ns;
 		} else if (b->queue_us > b->over_queue_us) {
 			b->over_queue_us = b->queue_us;
 		}
-		if (now_ns - b->over_ns < PATIENCE_NS)
+		if (now_ns - b->over_ns < (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
 			return;
 	}
 	if (b->cuts && (now_ns - b->cut_ns < pause || b->queue_us < b->over_queue_us / 10 * 9))
@@ -205,6 +205,7 @@ static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newes
 
 	for (dp_twcc_tx_first(&m, &b->tx, t); dp_twcc_tx_next(&m, &a);) {
 		dp_bwe_loss_add(&b->losses, &a, now_ns);
+		dp_bwe_probe_acked(&b->probe, &a);
 		if (!a.received)
 			continue;
 		if (!any || (int32_t)(a.sent_us - *newest_us) > 0)
@@ -212,7 +213,6 @@ static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newes
 		any = true;
 		dp_bwe_delay_packet(&b->delay, &a, a.cluster != 0);
 		dp_bwe_rate_add(&b->rate, a.arrival_us, a.bytes);
-		dp_bwe_probe_acked(&b->probe, &a);
 	}
 	return any;
 }

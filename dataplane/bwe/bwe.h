@@ -88,7 +88,7 @@ struct dp_bwe_cluster {
 	uint8_t done;            // all of it was sent
 	uint16_t packets;        // arrived
 	uint32_t target_bps;
-	uint32_t sent_bytes, bytes; // sent; arrived
+	uint32_t sent_bytes, bytes, lost_bytes; // sent; arrived; told lost
 	uint32_t first_sent_us, last_sent_us; // of those that arrived
 	int64_t first_us, last_us;  // arrival
 	uint32_t first_bytes, last_bytes; // of those two packets

@@ -31,7 +31,7 @@ void dp_bwe_loss_raise(struct dp_bwe_loss *l, uint32_t bps);
 
 /* ---- probe.c ---- */
 void dp_bwe_probe_sent(struct dp_bwe *b, uint32_t bytes, uint64_t now_ns);
-void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a);
+void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a); // lost ones too
 /* After each feedback: whether a cluster is complete, and what it says. newest_us: sent time of the newest packet that
  * arrived. Returns the rate that was seen to pass, 0: none. */
 uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns);

@@ -10,6 +10,7 @@
 enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250 };
 #define MS           1000000ull
 #define LENGTH_NS    (60 * MS)
+#define AGAIN_NS     (300 * MS)
 #define INTERVAL_NS  (2000 * MS)
 #define MORE_NS      (1500 * MS)
 #define INTERVAL_MAX (8000 * MS)
@@ -109,6 +110,10 @@ void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a)
 
 	if (!c->id || a->cluster != c->id)
 		return;
+	if (!a->received) {
+		c->lost_bytes += a->bytes;
+		return;
+	}
 	if (!c->packets || a->arrival_us < c->first_us) {
 		c->first_us = a->arrival_us;
 		c->first_bytes = a->bytes;
@@ -148,8 +153,11 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 	double came = rate(c->bytes - c->first_bytes, c->last_us - c->first_us) * whole;
 
 	if (c->packets < PACKETS || c->bytes * 2 < c->sent_bytes || (!sent && !came)) {
-		p->failed += p->failed < 255;
-		wait(p, now_ns);
+		p->at_ns = now_ns + AGAIN_NS; // feedback was lost
+		if (c->lost_bytes * 2 > c->sent_bytes) {
+			p->failed += p->failed < 255;
+			wait(p, now_ns);
+		}
 		return 0;
 	}
 	if (!sent || !came) // all in one go

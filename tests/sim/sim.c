@@ -207,7 +207,7 @@ static void watch(struct sim *s, struct sim_peer *p)
 	p->queue_hist[ms < 511 ? (int)ms : 511]++;
 	if (ms < p->least_ms)
 		p->least_ms = ms;
-	if (s->now_ns - p->least_ns < 500 * SIM_MS)
+	if (s->now_ns - p->least_ns < SIM_S)
 		return;
 	if (p->least_ns && p->least_ms < 1e9 && p->least_ms > f->standing_ms)
 		f->standing_ms = p->least_ms;

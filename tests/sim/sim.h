@@ -78,7 +78,7 @@ struct sim_figures {
 	double padding_bps, rtx_bps;
 	double converge_s;     // from the phase's start until the choice fits and stays for 2 s; −1: never
 	double queue_mean_ms, queue_p95_ms;
-	double standing_ms;    // largest least wait of any half second, once converged
+	double standing_ms;    // largest least wait of any second, once converged
 	double full, lost;     // share of packets dropped by the link's queue; lost at random
 	double frames;         // share of sent frames that came whole
 	double freeze_ms;      // longest time without a whole frame of a video that was being sent, once converged
