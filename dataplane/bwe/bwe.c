@@ -248,6 +248,10 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	if (passes > b->target_bps && b->usage != DP_BWE_OVERUSE) {
 		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
 		b->probe.raised_ns = now_ns;
+	} else if (passes && passes < b->target_bps && b->probe.limit && b->probe.raised_ns) {
+		/* a short cluster passed, a longer one did not */
+		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
+		dp_bwe_probe_misled(&b->probe);
 	}
 	dp_bwe_loss_raise(&b->losses, passes);
 	publish(b);
