@@ -229,6 +229,8 @@ void dp_alloc_run(struct dp_alloc *a, struct dp_alloc_sub *subs, uint32_t n, uin
 	bool lowered = false;
 	uint64_t wanted = 0;
 
+	if (budget_bps / 13 * 10 > a->shy_bps) // another link than then
+		a->shy = 0;
 	if (a->shy && now_ns - a->lowered_ns > BOLD_NS) {
 		a->shy--;
 		a->lowered_ns = now_ns - UP_PAUSE_NS;
@@ -257,6 +259,7 @@ void dp_alloc_run(struct dp_alloc *a, struct dp_alloc_sub *subs, uint32_t n, uin
 		a->raised_ns = 0;
 	} else if (r.rose) {
 		a->raised_ns = now_ns;
+		a->shy_bps = budget_bps;
 	}
 	a->allocated_bps = r.total > UINT32_MAX ? UINT32_MAX : (uint32_t)r.total;
 	a->wanted_bps = wanted > UINT32_MAX ? UINT32_MAX : (uint32_t)wanted;

@@ -42,7 +42,8 @@ struct dp_alloc {
 	uint32_t allocated_bps, wanted_bps; // results of the last run, for dp_bwe_needs()
 	uint32_t next_bps;    // budget with which the next step up would fit; 0: all have what they want
 	uint32_t paused;      // video subscriptions that got nothing though they want something
-	uint8_t shy, pad[3];  // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
+	uint32_t shy_bps;     // budget of the last raise
+	uint8_t shy, pad[7];  // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
 };
 
 /* budget_bps: the estimate; 0: unlimited. loss: 1/256, what retransmissions will cost. A step up needs 1/8 of

@@ -16,10 +16,10 @@ enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250, QUEUE_E
 #define MORE_NS      (1500 * MS)
 #define INTERVAL_MAX (8000 * MS)
 
-/* What it is worth to reach: all that is wanted, and the allocator's headroom. */
+/* What it is worth to reach: all that is wanted, and the most headroom that the allocator asks for. */
 static uint32_t goal(const struct dp_bwe *b)
 {
-	double bps = b->wanted_bps * 1.15;
+	double bps = b->wanted_bps * 1.55;
 
 	if (b->remb_bps && bps > b->remb_bps)
 		bps = b->remb_bps;
@@ -163,8 +163,8 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 	}
 	sent = (c->measured_bytes - c->last_bytes) * whole / sent_us;
 	came = (c->measured_bytes - c->first_bytes) * whole / fmax(came_us, 1000);
-	p->limit = came < 0.9 * sent && came_us - sent_us > slack;
-	if (!p->limit) {
+	p->limit = came < 0.9 * sent && came_us - sent_us > 3 * b->delay.jitter_us;
+	if (came >= 0.9 * sent || came_us - sent_us <= slack) {
 		p->failed = 0;
 		p->at_ns = 0;
 		return dp_bwe_clamp(fmin(came, sent), 0, c->target_bps);
