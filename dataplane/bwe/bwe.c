@@ -27,10 +27,11 @@ enum {
 	QUEUE_SIGN_US = 10000,   // least that stands in queues when a slope is believed
 	QUEUE_OWN_US = 50000,    // from here on it is certainly ours
 	QUEUE_MAX_US = 80000,
+	QUEUE_DEEP_US = 120000,
 	CUTS_MAX = 6,
 	REMB_S = 10,
 };
-static const double cut_to = 0.85, grow_a_second = 0.08, over_acked = 1.1;
+static const double cut_to = 0.85, deep_cut_to = 0.75, grow_a_second = 0.08, over_acked = 1.1;
 
 int dp_bwe_init(struct dp_bwe *b, const struct dp_bwe_conf *conf, struct dp_twcc_sent *sent,
                 uint32_t entries, uint64_t now_ns)
@@ -135,7 +136,8 @@ static void cut(struct dp_bwe *b, uint64_t now_ns)
 	/* While a queue stands the link is full, so what arrives is what it has: since then, not before. */
 	uint64_t us = (now_ns - b->over_ns) / 1000;
 	uint32_t passes = whole(b, us < 200000 ? 200000 : us > 500000 ? 500000 : (uint32_t)us);
-	double to = cut_to * (passes ? passes : b->target_bps);
+	double share = b->queue_us > QUEUE_DEEP_US ? deep_cut_to : cut_to;
+	double to = share * (passes ? passes : b->target_bps);
 
 	/* little was sent, and little stands: then what arrives is no measure of the link */
 	if (b->sent_bps < 0.6 * b->target_bps && b->queue_us < QUEUE_OWN_US && to < cut_to * b->target_bps)
