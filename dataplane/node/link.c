@@ -131,8 +131,12 @@ void dp_link_feedback(struct dp_worker *w, uint32_t endpoint, const struct dp_rt
 	struct dp_link *l = dp_link_of(w, endpoint);
 	struct dp_rtcp_twcc t;
 
-	if (!l || !(dp_slabs.endpoint[endpoint].set.flags & SH_EP_TWCC) || dp_rtcp_twcc(&t, fb))
+	if (!l || !(dp_slabs.endpoint[endpoint].set.flags & SH_EP_TWCC))
 		return;
+	if (dp_rtcp_twcc(&t, fb)) {
+		DP_COUNT(w, twcc_malformed, 1);
+		return;
+	}
 	DP_COUNT(w, twcc_in, 1);
 	dp_bwe_feedback(&l->bwe, &t, w->now_ns);
 	remember_more(w, l);
