@@ -457,13 +457,13 @@ int main(int argc, char **argv)
 {
 	static const char *const columns[] = {"profile", "port", "payload", "fanout", "subs", NULL};
 	char dir[] = "/tmp/bench_forward_XXXXXX", socket[64], prefix[32], text[16];
-	struct fwd_shape only;
+	struct fwd_shape only = {0};
 	unsigned cpu, peer_cpu;
 	bool memif;
 
 	bench =
 	    bench_open("bench_forward",
-	               "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] "
+	               "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] [--links 0|1] "
 	               "[--burst N] [--packets N] [--cpu N] [--peer-cpu N]",
 	               argc, argv);
 	only.subs = (unsigned)bench_option(bench, "--subs", 0);
@@ -472,6 +472,7 @@ int main(int argc, char **argv)
 	only.profile = (uint16_t)bench_option(bench, "--profile", SH_SRTP_AEAD_AES_128_GCM);
 	memif = bench_option(bench, "--memif", only.subs ? 0 : 1);
 	only.memif = memif;
+	only.links = bench_option(bench, "--links", 0);
 	burst = (unsigned)bench_option(bench, "--burst", DP_BURST);
 	target = (unsigned)bench_option(bench, "--packets", bench_quick(bench) ? 20000 : 400000);
 	cpu = (unsigned)bench_option(bench, "--cpu", sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0);

@@ -36,6 +36,7 @@ struct fwd_shape {
 	unsigned fanout;  // subscribers of each track
 	unsigned payload; // bytes of RTP payload; up to FWD_AUDIO_MAX it is Opus, else VP8
 	bool memif;
+	bool links;       // each subscriber's link is estimated and paced, and bears all
 };
 enum { FWD_AUDIO_MAX = 400 };
 static inline unsigned fwd_tracks(const struct fwd_shape *s)

@@ -147,6 +147,7 @@ static void add_endpoint(uint32_t i)
 	    .rtcp_ssrc = 0x70000000u + i,
 	    .cname_len = 9,
 	    .cname = "callstack",
+	    .flags = world.shape.links ? SH_EP_TWCC : 0,
 	};
 	struct sh_msg_endpoint_keys k = {.id = s.id, .profile = world.shape.profile};
 
@@ -425,6 +426,8 @@ void fwd_start(const char *prefix, unsigned cpu, const char *memif)
 	dp_nodes_config.consent_s = 86400;   // nobody renews it here
 	dp_nodes_config.history_video = 512; // as callstack-dataplane is configured
 	dp_nodes_config.history_audio = 128;
+	dp_nodes_config.bwe_min_kbps = 1000000; // nobody tells what arrives
+	dp_nodes_config.bwe_start_kbps = dp_nodes_config.bwe_max_kbps = 1000000;
 }
 
 static void make_place(void)

@@ -99,12 +99,12 @@ struct dp_bwe_cluster {
 	uint64_t end_ns;
 };
 struct dp_bwe_probe {
-	struct dp_bwe_cluster c;
 	uint8_t active;          // its packets are being sent now
 	uint8_t started;         // a first one went out
 	uint8_t length;          // clusters last 60 ms << length: more when short ones have misled
 	uint8_t failed;          // in a row
 	uint8_t misled, pad[3];  // a raise was followed by overuse, in a row
+	struct dp_bwe_cluster c;
 	uint64_t at_ns;          // not before; 0: any time
 	uint64_t start_ns, until_ns; // of the active one
 	uint32_t budget_bytes, pad2; // of it, all in
@@ -113,6 +113,16 @@ struct dp_bwe_probe {
 };
 
 struct dp_bwe {
+	/* what each packet sent touches, two cache lines of a struct that begins one */
+	struct dp_twcc_tx tx;
+	uint64_t sent_ns;
+	uint32_t sent_bytes;     // in the current 100 ms
+	uint32_t sent_bps;       // smoothed
+	uint64_t sent_at_ns;     // start of the current 100 ms
+	uint32_t unanswered;     // packets since the last feedback
+	uint32_t pad_sent;
+	struct dp_bwe_probe probe;
+
 	/* results */
 	uint32_t estimate_bps;   // what may be sent in all; 0: no way to know (no feedback of any kind negotiated yet)
 	uint32_t acked_bps;      // what arrived lately, by feedback; 0: unknown
@@ -125,17 +135,15 @@ struct dp_bwe {
 	uint64_t feedbacks, probes, probe_bytes, overuses;
 
 	struct dp_bwe_conf conf;
-	struct dp_twcc_tx tx;
 	struct dp_bwe_delay delay;
 	struct dp_bwe_rate rate;
 	struct dp_bwe_loss losses;
-	struct dp_bwe_probe probe;
 
 	uint32_t target_bps;     // of the delay-based control, before the other bounds
 	uint32_t remb_bps;       // 0: none
 	uint32_t allocated_bps, wanted_bps; // as the allocator said last
 	uint32_t told_bps;       // estimate when `changed` was last set
-	uint64_t remb_ns, feedback_ns, sent_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
+	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
 	uint64_t over_ns;        // when the present overuse began; 0: there is none
 	uint32_t sent_bytes;     // in the current 100 ms
 	uint32_t sent_bps;       // smoothed

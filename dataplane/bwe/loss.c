@@ -43,7 +43,7 @@ static bool judge(struct dp_bwe_loss *l, float f, uint32_t n, bool queue)
 	bool heavy = f > l->usual + excess + 2 * deviation(l->usual, n);
 	float weight = l->intervals < 16 ? 1 / (1 + (float)l->intervals) : 1 / 16.f;
 
-	l->fraction += (f - l->fraction) * 0.3f;
+	l->fraction += (f - l->fraction) * 0.1f;
 	l->bad = heavy ? l->bad + (l->bad < 255) : 0;
 	/* also when it is heavy, so that a link that becomes worse is learned in the end; but a full queue's losses are
 	 * never usual */
@@ -82,7 +82,7 @@ void dp_bwe_loss_report(struct dp_bwe_loss *l, uint8_t fraction, uint32_t estima
 {
 	float f = (float)fraction / 256;
 
-	l->fraction += (f - l->fraction) * 0.3f;
+	l->fraction += (f - l->fraction) * 0.1f;
 	/* draft-ietf-rmcat-gcc-02 §6 */
 	if (f > 0.1f) {
 		l->bound_bps = dp_bwe_clamp((double)estimate_bps * (1 - 0.5f * f), 1, UINT32_MAX);

@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/node/ice.h"
 #include "dataplane/node/seqmap.h"
@@ -85,25 +86,26 @@ struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
 	uint32_t conf;      // hash of what tmpl was made of
-	uint32_t owner;     // of its endpoint
-	sh_id source;       // of a slot: the track that it was last sent
-	uint32_t turn;      // … and when
 	struct dp_ids last; // as sent with the newest packet
 	uint8_t intact;     // dp_layer_at
 	bool layered;       // packets may have been left out: it has maps in dp_node.drops
 	bool renumbered;    // ids inside its packets differ from the publisher's
 	uint8_t pad;
-	uint16_t fir;       // 256 + the sequence number of its last FIR command; 0: none
-	uint16_t pad2;
+	uint32_t owner;     // of its endpoint
 	struct dp_seqmap map;
+	sh_id source;        // of a slot: the track that it was last sent
+	uint32_t turn;       // … and when
 	uint64_t rtx_at_ns;  // when they were last topped up
 	uint32_t rtx_tokens; // retransmissions that it may ask for now
 	uint32_t fir_keys;   // key frames of its layer that had come at its last FIR command
 	uint64_t head;       // newest index seen of a stream with layers …
 	uint32_t head_ssrc;  // … this one
-	uint32_t pad3;
+	uint16_t fir;        // 256 + the sequence number of its last FIR command; 0: none
+	uint16_t pad2;
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
+_Static_assert(offsetof(struct dp_sub_rt, map.seg[1]) <= 2 * RTE_CACHE_LINE_SIZE,
+               "what goes on is in the first two lines");
 
 struct dp_ep_rt {
 	sh_id id;

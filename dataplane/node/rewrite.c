@@ -146,9 +146,8 @@ static void map_again(struct dp_worker *w, struct plan *plan, struct dp_pkt *p, 
 {
 	if (r->layered | r->renumbered)
 		recall(w, plan, p, s, r);
-	p->pt = s->set.rtx_ssrc
-	            ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
-	            : 255;
+	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
+	                        : 255;
 	plan->as_rtx = p->pt != 255;
 	s->rtx_packets++;
 	if (!plan->as_rtx) {
@@ -163,9 +162,17 @@ static void map_again(struct dp_worker *w, struct plan *plan, struct dp_pkt *p, 
 	DP_COUNT(w, rtx_out, 1);
 }
 
+/* Kept out of the way of those without a link. */
+static __rte_noinline void tell_link(struct dp_worker *w, const struct dp_pkt *p,
+                                     const struct dp_sub_rt *r, uint32_t bytes)
+{
+	if (r->tmpl.twcc_at)
+		dp_link_sent(w, p->endpoint, dp_slabs.endpoint[p->endpoint].twcc_tx_seq - 1, bytes);
+}
+
 /* Nothing but padding (RFC 3550 §5.1), on the RTX stream, whose receivers expect that: how browsers
  * probe, too. */
-static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
+static __rte_noinline unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
@@ -191,8 +198,8 @@ static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 	buf[0] |= 0x20;
 	memset(buf + p->hdr_len, 0, p->payload_len);
 	buf[p->hdr_len + p->payload_len - 1] = (uint8_t)p->payload_len;
-	if (r->tmpl.twcc_at && e->linked)
-		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1, p->hdr_len + p->payload_len);
+	if (e->linked)
+		tell_link(w, p, r, p->hdr_len + p->payload_len);
 	return 0;
 }
 
@@ -219,25 +226,19 @@ static void put_payload(struct dp_pkt *p, uint8_t *at, const uint8_t *from, cons
 static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
 	static const struct dp_rtp_exts none;
-	struct dp_pkt *p = dp_pkt(m), *src;
+	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
-	const struct dp_scratch *x;
-	const uint8_t *in;
+	const struct dp_scratch *x = dp_scratch(p->src);
+	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
 	bool again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
 	struct plan plan = {0};
 	unsigned why;
 	struct dp_rtp_write out;
-	int len, room;
+	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
-	if (unlikely(!p->src))
-		return pad_only(w, m);
-	src = dp_pkt(p->src);
-	x = dp_scratch(p->src);
-	in = rte_pktmbuf_mtod(p->src, uint8_t *);
-	room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 	m->data_off = DP_HEADROOM;
 	p->at_ns = again ? 0 : src->at_ns;
 	if (unlikely(again))
@@ -271,8 +272,8 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	p->payload_len = src->payload_len;
 	if (unlikely(plan.as_rtx || plan.empty || plan.ids.pid || plan.ids.tl0 || plan.ids.keyidx))
 		put_payload(p, buf + len, in + src->hdr_len, &plan, x->f.ids.has);
-	if (r->tmpl.twcc_at && e->linked)
-		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1, (uint32_t)len + p->payload_len);
+	if (unlikely(e->linked))
+		tell_link(w, p, r, (uint32_t)len + p->payload_len);
 	return 0;
 }
 
@@ -301,7 +302,7 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
 			fetch_near(w, objs[i + DP_AHEAD]);
-		why = rewrite_one(w, m);
+		why = likely(dp_pkt(m)->src != NULL) ? rewrite_one(w, m) : pad_only(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);
 			dp_drop(w, why, m);

@@ -31,10 +31,12 @@ int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, uns
 		n = packet_len(buf + off);
 		if (n > len - off)
 			return -EBADMSG;
+		// RFC 3550 §6.4.1 has padding in words, in the last packet of a compound. Browsers pad
+		// transport-wide feedback by one to three bytes, and send several of them together.
 		if (buf[off] & 0x20) {
-			uint8_t pad = buf[len - 1];
+			uint8_t pad = buf[off + n - 1];
 
-			if (off + n != len || !pad || pad % 4 || pad > n - HEAD)
+			if (!pad || pad > n - HEAD)
 				return -EBADMSG;
 		}
 		off += n;
@@ -54,7 +56,7 @@ bool dp_rtcp_next(struct dp_rtcp_iter *it, struct dp_rtcp_pkt *out)
 	out->body = p + HEAD;
 	out->type = p[1];
 	out->count = p[0] & 31;
-	out->len = n - HEAD - (p[0] & 0x20 ? it->end[-1] : 0);
+	out->len = n - HEAD - (p[0] & 0x20 ? p[n - 1] : 0);
 	return true;
 }
 
