@@ -340,32 +340,42 @@ static void watch(unsigned i, uint8_t layers)
 	world_settle();
 }
 
-static bool active(unsigned i)
+static unsigned active(unsigned i)
 {
-	json_t *o = conn_event(&who[i], "layers"), *list = json_object_get(o, "layers");
-	bool on = json_is_true(json_object_get(json_array_get(list, 0), "active"));
+	static const char *const rids[] = {"q", "h", "f"};
+	json_t *o = conn_event(&who[i], "layers"), *list = json_object_get(o, "layers"), *l;
+	unsigned mask = 0;
+	size_t k;
 
-	assert_string_equal(text_at(o, "track"), video[i]);
-	assert_int_equal(json_array_size(list), 1);
-	assert_string_equal(text_at(json_array_get(list, 0), "rid"), "");
+	assert_int_equal(json_array_size(list), 3);
+	json_array_foreach (list, k, l) {
+		assert_string_equal(text_at(l, "rid"), rids[k]);
+		mask |= (unsigned)json_is_true(json_object_get(l, "active")) << k;
+	}
 	json_decref(o);
-	return on;
+	return mask;
 }
 
 static void layers(void **state)
 {
-	come(0);
+	char *sdp = sdp_file("chromium_simulcast");
+
+	enter(0, true);
+	json_decref(conn_ok(&who[0], "{ss ss}", "type", "publish", "sdp", sdp));
+	free(sdp);
 	come(1);
 	settle_all();
-	watch(0, 1);
+	watch(0, 7);
 	conn_silent(&who[0]); // as it is at first
-	watch(0, 0);
-	assert_false(active(0));
-	watch(0, 0);
+	watch(0, 1);
+	assert_int_equal(active(0), 1);
+	watch(0, 1);
 	conn_silent(&who[0]);
 	conn_silent(&who[1]);
-	watch(0, 1);
-	assert_true(active(0));
+	watch(0, 3);
+	assert_int_equal(active(0), 3);
+	watch(1, 0); // one layer: nothing to choose from
+	conn_silent(&who[1]);
 }
 
 /* The next daemon finds slots, numbers and pins as they were: the dataplane sees no change. */
