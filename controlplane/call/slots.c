@@ -322,7 +322,7 @@ void cp_speakers_again(struct cp_participant *p)
 	if (p->ops->speakers && p->room->speakers.group)
 		p->ops->speakers(p->arg, p->room);
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		if (p->ops->layers && t->watched != cp_track_all_layers(t))
+		if (p->ops->layers && t->set.layers > 1 && t->watched != cp_track_all_layers(t))
 			p->ops->layers(p->arg, t);
 }
 
@@ -337,7 +337,7 @@ void cp_track_watched(struct cp_calls *c, const struct sh_msg_track_watch *m)
 {
 	struct cp_track *t = track_by_id(c, m->id);
 
-	if (!t || t->watched == m->layers)
+	if (!t || t->set.layers < 2 || t->watched == m->layers)
 		return;
 	t->watched = m->layers;
 	if (t->owner->ops->layers)
