@@ -145,10 +145,6 @@ struct dp_bwe {
 	uint32_t told_bps;       // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
 	uint64_t over_ns;        // when the present overuse began; 0: there is none
-	uint32_t sent_bytes;     // in the current 100 ms
-	uint32_t sent_bps;       // smoothed
-	uint64_t sent_at_ns;     // start of the current 100 ms
-	uint32_t unanswered;     // packets since the last feedback
 	uint32_t over_queue_us;  // standing queue at the last cut of this overuse; before it, its peak
 	uint8_t cuts;            // in this overuse
 	uint8_t expect;          // some feedback was negotiated
