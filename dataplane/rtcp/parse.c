@@ -15,6 +15,19 @@ static uint32_t packet_len(const uint8_t *p)
 	return 4u * (dp_get16(p + 2) + 1u);
 }
 
+/* RFC 3550 §6.4.1: in the last packet only, and whole words. Transport-wide feedback is made whole words by padding of 1
+ * to 3 bytes, which libwebrtc says by the padding bit, wherever in a compound it stands. */
+static bool padding_ok(const uint8_t *p, uint32_t n, bool last)
+{
+	uint8_t pad = p[n - 1];
+
+	if (!pad || pad > n - HEAD)
+		return false;
+	if (p[1] == DP_RTCP_RTPFB && (p[0] & 31) == DP_RTCP_RTPFB_TWCC)
+		return true;
+	return last && pad % 4 == 0;
+}
+
 int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, unsigned flags)
 {
 	if (len > UINT16_MAX || (len < HEAD + 4 && !(flags & DP_RTCP_RSIZE)))
@@ -31,12 +44,8 @@ int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, uns
 		n = packet_len(buf + off);
 		if (n > len - off)
 			return -EBADMSG;
-		if (buf[off] & 0x20) {
-			uint8_t pad = buf[len - 1];
-
-			if (off + n != len || !pad || pad % 4 || pad > n - HEAD)
-				return -EBADMSG;
-		}
+		if ((buf[off] & 0x20) && !padding_ok(buf + off, n, off + n == len))
+			return -EBADMSG;
 		off += n;
 	}
 	return len ? 0 : -EBADMSG;
@@ -54,7 +63,7 @@ bool dp_rtcp_next(struct dp_rtcp_iter *it, struct dp_rtcp_pkt *out)
 	out->body = p + HEAD;
 	out->type = p[1];
 	out->count = p[0] & 31;
-	out->len = n - HEAD - (p[0] & 0x20 ? it->end[-1] : 0);
+	out->len = n - HEAD - (p[0] & 0x20 ? p[n - 1] : 0);
 	return true;
 }
 

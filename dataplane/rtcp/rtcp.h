@@ -46,8 +46,8 @@ struct dp_rtcp_iter {
 enum { DP_RTCP_RSIZE = 1 }; // RFC 5506 negotiated: the first packet may be of any type
 
 /* Checks the framing of the whole compound (RFC 3550 A.2): versions, lengths that add up to len
- * exactly, padding in the last packet only, and SR or RR first unless DP_RTCP_RSIZE. 0, or
- * -EBADMSG. */
+ * exactly, padding in the last packet only (and in transport-wide feedback, to whole words), and SR
+ * or RR first unless DP_RTCP_RSIZE. 0, or -EBADMSG. */
 int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, unsigned flags);
 /* Next packet, in order; false: no more. */
 bool dp_rtcp_next(struct dp_rtcp_iter *it, struct dp_rtcp_pkt *out);
