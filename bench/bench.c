@@ -179,6 +179,14 @@ void bench_fact(struct bench *b, const char *key, const char *value)
 	json_object_set_new(b->facts, key, json_string(value));
 }
 
+void bench_tsc_fact(struct bench *b)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.0f", 1e9 / tick_ns);
+	bench_fact(b, "tsc_hz", text);
+}
+
 static json_t *json_value(const char *text)
 {
 	char *end;

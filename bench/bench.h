@@ -36,6 +36,7 @@ void bench_row(struct bench *b, const char *const *values, const struct bench_st
 void bench_row_value(struct bench *b, const char *group, const char *key, double value);
 /* A fact about the run, for both outputs: "cpu", "tsc_hz", … */
 void bench_fact(struct bench *b, const char *key, const char *value);
+void bench_tsc_fact(struct bench *b); // "tsc_hz": of bench_ticks()
 /* Writes the JSON file; returns the process's exit code. b is freed. */
 int bench_close(struct bench *b);
 

@@ -485,6 +485,7 @@ int main(int argc, char **argv)
 	}
 	snprintf(text, sizeof(text), "%u", burst);
 	bench_fact(bench, "burst", text);
+	bench_tsc_fact(bench);
 	bench_columns(bench, columns);
 	if (!mkdtemp(dir))
 		return 1;

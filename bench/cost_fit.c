@@ -14,6 +14,7 @@ enum {
 	OUT,
 	OUT_BYTE, // of each cipher
 	CACHE = 4 * SH_COST_CIPHER_COUNT,
+	CACHE_IN,
 	ENDPOINT,
 	PORTS, // PORT_IN, PORT_OUT, PORT_OUT_BYTE of each but the first
 	UNKNOWNS = PORTS + 3 * (COST_PORTS_MAX - 1),
@@ -35,6 +36,8 @@ static void row_of(const struct cost_fit *f, const struct cost_sample *s, double
 	row[c + OUT_BYTE] = s->payload;
 	if (s->subs > SH_COST_CACHED)
 		row[CACHE] = log2(s->subs / SH_COST_CACHED);
+	if (s->subs / s->fanout > SH_COST_CACHED_IN)
+		row[CACHE_IN] = log2(s->subs / s->fanout / SH_COST_CACHED_IN) / s->fanout;
 	/* so many of each transport's seconds pass while one packet goes out */
 	row[ENDPOINT] = (s->subs + s->subs / s->fanout) * s->cycles / f->model.tsc_hz;
 	if (s->port) {
@@ -107,6 +110,7 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 		    (struct sh_cost_cipher_coef){p->x[4 * c + IN], p->x[4 * c + IN_BYTE],
 		                                 p->x[4 * c + OUT], p->x[4 * c + OUT_BYTE]};
 	f->model.cache = p->x[CACHE];
+	f->model.cache_in = p->x[CACHE_IN];
 	f->model.endpoint = p->x[ENDPOINT];
 	/* A packet that another worker hands over is classified and fanned out like one received,
 	 * but not decrypted; the part that does not grow with its size is the nearest that was
@@ -121,7 +125,9 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 
 double cost_sample_cycles(const struct cost_fit *f, const struct cost_sample *s)
 {
-	struct sh_cost_load load = {.endpoints = s->subs + s->subs / s->fanout, .subs = s->subs};
+	struct sh_cost_load load = {.endpoints = s->subs + s->subs / s->fanout,
+	                            .subs = s->subs,
+	                            .videos = s->subs / s->fanout};
 	struct sh_cost_model m = f->model;
 	double fixed, flows;
 

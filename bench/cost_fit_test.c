@@ -17,6 +17,7 @@ static const struct sh_cost_model truth = {
     .tsc_hz = 2.6e9,
     .cipher = {[SH_COST_GCM128] = {400, 0.2, 150, 0.15}, [SH_COST_CM_SHA1] = {500, 0.9, 200, 0.8}},
     .cache = 12,
+    .cache_in = 40,
     .endpoint = 900,
 };
 
@@ -69,6 +70,7 @@ static void exact_samples_give_the_model_back(void **state)
 	close_to(f.model.cipher[0].out_byte, 0.15, 1e-3);
 	close_to(f.model.cipher[SH_COST_CM_SHA1].out, 200, 1e-3);
 	close_to(f.model.cache, 12, 1e-3);
+	close_to(f.model.cache_in, 40, 1e-3);
 	close_to(f.model.endpoint, 900, 1e-3);
 	close_to(f.port[1].out, 70, 1e-3);
 	close_to(f.port[1].in, 30, 1e-3);

@@ -274,6 +274,22 @@ static json_t *for_rooms(const struct asked *q, unsigned rooms)
 	                 load.endpoints, "subscriptions", load.subs, "used", used_json(&a));
 }
 
+/* Rooms, not whole, that one worker's core is just full of, all of it, with nothing else a limit:
+ * what a validating run finds. */
+static double full_at(const struct asked *q)
+{
+	double lo = 0, hi = 1;
+
+	while (hi < ROOMS_MAX && answer(q, hi, 1, 0).utilisation * q->model.usable < 1)
+		hi *= 2;
+	for (int i = 0; i < 60; i++) {
+		double mid = (lo + hi) / 2;
+
+		*(answer(q, mid, 1, 0).utilisation * q->model.usable < 1 ? &lo : &hi) = mid;
+	}
+	return lo;
+}
+
 /* Shares of a worker's cycles by what they go into, at the most rooms of one worker: what to look
  * at first. */
 static json_t *parts(const struct asked *q)
@@ -338,9 +354,12 @@ static int ask(int argc, char **argv)
 		die("--workers is 1 to %d", WORKERS_MAX);
 	for (unsigned w = workers ? workers : 1; w <= (workers ? workers : WORKERS_MAX); w *= 2)
 		json_array_append_new(table, at_workers(&q, w));
-	print(json_pack("{sf sf ss so so so}", "budget", q.budget, "error", q.model.error, "port",
-	                q.model.port.name, "most", table, "wanted",
-	                for_rooms(&q, rooms ? rooms : q.scenario.rooms), "cycles", parts(&q)));
+	print(json_pack("{sf sf ss so so so sf sf}", "budget", q.budget, "error", q.model.error,
+	                "port", q.model.port.name, "most", table, "wanted",
+	                for_rooms(&q, rooms ? rooms : q.scenario.rooms), "cycles", parts(&q),
+	                "full_at", full_at(&q), "busy",
+	                answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation *
+	                    q.model.usable));
 	return 0;
 }
 

@@ -122,6 +122,7 @@ static void the_third_is_one_too_many(void **unused)
 	conn_forget(&a);
 	conn_forget(&b);
 	assert_true(percent("model", 0) > 4.5 && percent("model", 0) < 4.7);
+	assert_true(percent("subscriptions", 0) == 4);
 	before = world_counts();
 	conn_refused(&c, "overloaded", "{ss ss}", "type", "join", "room", "kitchen");
 	assert_non_null(strstr(cp_admission_why(world.calls), "worker 0"));
