@@ -145,6 +145,14 @@ unsigned long bench_option(struct bench *b, const char *name, unsigned long othe
 	return otherwise;
 }
 
+const char *bench_text(struct bench *b, const char *name)
+{
+	for (char **a = b->argv + 1; *a; a++)
+		if (strcmp(*a, name) == 0)
+			return a[1];
+	return NULL;
+}
+
 bool bench_quick(const struct bench *b)
 {
 	return b->quick;

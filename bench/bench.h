@@ -20,6 +20,8 @@ struct bench_stat {
 struct bench *bench_open(const char *name, const char *usage, int argc, char **argv);
 /* Value of "--name N" as a number, or `otherwise`; call for each option before the first row. */
 unsigned long bench_option(struct bench *b, const char *name, unsigned long otherwise);
+/* The same as text; NULL: not given. */
+const char *bench_text(struct bench *b, const char *name);
 bool bench_quick(const struct bench *b);
 unsigned bench_runs(const struct bench *b); // how often to measure each row; 1..BENCH_RUNS_MAX
 enum { BENCH_RUNS_MAX = 64, BENCH_COLUMNS_MAX = 8 };

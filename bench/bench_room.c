@@ -514,7 +514,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(prefix, sizeof(prefix), "bench-room-%d", (int)getpid());
-	fwd_start(prefix, cpu, NULL);
+	fwd_start(&(struct fwd_start){.prefix = prefix, .cpu = cpu});
 	if (rooms) {
 		struct point p = measure(rooms);
 

@@ -35,7 +35,7 @@ struct fwd_shape {
 	unsigned subs;    // in all; a multiple of fanout
 	unsigned fanout;  // subscribers of each track
 	unsigned payload; // bytes of RTP payload; up to FWD_AUDIO_MAX it is Opus, else VP8
-	bool memif;
+	bool memif, af_xdp;
 };
 enum { FWD_AUDIO_MAX = 400 };
 static inline unsigned fwd_tracks(const struct fwd_shape *s)
@@ -58,10 +58,15 @@ static inline uint32_t fwd_ssrc(uint32_t track)
 }
 
 /* ---- forward_world.c ---- */
-enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_MEMIF }; // position in dp_ports
-/* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. Exits with a message when
- * it cannot. */
-void fwd_start(const char *prefix, unsigned cpu, const char *memif);
+enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_LINK }; // position in dp_ports
+/* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. interface: a network device
+ * for AF_XDP, and peer the other end of its veth, by which publishers' packets come in, or NULL.
+ * Exits with a message when it cannot. */
+struct fwd_start {
+	const char *prefix, *memif, *interface, *peer;
+	unsigned cpu;
+};
+void fwd_start(const struct fwd_start *s);
 /* Any layout of tracks and subscriptions: who they are of, by number. Subscriptions are in the
  * plane, peers connected; no packet has been sent. mid: of the m-line, unique in its endpoint. */
 struct fwd_track {
@@ -74,7 +79,7 @@ struct fwd_sub {
 };
 struct fwd_layout {
 	uint16_t profile;
-	bool memif;
+	bool link; // packets leave by the third port
 	unsigned endpoints, tracks, subs;
 	void (*track)(uint32_t i, struct fwd_track *out);
 	void (*sub)(uint32_t i, struct fwd_sub *out);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <urcu-qsbr.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -38,6 +41,8 @@ static struct {
 	uint64_t txn, bytes;
 	uint64_t stopped; // end of the last turn
 	uint32_t records;
+	int raw;         // packet socket at the other end of a veth; 0: none
+	bool connected;  // peers are; from here on publishers send
 	uint32_t *place; // a permutation of the subscriptions: who is whose subscriber
 } world;
 
@@ -225,9 +230,22 @@ static void fill_tables(void)
 
 /* ---- frames ---- */
 
+/* Onto the wire: the kernel carries them to the other end before this returns. */
+static void send_raw(const uint8_t *const *frame, const uint16_t *len, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (send(world.raw, frame[i], len[i], 0) != len[i])
+			die("the other end of the veth: %s", strerror(errno));
+}
+
 void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n)
 {
 	struct rte_mbuf *m[DP_BURST];
+
+	if (world.raw > 0 && world.connected) {
+		send_raw(frame, len, n);
+		return;
+	}
 
 	for (unsigned at = 0; at < n; at += DP_BURST) {
 		unsigned k = RTE_MIN(n - at, (unsigned)DP_BURST);
@@ -297,7 +315,7 @@ static void add_path(uint32_t endpoint)
 	path->l2_len = 14;
 	path->l3_len = 20;
 	path->family = 4;
-	path->port = dp_ports[world.layout.memif ? FWD_ETH_MEMIF : FWD_ETH_NULL].eth;
+	path->port = dp_ports[world.layout.link ? FWD_ETH_LINK : FWD_ETH_NULL].eth;
 	path->mtu = 1500;
 	path->reachable = path->routed = true;
 	dp_path_set(endpoint, path);
@@ -318,6 +336,8 @@ static void connect_all(void)
 	const uint8_t *at = frame;
 	unsigned n = world.layout.endpoints;
 
+	world.connected = false;
+
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t len = stun_frame(i, frame);
 
@@ -331,6 +351,7 @@ static void connect_all(void)
 	}
 	for (unsigned i = 0; i < 64; i++) // answers to checks came back through the ring
 		dp_worker_turn(0);
+	world.connected = true;
 }
 
 /* Two rounds of packets: subscriptions begin with a key frame, history and trackers are made. */
@@ -351,7 +372,7 @@ static void warm_up(void)
 		done += n;
 	}
 	drain_punt();
-	if (world.shape.memif)
+	if (world.shape.memif || world.shape.af_xdp)
 		return;
 	if (fwd_stat(SH_STAT_rtp_out) - before != 2ull * world.shape.subs)
 		die("of %u packets %llu came out in the warm-up", 2 * world.shape.subs,
@@ -387,11 +408,35 @@ static void open_port(const struct dp_conf_port *conf)
 		die("port %u: %s", dp_port_count, strerror(-err));
 }
 
-void fwd_start(const char *prefix, unsigned cpu, const char *memif)
+static int open_raw(const char *peer)
+{
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(peer)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); // receives nothing
+
+	if (fd < 0 || !at.sll_ifindex || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		die("%s: %s", peer, strerror(errno));
+	return fd;
+}
+
+static void open_link(const struct fwd_start *s)
+{
+	static struct dp_conf_port link;
+
+	if (s->memif) {
+		link = (struct dp_conf_port){.kind = DP_PORT_MEMIF, .role = DP_MEMIF_SERVER};
+		snprintf(link.socket, sizeof(link.socket), "%s", s->memif);
+	} else {
+		link = (struct dp_conf_port){.kind = DP_PORT_AF_XDP};
+		snprintf(link.interface, sizeof(link.interface), "%s", s->interface);
+		world.raw = open_raw(s->peer);
+	}
+	open_port(&link);
+}
+
+void fwd_start(const struct fwd_start *s)
 {
 	static const struct dp_conf_port ring = {.kind = DP_PORT_RING},
 	                                 null = {.kind = DP_PORT_NULL};
-	static struct dp_conf_port link = {.kind = DP_PORT_MEMIF, .role = DP_MEMIF_SERVER};
 	char lcores[32], mem[16], file[64];
 	char *argv[] = {"bench_forward",
 	                "--no-huge",
@@ -406,24 +451,22 @@ void fwd_start(const char *prefix, unsigned cpu, const char *memif)
 	                file,
 	                NULL};
 
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", s->cpu);
 	snprintf(mem, sizeof(mem), "%d", MEMORY_MB);
-	snprintf(file, sizeof(file), "--file-prefix=%s", prefix);
+	snprintf(file, sizeof(file), "--file-prefix=%s", s->prefix);
 	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0)
 		die("EAL: %s", rte_strerror(rte_errno));
 	dp_clock_update(rte_get_tsc_hz());
 	world.backend = dp_srtp_backend_find("ipsec_mb");
 	if (!world.backend)
 		die("no ipsec_mb on this CPU");
-	world.pool = dp_pool_new("packets", MBUFS, false);
+	world.pool = dp_pool_new("packets", MBUFS, s->interface != NULL);
 	if (!world.pool)
 		die("packet buffers: %s", rte_strerror(rte_errno));
 	open_port(&ring);
 	open_port(&null);
-	if (memif) {
-		snprintf(link.socket, sizeof(link.socket), "%s", memif);
-		open_port(&link);
-	}
+	if (s->memif || s->interface)
+		open_link(s);
 	dp_nodes_config.consent_s = 86400;   // nobody renews it here
 	dp_nodes_config.history_video = 512; // as callstack-dataplane is configured
 	dp_nodes_config.history_audio = 128;
@@ -490,7 +533,7 @@ void fwd_open_layout(const struct fwd_layout *layout)
 		err = dp_workers_init(&run);
 	if (err)
 		die("%s", strerror(-err));
-	if (!layout->memif)
+	if (!layout->link)
 		dp_workers[0]->n_ports = 1; // nothing comes in but through the ring
 	dp_worker_enter(0);
 	fill_tables();
@@ -514,7 +557,7 @@ void fwd_open(const struct fwd_shape *shape)
 {
 	const struct fwd_layout layout = {
 	    .profile = shape->profile,
-	    .memif = shape->memif,
+	    .link = shape->memif || shape->af_xdp,
 	    .endpoints = fwd_endpoints(shape),
 	    .tracks = fwd_tracks(shape),
 	    .subs = shape->subs,
