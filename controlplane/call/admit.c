@@ -234,7 +234,7 @@ static void gives(struct cp_admit *a, struct ask *ask, const struct cp_room *roo
 	ask->add[w].in[SH_COST_GCM128].bytes += times * f.bytes;
 	*(kind == SH_KIND_AUDIO ? &ask->add[w].audios : &ask->add[w].videos) += times;
 	ask->tracks += (unsigned)ceil(times);
-	if (!room)
+	if (!room || cp_room_has_slots(room)) // there are as many slots as there were
 		return;
 	TAILQ_FOREACH (o, &room->participants, entry) {
 		unsigned at;
@@ -276,9 +276,12 @@ static void takes_room(struct cp_admit *a, struct ask *ask, const struct cp_room
 	const struct cp_participant *p;
 	const struct cp_track *t;
 
+	TAILQ_FOREACH (t, &room->slots, entry)
+		takes(ask, w, &cp_load_rate(a, t)->out, 1);
 	TAILQ_FOREACH (p, &room->participants, entry)
 		TAILQ_FOREACH (t, &p->tracks, entry)
-			takes(ask, w, &cp_load_rate(a, t)->out, 1);
+			if (!cp_room_has_slots(room) || !cp_slot_stands_for(t))
+				takes(ask, w, &cp_load_rate(a, t)->out, 1);
 }
 
 /* A player has one m-line of a kind, as a rule. */
@@ -442,11 +445,11 @@ json_t *cp_admission_json(const struct cp_calls *c)
 	}
 	cp_load_refresh(a);
 	for (unsigned w = 0; w < cp_load_workers(a); w++)
-		cp_json_push(&workers,
-		             json_pack("{si sf sf si sf}", "worker", (int)w, "measured",
-		                       a->measured[w].share * 100, "model",
-		                       by_model(a, &a->load[w], NULL) * 100, "transports",
-		                       (int)a->load[w].endpoints, "subscriptions", a->load[w].subs));
+		cp_json_push(&workers, json_pack("{si sf sf si sf}", "worker", (int)w, "measured",
+		                                 a->measured[w].share * 100, "model",
+		                                 by_model(a, &a->load[w], NULL) * 100, "transports",
+		                                 (int)a->load[w].endpoints, "subscriptions",
+		                                 a->load[w].subs));
 	return json_pack("{sb sb si sI ss so}", "enabled", 1, "model", a->has_model, "budget",
 	                 (int)a->budget, "refused", (json_int_t)a->refused, "last", a->why,
 	                 "workers", workers);
