@@ -290,6 +290,24 @@ static double full_at(const struct asked *q)
 	return lo;
 }
 
+/* The same in kbit/s of the video, with so many rooms: what loadgen's search finds. 0: there is no
+ * video. */
+static double full_at_kbps(const struct asked *asked, unsigned rooms)
+{
+	struct asked q = *asked;
+	unsigned lo = 1, hi = 100000000;
+
+	if (!q.scenario.video)
+		return 0;
+	while (hi - lo > 1) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		q.scenario.kbps = mid;
+		*(answer(&q, rooms, 1, 0).utilisation * q.model.usable < 1 ? &lo : &hi) = mid;
+	}
+	return lo;
+}
+
 /* Shares of a worker's cycles by what they go into, at the most rooms of one worker: what to look
  * at first. */
 static json_t *parts(const struct asked *q)
@@ -354,12 +372,12 @@ static int ask(int argc, char **argv)
 		die("--workers is 1 to %d", WORKERS_MAX);
 	for (unsigned w = workers ? workers : 1; w <= (workers ? workers : WORKERS_MAX); w *= 2)
 		json_array_append_new(table, at_workers(&q, w));
-	print(json_pack("{sf sf ss so so so sf sf}", "budget", q.budget, "error", q.model.error,
-	                "port", q.model.port.name, "most", table, "wanted",
-	                for_rooms(&q, rooms ? rooms : q.scenario.rooms), "cycles", parts(&q),
-	                "full_at", full_at(&q), "busy",
-	                answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation *
-	                    q.model.usable));
+	print(json_pack(
+	    "{sf sf ss so so so sf sf sf}", "budget", q.budget, "error", q.model.error, "port",
+	    q.model.port.name, "most", table, "wanted",
+	    for_rooms(&q, rooms ? rooms : q.scenario.rooms), "cycles", parts(&q), "full_at",
+	    full_at(&q), "full_at_kbps", full_at_kbps(&q, rooms ? rooms : q.scenario.rooms), "busy",
+	    answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation * q.model.usable));
 	return 0;
 }
 

@@ -77,7 +77,7 @@ class Planner(unittest.TestCase):
             self.assertAlmostEqual(w['out_pps'], watched * pps, delta=1, msg=scenario)
 
     def test_report(self):
-        v = {'scenario': 'x<y', 'measured_rooms': 100, 'predicted_rooms': 96, 'error': -0.04, 'date': 'now', 'all': [100],
+        v = {'scenario': 'x<y', 'measured_rooms': 100, 'predicted_rooms': 96, 'error': -0.04, 'date': 'now', 'all': [100], 'unit': 'rooms',
              'points': [{'rooms': r, 'busy': r / 100, 'predicted': r / 96} for r in (10, 50, 99)]}
         self.model['validation'] = [v]
         planner.report(self.model, self.path / 'report.html')
