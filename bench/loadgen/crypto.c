@@ -95,14 +95,20 @@ void lg_crypto_sdes_own(struct lg_peer *p, char *base64, size_t size)
 	EVP_EncodeBlock((uint8_t *)base64, p->own_key, (int)(s->key + s->salt));
 }
 
+/* Some leave the padding of base64 out. */
 int lg_crypto_sdes_keys(struct lg_peer *p, const struct lg_sdp_media *m)
 {
 	const struct suite *s = suite_of(m->suite);
-	uint8_t theirs[LG_KEY_MAX + 3];
+	uint8_t theirs[80];
+	char text[80];
 	size_t n = strlen(m->key);
 
-	if (!s || s != &suites[lg_sc.profile] || n % 4 || n > 64 ||
-	    EVP_DecodeBlock(theirs, (const uint8_t *)m->key, (int)n) < (int)(s->key + s->salt))
+	if (!s || s != &suites[lg_sc.profile] || n > 64)
+		return -EBADMSG;
+	memcpy(text, m->key, n);
+	while (n % 4)
+		text[n++] = '=';
+	if (EVP_DecodeBlock(theirs, (const uint8_t *)text, (int)n) < (int)(s->key + s->salt))
 		return -EBADMSG;
 	return lg_crypto_keys(p, m->suite, p->own_key, theirs);
 }

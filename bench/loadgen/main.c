@@ -190,6 +190,23 @@ static int join_all(bool publish)
 	return 0;
 }
 
+/* Some servers know a publisher only once its transport is up. */
+static int wait_for_publishers(void)
+{
+	uint64_t until = lg_now() + lg_sc.join_timeout * 1000000000ULL;
+
+	while (lg_totals.up < lg_peer_count && !lg_totals.failed && !stopped) {
+		if (lg_now() > until)
+			break;
+		progress("joining");
+		turn(5);
+	}
+	if (lg_totals.up == lg_peer_count)
+		return 0;
+	lg_say("%llu of %u publishers are connected", (unsigned long long)lg_totals.up, lg_peer_count);
+	return stopped ? -EINTR : -ETIMEDOUT;
+}
+
 static unsigned receivers(void)
 {
 	unsigned n = 0;
@@ -247,7 +264,9 @@ static void measure(struct lg_figures *f, uint32_t kbps, unsigned seconds, const
 
 static bool good(const struct lg_figures *f)
 {
-	return f->expected > 0 && lg_loss_ppm(f) <= lg_sc.search_loss;
+	return f->expected > 0 && lg_loss_ppm(f) <= lg_sc.search_loss &&
+	       (!lg_sc.search_p99 ||
+	        lg_hist_at(&f->latency, .99) <= lg_sc.search_p99 * 1000000ULL);
 }
 
 struct best {
@@ -437,6 +456,8 @@ int main(int argc, char **argv)
 	}
 	o = describe();
 	err = join_all(true);
+	if (!err)
+		err = wait_for_publishers();
 	if (!err)
 		err = join_all(false);
 	if (err && err != -EINTR) {

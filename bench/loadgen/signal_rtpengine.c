@@ -105,15 +105,30 @@ static const char *call_of(const struct lg_member *m, unsigned publisher)
 	return name;
 }
 
-/* Both directions: plain SRTP with the suite under test, no ICE, RTCP beside RTP. */
+/* Both directions: plain SRTP with the suite under test and no other, no ICE, RTCP beside RTP. */
 static void put_flags(struct lg_bencode *b)
 {
-	char only[64];
-	const char *sdes[] = {only}, *mux[] = {"offer", "accept"};
+	static const char *const suites[] = {
+	    "AEAD_AES_128_GCM",        "AEAD_AES_256_GCM",        "AES_CM_128_HMAC_SHA1_80",
+	    "AES_CM_128_HMAC_SHA1_32", "AES_192_CM_HMAC_SHA1_80", "AES_192_CM_HMAC_SHA1_32",
+	    "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32", "F8_128_HMAC_SHA1_80",
+	    "F8_128_HMAC_SHA1_32",     "NULL_HMAC_SHA1_80",       "NULL_HMAC_SHA1_32",
+	};
+	enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
+	char text[SUITES][32];
+	const char *flags[] = {"codec-accept-any"};
+	const char *no[SUITES], *mux[] = {"offer", "accept"};
+	unsigned n = 0;
 
-	snprintf(only, sizeof(only), "only-%s", lg_crypto_sdes());
+	for (unsigned i = 0; i < SUITES; i++)
+		if (strcmp(suites[i], lg_crypto_sdes()) != 0) {
+			snprintf(text[n], sizeof(text[n]), "no-%s", suites[i]);
+			no[n] = text[n];
+			n++;
+		}
+	lg_bencode_list(b, "flags", flags, 1);
 	lg_bencode_text(b, "ICE", "remove");
-	lg_bencode_list(b, "SDES", sdes, 1);
+	lg_bencode_list(b, "SDES", no, n);
 	lg_bencode_list(b, "rtcp-mux", mux, 2);
 	lg_bencode_text(b, "transport-protocol", "RTP/SAVP");
 }
