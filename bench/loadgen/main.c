@@ -421,7 +421,7 @@ static int open_all(void)
 {
 	int err;
 
-	lg_net = &lg_net_udp;
+	lg_net = lg_sc.transport == LG_SOCKETS ? &lg_net_udp : &lg_net_dpdk;
 	err = lg_crypto_open();
 	if (!err)
 		err = lg_dtls_open();

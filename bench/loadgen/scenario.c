@@ -22,9 +22,11 @@ static int check(const void *conf, char *why, size_t size)
 		snprintf(why, size, "net.interface: none; expected one with net.transport af_xdp");
 	else if (s->transport == LG_MEMIF && !s->socket[0])
 		snprintf(why, size, "net.socket: none; expected one with net.transport memif");
-	else if (s->transport != LG_SOCKETS && (!s->address[0] || !s->server_mac[0]))
-		snprintf(why, size, "net.address: net.transport %s needs it and net.server_mac",
+	else if (s->transport != LG_SOCKETS && !s->address[0])
+		snprintf(why, size, "net.address: none; expected one with net.transport %s",
 		         s->transport == LG_MEMIF ? "memif" : "af_xdp");
+	else if (s->transport == LG_AF_XDP && !s->server_mac[0])
+		snprintf(why, size, "net.server_mac: none; expected one with net.transport af_xdp");
 	else if (s->transport != LG_SOCKETS && s->ice == LG_AGENT)
 		snprintf(why, size, "net.ice: agent goes with net.transport sockets only");
 	else if ((s->kind == LG_CALLSTACK || s->kind == LG_WHIP) && !s->token_file[0])

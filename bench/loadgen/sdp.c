@@ -116,6 +116,8 @@ static void read_media_attribute(struct lg_sdp_media *m, const char *line)
 
 	if (direction(m, line))
 		return;
+	if (strcmp(line, "rtcp-mux") == 0)
+		m->mux = true;
 	if ((v = value_of(line, "mid")))
 		copy(m->mid, sizeof(m->mid), v, strlen(v));
 	else if ((v = value_of(line, "rtpmap")))
@@ -219,7 +221,7 @@ static void put_session(struct out *o, const struct lg_sdp_own *own)
 static void put_transport(struct out *o, const struct lg_sdp_own *own, const char *setup)
 {
 	if (!own->fingerprint) {
-		put(o, "a=crypto:1 %s inline:%s\r\n", own->suite, own->key);
+		put(o, "a=crypto:1 %s inline:%s\r\na=rtcp-mux\r\n", own->suite, own->key);
 		return;
 	}
 	put(o, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:%s\r\na=setup:%s\r\na=rtcp-mux\r\n",
@@ -323,7 +325,8 @@ static void put_answered(struct out *o, const struct lg_sdp_own *own, const stru
 	}
 	put(o, "a=%s\r\n", m->dir & LG_SENDONLY ? "recvonly" : "inactive");
 	if (sdes)
-		put(o, "a=crypto:%u %s inline:%s\r\n", m->crypto_tag, own->suite, own->key);
+		put(o, "a=crypto:%u %s inline:%s\r\n%s", m->crypto_tag, own->suite, own->key,
+		    m->mux ? "a=rtcp-mux\r\n" : "");
 	else
 		put_transport(o, own, "active");
 	if (m->mid_ext)

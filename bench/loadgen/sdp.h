@@ -11,7 +11,7 @@ enum { LG_EXT_MID = 1, LG_EXT_RID = 2 };
 enum lg_dir { LG_INACTIVE, LG_SENDONLY, LG_RECVONLY, LG_SENDRECV };
 
 struct lg_sdp_media {
-	bool video, other, rejected; // other: neither audio nor video
+	bool video, other, rejected, mux; // other: neither audio nor video
 	enum lg_dir dir;             // as its writer sees it
 	char mid[20], proto[24], first_fmt[8];
 	uint8_t pt, rtx; // of Opus or VP8, and its RTX; LG_PT_NONE

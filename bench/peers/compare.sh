@@ -178,14 +178,21 @@ run() {
 	[[ $status -lt 2 && -s $json ]] || die "$name: the generator says it cannot"
 }
 
+best_of() { # NAME: kbit/s
+	jq -s 'map(.figures.video_kbps) | max' "$work/search-$1"-*.json
+}
+
+# Twice: in coarse steps, then anew (a server may not recover from what was too much) in fine ones from there.
 search() {
 	local name i
 
 	for name in "${names[@]}"; do
 		for ((i = 1; i <= runs; i++)); do
 			say "$name: highest rate without loss, run $i of $runs"
-			run "$name" "$work/search-$name-$i.json" --set search.from=500 --set search.step="$step" \
-				--set search.factor=150 --set search.halves=4
+			run "$name" "$work/search-$name-$i-a.json" --set search.from=500 --set search.step="$step" \
+				--set search.factor=140 --set search.halves=0
+			run "$name" "$work/search-$name-$i-b.json" --set search.step="$step" --set search.halves=0 --set search.factor=109 \
+				--set search.from="$(jq '.figures.video_kbps * 109 / 100 | floor | if . < 500 then 500 else . end' "$work/search-$name-$i-a.json")"
 		done
 	done
 }
@@ -194,9 +201,7 @@ search() {
 common_rate() {
 	local name rate
 
-	rate=$(for name in "${names[@]}"; do
-		jq -s 'map(.figures.video_kbps) | max' "$work/search-$name"-*.json
-	done | sort -n | head -n 1)
+	rate=$(for name in "${names[@]}"; do best_of "$name"; done | sort -n | head -n 1)
 	common=$((rate * 7 / 10))
 	for name in "${names[@]}"; do
 		say "$name: latency at $common kbit/s"
@@ -210,7 +215,7 @@ gather() {
 
 	for name in "${names[@]}"; do
 		jq -n --arg name "$name" --slurpfile common "$work/common-$name.json" '{name: $name, common: $common[0],
-			searches: [inputs]} | .rates = ([.searches[].figures.packets_per_second] | sort)
+			searches: [inputs]} | .rates = ([.searches | _nwise(2) | map(.figures.packets_per_second) | max] | sort)
 			| .best = .rates[-1] | .median = .rates[(.rates | length) / 2 | floor]' "$work/search-$name"-*.json
 	done | jq -s --arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" --arg kernel "$(uname -r)" \
 		--arg date "$(date -u +%F)" --arg load "$(cut -d' ' -f1-3 /proc/loadavg)" --argjson cpus "$(nproc --all)" \
