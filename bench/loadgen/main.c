@@ -81,6 +81,7 @@ const char *lg_token(void)
 const struct lg_adapter *lg_adapter(void)
 {
 	static const struct lg_adapter *const all[] = {
+	    [LG_CALLSTACK] = &lg_adapter_callstack,
 	    [LG_WHIP] = &lg_adapter_whip,
 	    [LG_JANUS] = &lg_adapter_janus,
 	    [LG_RTPENGINE] = &lg_adapter_rtpengine,
@@ -216,12 +217,22 @@ static unsigned receivers(void)
 	return n;
 }
 
+/* With signaling that tells of publishers by events, transports to receive on come after the joins. */
+static bool all_here(void)
+{
+	for (unsigned r = 0; r < lg_sc.rooms; r++)
+		for (unsigned i = 0; i < lg_sc.participants; i++)
+			if (rooms[r].member[i].watches && !rooms[r].member[i].n_sub)
+				return false;
+	return true;
+}
+
 static bool wait_for_media(void)
 {
 	uint64_t until = lg_now() + lg_sc.join_timeout * 1000000000ULL;
 
 	while (lg_now() < until && !stopped) {
-		if (lg_totals.alive >= receivers() && lg_totals.up + lg_totals.failed >= lg_peer_count)
+		if (all_here() && lg_totals.alive >= receivers() && lg_totals.up + lg_totals.failed >= lg_peer_count)
 			return lg_totals.failed == 0;
 		progress("waiting");
 		turn(20);
@@ -421,7 +432,9 @@ static int open_all(void)
 {
 	int err;
 
-	lg_net = lg_sc.transport == LG_SOCKETS ? &lg_net_udp : &lg_net_dpdk;
+	lg_net = lg_sc.transport != LG_SOCKETS ? &lg_net_dpdk
+	         : lg_sc.ice == LG_AGENT       ? &lg_net_nice
+	                                       : &lg_net_udp;
 	err = lg_crypto_open();
 	if (!err)
 		err = lg_dtls_open();

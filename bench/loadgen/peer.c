@@ -205,7 +205,8 @@ void lg_peer_start(struct lg_peer *p, uint64_t now)
 		return;
 	}
 	p->state = LG_ICE;
-	lg_ice_start(p, now);
+	if (lg_net != &lg_net_nice)
+		lg_ice_start(p, now);
 }
 
 void lg_peer_secure(struct lg_peer *p, uint64_t now)

@@ -4,14 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <jansson.h>
 #include "bench/loadgen/http.h"
 #include "bench/loadgen/lg.h"
 
-enum { POLLS = 2000, ROOM_ID = 1000, FEED_ID = 1 };
+enum {
+	POLLS = 2000,
+	ROOM_ID = 1000,
+	FEED_ID = 1,
+	NO_SUCH_FEED = 428, // a publisher whose transport is not up yet
+	TRIES = 100,
+	TRY_MS = 50,
+};
 
 static long long session;
 static unsigned transactions;
+static int last_code; // of an error
 static char sdp_text[LG_SDP_TEXT];
 
 /* POST, or GET without a body; a new reference, or NULL (said). */
@@ -89,7 +98,8 @@ static bool refused(json_t *e)
 
 	if (!why)
 		why = json_string_value(json_object_get(json_object_get(e, "error"), "reason"));
-	if (why)
+	last_code = (int)json_integer_value(json_object_get(data, "error_code"));
+	if (why && last_code != NO_SUCH_FEED)
 		lg_say("janus: %s", why);
 	return why != NULL;
 }
@@ -196,6 +206,25 @@ static json_t *feeds(const struct lg_member *m)
 	return a;
 }
 
+static json_t *join(long long id, const struct lg_member *m)
+{
+	json_t *e = NULL;
+
+	for (unsigned i = 0; i < TRIES && !e; i++) {
+		e = message(id,
+		            json_pack("{ss ss si so}", "request", "join", "ptype", "subscriber", "room",
+		                      (int)(ROOM_ID + m->room->index), "streams", feeds(m)),
+		            NULL, NULL);
+		if (!e && last_code != NO_SUCH_FEED)
+			break;
+		if (!e)
+			usleep(TRY_MS * 1000);
+	}
+	if (!e && last_code == NO_SUCH_FEED)
+		lg_say("janus: no such feed");
+	return e;
+}
+
 static int janus_subscribe(struct lg_member *m)
 {
 	static struct lg_sdp sdp;
@@ -209,10 +238,7 @@ static int janus_subscribe(struct lg_member *m)
 		return -ENOMEM;
 	m->sub[m->n_sub++] = p;
 	p->expects = m->watches * (lg_sc.audio + lg_sc.video);
-	e = message(id,
-	            json_pack("{ss ss si so}", "request", "join", "ptype", "subscriber", "room",
-	                      (int)(ROOM_ID + m->room->index), "streams", feeds(m)),
-	            NULL, NULL);
+	e = join(id, m);
 	if (!e)
 		return -EPROTO;
 	err = take_sdp(p, e, &sdp);

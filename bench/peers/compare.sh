@@ -7,7 +7,7 @@
 #
 # Environment: RUNS (1): searches of each server; the best counts, the median is told. STEP (3): seconds a step.
 #   SUBSCRIBERS (200). OUT (build/bench/compare.json): everything as JSON. SERVER_CPU, GENERATOR_CPU: the last two allowed
-#   CPUs. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (sockets, or af_xdp): the generator's, the same for all servers.
+#   CPUs. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (af_xdp, or sockets): the generator's, the same for all servers.
 #
 # Two network namespaces and a veth, made here and removed at the end; nothing outside is touched. The server runs
 # on SERVER_CPU with all its threads, the generator on the other CPU. What is not comparable: docs/performance.md.
@@ -16,7 +16,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 loadgen=$root/build/bench/loadgen/loadgen
 runs=${RUNS:-1} step=${STEP:-3} subscribers=${SUBSCRIBERS:-200}
-transport=${TRANSPORT:-sockets} nice=${NICE:--10}
+transport=${TRANSPORT:-af_xdp} nice=${NICE:--10}
 out=${OUT:-$root/build/bench/compare.json}
 ns=cs-peers-$$ client_ns=cs-peers-$$-c
 server_if=vp$$s client_if=vp$$c
@@ -160,7 +160,7 @@ stop_server() {
 # ---- measuring ------------------------------------------------------------------------------------------------
 
 net_words() {
-	net=(--set net.transport="$transport" --set net.address=$client)
+	net=(--set net.transport="$transport" --set "net.address=$client")
 	[[ $transport != af_xdp ]] || net+=(--set net.interface="$client_if" --set
 		net.server_mac="$(ip netns exec "$ns" cat "/sys/class/net/$server_if/address")")
 }

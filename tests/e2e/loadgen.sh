@@ -19,13 +19,14 @@ run() { # WHAT WORDS…: a run that must be good
 
 	shift
 	in_ns "$loadgen" --config "$root/bench/scenarios/two-rooms.yaml" --set server.token_file="$work/token" \
-		--set server.rundir="$CALLSTACK_RUNDIR" --json "$work/report.json" "$@" || {
+		--set server.rundir="$CALLSTACK_RUNDIR" --set run.progress=false --json "$work/report.json" "$@" || {
 		echo "FAILED: $what"
 		ctl drop-reasons
 		return 1
 	}
-	jq -e '.good and .receivers.lost == 0 and .receivers.missing_streams == 0 and .receivers.packets > 2000' \
+	jq -e '.good and .receivers.lost == 0 and .receivers.missing_streams == 0 and .receivers.packets > 5000' \
 		"$work/report.json" >/dev/null
 	echo "$what: fine"
 }
-run "WHIP and WHEP" --set server.kind=whip --set run.duration=5
+run "WHIP and WHEP" --set server.kind=whip --set run.duration=3
+run "callstack.v1, with libnice's agent" --set server.kind=callstack --set net.ice=agent --set net.address=127.0.0.1 --set run.duration=3
