@@ -92,9 +92,11 @@ json_t *lg_figures_json(const struct lg_figures *f)
 	                              "latest_send_us", (double)f->late_ns / 1000));
 	if (lg_server_known())
 		json_object_set_new(o, "server",
-		                    json_pack("{sf sf sf}", "cpu", lg_server_cpu(&f->from, &f->to),
-		                              "cycles_per_packet", cycles_per_packet(f), "hz",
-		                              f->to.hz));
+		                    json_pack("{sf sf sf sI sI}", "cpu",
+		                              lg_server_cpu(&f->from, &f->to), "cycles_per_packet",
+		                              cycles_per_packet(f), "hz", f->to.hz, "rss_kb_before",
+		                              (json_int_t)f->from.rss_kb, "rss_kb_after",
+		                              (json_int_t)f->to.rss_kb));
 	if (f->to.nodes)
 		json_object_set_new(json_object_get(o, "server"), "graph", nodes_json(f));
 	return o;
@@ -116,9 +118,12 @@ void lg_figures_print(const struct lg_figures *f, FILE *to)
 	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
 	        (double)f->late_ns / 1000);
 	if (lg_server_known())
-		fprintf(to, "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz)\n",
-		        "server", lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
-		        f->to.hz / 1e9);
+		fprintf(to,
+		        "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz); memory %llu MiB, "
+		        "then %llu\n",
+		        "server", lg_server_cpu(&f->from, &f->to), cycles_per_packet(f), f->to.hz / 1e9,
+		        (unsigned long long)f->from.rss_kb / 1024,
+		        (unsigned long long)f->to.rss_kb / 1024);
 	for (unsigned i = 0; lg_server_node(&f->from, &f->to, i, &n); i++)
 		if (n.packets && f->received)
 			fprintf(to, "  %-20s %12llu items %8.0f cycles each %8.0f a packet out\n", n.name,

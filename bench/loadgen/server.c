@@ -77,6 +77,21 @@ static uint64_t cpu_of(pid_t p)
 	return (user + sys) * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
+static uint64_t rss_of(pid_t p)
+{
+	char path[64], line[256];
+	unsigned long kb = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)p);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "VmRSS: %lu", &kb) != 1)
+		;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
 /* Of the time-stamp counter. */
 static double own_hz(void)
 {
@@ -148,6 +163,8 @@ void lg_server_read(struct lg_server *s)
 	s->at_ns = lg_now();
 	for (unsigned i = 0; i < pids; i++)
 		s->cpu_ns += cpu_of(pid[i]);
+	for (unsigned i = 0; i < pids; i++)
+		s->rss_kb += rss_of(pid[i]);
 }
 
 double lg_server_cpu(const struct lg_server *from, const struct lg_server *to)

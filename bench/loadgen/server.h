@@ -11,6 +11,7 @@ struct lg_node {
 };
 struct lg_server {
 	uint64_t at_ns, cpu_ns; // of all processes
+	uint64_t rss_kb;        // memory of all, resident
 	double hz;              // TSC
 	unsigned nodes;         // ours: of all workers together; 0: not told
 	struct lg_node node[LG_NODES];
