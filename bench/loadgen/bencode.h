@@ -1,4 +1,5 @@
-/* Bencode (BEP 3), as rtpengine's ng protocol has it: dictionaries of strings and lists of strings. Pure. */
+/* Bencode (BEP 3), as rtpengine's ng protocol has it: dictionaries of strings and lists of strings.
+ * Pure. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
-/* SRTP by libsrtp2, so that nothing of the server's own code judges the server. Its 1 to 2 µs a packet are the reason
- * for srtp.sample: a receiver that decrypts one packet in 64 still sees every sequence number. */
+/* SRTP by libsrtp2, so that nothing of the server's own code judges the server. Its 1 to 2 µs a
+ * packet are the reason for srtp.sample: a receiver that decrypts one packet in 64 still sees every
+ * sequence number. */
 #include <errno.h>
 #include <string.h>
 #include <openssl/evp.h>
@@ -11,11 +12,13 @@ static const struct suite {
 	void (*rtp)(srtp_crypto_policy_t *), (*rtcp)(srtp_crypto_policy_t *);
 } suites[] = {
     [LG_GCM128] = {"SRTP_AEAD_AES_128_GCM", "AEAD_AES_128_GCM", 16, 12,
-     srtp_crypto_policy_set_aes_gcm_128_16_auth, srtp_crypto_policy_set_aes_gcm_128_16_auth},
+                   srtp_crypto_policy_set_aes_gcm_128_16_auth,
+                   srtp_crypto_policy_set_aes_gcm_128_16_auth},
     [LG_GCM256] = {"SRTP_AEAD_AES_256_GCM", "AEAD_AES_256_GCM", 32, 12,
-     srtp_crypto_policy_set_aes_gcm_256_16_auth, srtp_crypto_policy_set_aes_gcm_256_16_auth},
+                   srtp_crypto_policy_set_aes_gcm_256_16_auth,
+                   srtp_crypto_policy_set_aes_gcm_256_16_auth},
     [LG_CM80] = {"SRTP_AES128_CM_SHA1_80", "AES_CM_128_HMAC_SHA1_80", 16, 14,
-     srtp_crypto_policy_set_rtp_default, srtp_crypto_policy_set_rtcp_default},
+                 srtp_crypto_policy_set_rtp_default, srtp_crypto_policy_set_rtcp_default},
 };
 enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
 

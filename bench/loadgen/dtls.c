@@ -1,5 +1,5 @@
-/* DTLS-SRTP (RFC 5764) by OpenSSL, one certificate for all. Datagrams go through a BIO of ours, so that each record
- * flight leaves as OpenSSL wrote it and nothing is merged. */
+/* DTLS-SRTP (RFC 5764) by OpenSSL, one certificate for all. Datagrams go through a BIO of ours, so
+ * that each record flight leaves as OpenSSL wrote it and nothing is merged. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,8 +170,8 @@ static void finished(struct lg_peer *p, uint64_t now)
 	}
 	salt = strstr(profile->name, "AEAD") ? 12 : 14;
 	n = all - salt;
-	if (!SSL_export_keying_material(p->ssl, raw, 2 * (size_t)all, label, sizeof(label) - 1, NULL,
-	                                0, 0)) {
+	if (!SSL_export_keying_material(p->ssl, raw, 2 * (size_t)all, label, sizeof(label) - 1,
+	                                NULL, 0, 0)) {
 		lg_peer_fail(p, "DTLS: no keying material");
 		return;
 	}

@@ -53,7 +53,8 @@ static size_t take_header(char *p, size_t size, size_t n, void *arg)
 
 	if (len > 9 && strncasecmp(p, "Location:", 9) == 0)
 		snprintf(reply.location, sizeof(reply.location), "%.*s",
-		         (int)strcspn(p + 9 + strspn(p + 9, " "), "\r\n"), p + 9 + strspn(p + 9, " "));
+		         (int)strcspn(p + 9 + strspn(p + 9, " "), "\r\n"),
+		         p + 9 + strspn(p + 9, " "));
 	return len;
 }
 
@@ -73,8 +74,8 @@ static struct curl_slist *headers_of(const char *type, const char *token)
 	return h;
 }
 
-const struct lg_http *lg_http(const char *method, const char *url, const char *type, const char *token,
-                              const char *body)
+const struct lg_http *lg_http(const char *method, const char *url, const char *type,
+                              const char *token, const char *body)
 {
 	struct curl_slist *h = headers_of(type, token);
 	CURLcode rc;

@@ -9,7 +9,8 @@ struct lg_http {
 	size_t len;
 };
 int lg_http_open(void);
-/* type and token may be NULL; body NULL: none. TLS certificates are not looked at: test instances sign their own. */
-const struct lg_http *lg_http(const char *method, const char *url, const char *type, const char *token,
-                              const char *body);
+/* type and token may be NULL; body NULL: none. TLS certificates are not looked at: test instances
+ * sign their own. */
+const struct lg_http *lg_http(const char *method, const char *url, const char *type,
+                              const char *token, const char *body);
 void lg_http_close(void);

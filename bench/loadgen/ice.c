@@ -1,6 +1,7 @@
-/* ICE as the controlling side, without an agent: one pair, checks with USE-CANDIDATE (RFC 8445 §7.2, aggressive enough
- * for a server with one candidate each), then consent (RFC 7675). Messages are made and judged by libnice's STUN
- * library. For servers that are full agents it answers their checks too. */
+/* ICE as the controlling side, without an agent: one pair, checks with USE-CANDIDATE (RFC 8445
+ * §7.2, aggressive enough for a server with one candidate each), then consent (RFC 7675). Messages
+ * are made and judged by libnice's STUN library. For servers that are full agents it answers their
+ * checks too. */
 #include <stdlib.h>
 #include <string.h>
 #include <stun/usages/ice.h>
@@ -37,10 +38,10 @@ static void send_check(struct lg_peer *p)
 	memcpy(user, p->rufrag, n);
 	user[n] = ':';
 	memcpy(user + n + 1, p->ufrag, LG_UFRAG);
-	n = stun_usage_ice_conncheck_create(
-	    p->stun, &msg, buf, sizeof(buf), (const uint8_t *)user, n + 1 + LG_UFRAG,
-	    (const uint8_t *)p->rpwd, strlen(p->rpwd), true, true, PRIORITY, p->tie, NULL,
-	    STUN_USAGE_ICE_COMPATIBILITY_RFC5245);
+	n = stun_usage_ice_conncheck_create(p->stun, &msg, buf, sizeof(buf), (const uint8_t *)user,
+	                                    n + 1 + LG_UFRAG, (const uint8_t *)p->rpwd,
+	                                    strlen(p->rpwd), true, true, PRIORITY, p->tie, NULL,
+	                                    STUN_USAGE_ICE_COMPATIBILITY_RFC5245);
 	if (n)
 		lg_net->send(p, buf, n);
 }
@@ -66,8 +67,9 @@ void lg_ice_timer(struct lg_peer *p, uint64_t now)
 	send_check(p);
 	p->checks++;
 	/* RFC 7675 §5.1: 0.8 to 1.2 times the interval. */
-	p->check_ns = now + (p->valid ? (CONSENT_MS * 800 + lg_random32() % (CONSENT_MS * 400)) * 1000ULL
-	                              : RTO_MS * 1000000ULL);
+	p->check_ns =
+	    now + (p->valid ? (CONSENT_MS * 800 + lg_random32() % (CONSENT_MS * 400)) * 1000ULL
+	                    : RTO_MS * 1000000ULL);
 }
 
 static bool own_password(StunAgent *agent, StunMessage *msg, uint8_t *user, uint16_t user_len,
@@ -75,7 +77,8 @@ static bool own_password(StunAgent *agent, StunMessage *msg, uint8_t *user, uint
 {
 	struct lg_peer *p = arg;
 
-	if (user_len < LG_UFRAG + 1 || memcmp(user, p->ufrag, LG_UFRAG) != 0 || user[LG_UFRAG] != ':')
+	if (user_len < LG_UFRAG + 1 || memcmp(user, p->ufrag, LG_UFRAG) != 0 ||
+	    user[LG_UFRAG] != ':')
 		return false;
 	*password = (uint8_t *)p->pwd;
 	*password_len = LG_PWD;
@@ -91,10 +94,9 @@ static void answer(struct lg_peer *p, StunMessage *req)
 	StunMessage msg;
 
 	memcpy(&from, &p->remote, sizeof(p->remote));
-	if (stun_usage_ice_conncheck_create_reply(p->stun, req, &msg, buf, &n, &from, sizeof(p->remote),
-	                                          &control, p->tie,
-	                                          STUN_USAGE_ICE_COMPATIBILITY_RFC5245) ==
-	    STUN_USAGE_ICE_RETURN_SUCCESS)
+	if (stun_usage_ice_conncheck_create_reply(
+	        p->stun, req, &msg, buf, &n, &from, sizeof(p->remote), &control, p->tie,
+	        STUN_USAGE_ICE_COMPATIBILITY_RFC5245) == STUN_USAGE_ICE_RETURN_SUCCESS)
 		lg_net->send(p, buf, n);
 }
 
@@ -104,8 +106,8 @@ void lg_ice_input(struct lg_peer *p, const uint8_t *buf, size_t len, uint64_t no
 	socklen_t mapped_len = sizeof(mapped);
 	StunMessage msg;
 
-	if (!p->stun ||
-	    stun_agent_validate(p->stun, &msg, buf, len, own_password, p) != STUN_VALIDATION_SUCCESS)
+	if (!p->stun || stun_agent_validate(p->stun, &msg, buf, len, own_password, p) !=
+	                    STUN_VALIDATION_SUCCESS)
 		return;
 	if (stun_message_get_class(&msg) == STUN_REQUEST) {
 		answer(p, &msg);

@@ -4,15 +4,15 @@
  *   peer          one transport as a client has it: ICE, DTLS, SRTP, its streams
  *     ice dtls crypto    the three, each by a library (libnice's STUN, OpenSSL, libsrtp2)
  *     source rx rtcp sdp hist bencode    pure
- *   net           packets in and out: net_udp (sockets), net_nice (libnice's agent), net_dpdk (AF_XDP, memif)
- *   media         the media thread: sends what is due, hands on what comes, timers
- *   signal        the main thread: joins by an adapter (whip, callstack, janus, rtpengine), one after another
- *   report        figures of a run, of a step; table and JSON
+ *   net           packets in and out: net_udp (sockets), net_nice (libnice's agent), net_dpdk
+ * (AF_XDP, memif) media         the media thread: sends what is due, hands on what comes, timers
+ *   signal        the main thread: joins by an adapter (whip, callstack, janus, rtpengine), one
+ * after another report        figures of a run, of a step; table and JSON
  *
- * Two threads. The main one makes peers and speaks with the server's signaling; a peer that has heard the server's
- * answer is handed to the media thread (lg_media_add) and from then on belongs to it alone, until that thread was
- * joined. What the main thread reads meanwhile (progress, steps) are the atomics of struct lg_totals and what it asks
- * the media thread for (lg_media_ask). */
+ * Two threads. The main one makes peers and speaks with the server's signaling; a peer that has
+ * heard the server's answer is handed to the media thread (lg_media_add) and from then on belongs
+ * to it alone, until that thread was joined. What the main thread reads meanwhile (progress, steps)
+ * are the atomics of struct lg_totals and what it asks the media thread for (lg_media_ask). */
 #pragma once
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -51,19 +51,19 @@ struct lg_stream {
 
 struct lg_peer {
 	struct lg_member *member;
-	unsigned index; // in lg_peers
-	enum lg_state state; // media thread, once added
+	unsigned index;                      // in lg_peers
+	enum lg_state state;                 // media thread, once added
 	bool sends, receives, sdes, passive; // passive: DTLS server
-	unsigned expects; // streams
+	unsigned expects;                    // streams
 	char error[128];
 	char *resource; // WHIP, WHEP: its URL
 
 	/* transport */
-	int fd;                         // net_udp
-	void *agent;                    // net_nice
+	int fd;      // net_udp
+	void *agent; // net_nice
 	struct sockaddr_in local, remote;
-	uint64_t started_ns, up_ns;     // since signaling began; SRTP keys are there
-	uint64_t media_ns;              // all streams expected have sent
+	uint64_t started_ns, up_ns;  // since signaling began; SRTP keys are there
+	uint64_t first_ns, media_ns; // something came; all streams expected have sent
 
 	/* ice */
 	char ufrag[LG_UFRAG + 1], pwd[LG_PWD + 1], rufrag[260], rpwd[260];
@@ -85,12 +85,13 @@ struct lg_peer {
 	uint8_t own_key[LG_KEY_MAX]; // SDES
 
 	/* streams */
-	uint32_t ssrc; // of its reports
+	uint32_t ssrc;         // of its reports
 	uint8_t pt[2], rtx[2]; // audio, video
 	unsigned n_sources;
 	struct lg_source *source[LG_SOURCES];
-	unsigned n_streams, cap_streams, last, alive; // alive: that have sent
+	unsigned n_streams, cap_streams, alive; // alive: that have sent
 	struct lg_stream *stream;
+	uint32_t *ssrcs; // of the streams, close together for the search
 	uint64_t report_ns;
 	uint64_t next_ns; // timer
 };
@@ -122,7 +123,8 @@ extern unsigned lg_peer_count;
 uint64_t lg_now(void); // CLOCK_MONOTONIC, ns
 uint32_t lg_random32(void);
 void lg_random(void *p, size_t n);
-__attribute__((format(printf, 1, 2))) void lg_say(const char *fmt, ...); // to standard error, above the progress line
+__attribute__((format(printf, 1, 2))) void
+lg_say(const char *fmt, ...); // to standard error, above the progress line
 
 /* ---- peer.c; main thread until added ---- */
 
@@ -174,8 +176,8 @@ void lg_crypto_close(struct lg_peer *p);
 struct lg_net {
 	const char *name;
 	int (*open)(void);
-	int (*flow)(struct lg_peer *p);   // main thread: p->local
-	int (*start)(struct lg_peer *p);  // media thread: p->remote is known
+	int (*flow)(struct lg_peer *p);  // main thread: p->local
+	int (*start)(struct lg_peer *p); // media thread: p->remote is known
 	void (*send)(struct lg_peer *p, const void *buf, size_t len);
 	void (*flush)(void);
 	/* Hands what came to lg_peer_input; waits at most so long for the first. */
@@ -190,7 +192,8 @@ extern const struct lg_net lg_net_udp, lg_net_nice, lg_net_dpdk;
 
 /* Media thread writes, anybody reads. */
 struct lg_totals {
-	_Atomic uint64_t sent, expected, received, bytes, bad, rtx, loops, failed, up, alive, late_ns;
+	_Atomic uint64_t sent, expected, received, bytes, bad, rtx, loops, failed, up, alive,
+	    late_ns;
 };
 extern struct lg_totals lg_totals;
 extern struct lg_hist lg_latency; // media thread's
@@ -199,10 +202,10 @@ enum lg_ask { LG_ASK_NONE, LG_ASK_PAUSE, LG_ASK_RESUME, LG_ASK_RATE, LG_ASK_TAKE
 int lg_media_start(void);
 void lg_media_add(struct lg_peer *p);
 void lg_media_sources(struct lg_peer *p, uint64_t now); // media thread: they begin
-/* Done by the media thread when this returns. RATE: kbit/s; TAKE: latencies since the last time into *out;
- * RESTART: streams count anew. */
+/* Done by the media thread when this returns. RATE: kbit/s; TAKE: latencies since the last time
+ * into *out; RESTART: streams count anew. */
 void lg_media_ask(enum lg_ask what, uint32_t value, struct lg_hist *out);
-void lg_media_stop(void); // joins it
+void lg_media_stop(void);    // joins it
 uint64_t lg_media_cpu(void); // ns that the media thread has used
 
 /* ---- signal.c and the adapters; main thread ---- */
@@ -215,7 +218,8 @@ struct lg_adapter {
 	void (*leave)(struct lg_member *m);
 	void (*close)(void);
 };
-extern const struct lg_adapter lg_adapter_whip, lg_adapter_callstack, lg_adapter_janus, lg_adapter_rtpengine;
+extern const struct lg_adapter lg_adapter_whip, lg_adapter_callstack, lg_adapter_janus,
+    lg_adapter_rtpengine;
 const struct lg_adapter *lg_adapter(void);
 /* Which publisher of its room the k-th one is that m watches. */
 unsigned lg_watched_index(const struct lg_member *m, unsigned k);

@@ -54,7 +54,8 @@ static void rx_counts_loss_once(void **state)
 	lg_rx_init(&r, 7, 96, true, 90000);
 	for (unsigned i = 0; i < 100; i++)
 		if (i % 10 != 5)
-			assert_true(lg_rx_packet(&r, (uint16_t)(65500 + i), i * 3000, (1 + i) * 33 * MS));
+			assert_true(
+			    lg_rx_packet(&r, (uint16_t)(65500 + i), i * 3000, (1 + i) * 33 * MS));
 	assert_int_equal(r.packets, 90);
 	assert_int_equal(lg_rx_lost(&r), 10);
 	lg_rx_report(&r, &rep, 0);
@@ -151,7 +152,8 @@ static void rtcp_round_trip(void **state)
 	struct told t = {0};
 	struct lg_rtcp_in in = {.arg = &t, .sr = on_sr, .key_frame = on_key, .nack = on_nack};
 	struct lg_sr sr = {.ssrc = 0x01020304, .ntp = 0x1122334455667788, .packets = 5};
-	static const uint8_t nack[] = {0x81, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0x10, 0, 0x80, 0x01};
+	static const uint8_t nack[] = {0x81, 205, 0, 3, 0,    0, 0,    1,
+	                               0,    0,   0, 2, 0x10, 0, 0x80, 0x01};
 	static const uint8_t fir[] = {0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0,
 	                              0,    0,   0, 0, 0, 9, 1, 0, 0, 0};
 	uint8_t buf[LG_RTCP_MAX];
@@ -178,11 +180,12 @@ static void rtcp_round_trip(void **state)
 
 static void rtcp_report_is_read_back(void **state)
 {
-	struct lg_rx_report b = {.ssrc = 0xa0b0c0d0, .fraction = 3, .lost = 70000, .max_seq = 0x10002};
+	struct lg_rx_report b = {
+	    .ssrc = 0xa0b0c0d0, .fraction = 3, .lost = 70000, .max_seq = 0x10002};
 	uint8_t buf[LG_RTCP_MAX];
 	size_t n = lg_rtcp_rr(buf, 5, &b, 1, "load");
-	static const uint8_t want[] = {0x81, 201,  0,    7,    0, 0, 0, 5, 0xa0, 0xb0,
-	                               0xc0, 0xd0, 3,    0x01, 0x11, 0x70, 0, 1, 0, 2};
+	static const uint8_t want[] = {0x81, 201,  0, 7,    0,    0,    0, 5, 0xa0, 0xb0,
+	                               0xc0, 0xd0, 3, 0x01, 0x11, 0x70, 0, 1, 0,    2};
 
 	assert_memory_equal(buf, want, sizeof(want));
 	assert_int_equal(n, 32 + 16); // SDES: 4 + 4 + 2 + 4 + 1, to a multiple of 4
@@ -194,8 +197,14 @@ static void rtcp_report_is_read_back(void **state)
 static void source_frames(void **state)
 {
 	struct lg_source s;
-	struct lg_source_conf c = {
-	    .video = true, .paced = true, .ssrc = 9, .pt = 96, .size = 1200, .kbps = 1152, .fps = 30, .seq = 65000};
+	struct lg_source_conf c = {.video = true,
+	                           .paced = true,
+	                           .ssrc = 9,
+	                           .pt = 96,
+	                           .size = 1200,
+	                           .kbps = 1152,
+	                           .fps = 30,
+	                           .seq = 65000};
 	uint8_t buf[LG_SOURCE_MAX];
 	unsigned markers = 0, starts = 0, keys = 0;
 	uint64_t now = 1000;
@@ -232,7 +241,8 @@ static void source_frames(void **state)
 static void source_rate_goes_on(void **state)
 {
 	struct lg_source s;
-	struct lg_source_conf c = {.video = true, .pt = 96, .size = 1000, .kbps = 800, .fps = 25, .ts = 77};
+	struct lg_source_conf c = {
+	    .video = true, .pt = 96, .size = 1000, .kbps = 800, .fps = 25, .ts = 77};
 	uint8_t buf[LG_SOURCE_MAX];
 	uint32_t ts;
 	uint16_t seq;
@@ -264,7 +274,11 @@ static void source_audio_and_extensions(void **state)
 	lg_source_init(&s, &c, 0);
 	n = lg_source_next(&s, buf, 5);
 	assert_int_equal(buf[0], 0x90);
-	assert_memory_equal(buf + 12, "\xbe\xde\x00\x02\x10" "0\x21" "hi\0\0\0", 12);
+	assert_memory_equal(buf + 12,
+	                    "\xbe\xde\x00\x02\x10"
+	                    "0\x21"
+	                    "hi\0\0\0",
+	                    12);
 	assert_int_equal(n, 12 + 12 + 80);
 	assert_int_equal(buf[24], 0x78);
 	assert_int_equal(lg_stamp(buf + 24, 80), 5);
@@ -281,9 +295,11 @@ static const char answer[] =
     "m=audio 10000 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 192.0.2.1\r\na=mid:0\r\na=ice-ufrag:abcd\r\n"
     "a=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 AA:BB\r\na=setup:passive\r\n"
     "a=candidate:1 1 udp 2130706431 2001:db8::1 10000 typ host\r\n"
-    "a=candidate:2 1 UDP 2130706431 192.0.2.9 10001 typ host\r\na=recvonly\r\na=rtpmap:111 opus/48000/2\r\n"
+    "a=candidate:2 1 UDP 2130706431 192.0.2.9 10001 typ host\r\na=recvonly\r\na=rtpmap:111 "
+    "opus/48000/2\r\n"
     "m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=inactive\r\n"
-    "m=video 10000 UDP/TLS/RTP/SAVPF 120 121 102\r\na=mid:2\r\na=sendonly\r\na=rtpmap:102 H264/90000\r\n"
+    "m=video 10000 UDP/TLS/RTP/SAVPF 120 121 102\r\na=mid:2\r\na=sendonly\r\na=rtpmap:102 "
+    "H264/90000\r\n"
     "a=rtpmap:120 VP8/90000\r\na=rtpmap:121 rtx/90000\r\na=fmtp:121 apt=120\r\n"
     "a=extmap:4/sendonly urn:ietf:params:rtp-hdrext:sdes:mid\r\na=ssrc:77 cname:x\r\na=rtcp-mux\r\n"
     "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:3\r\n";
@@ -338,8 +354,10 @@ static void sdp_offers(void **state)
 {
 	static struct lg_sdp back;
 	static char text[16384];
-	struct lg_sdp_want want[2] = {{.send = true, .ssrc = 5}, {.video = true, .send = true, .layers = 3, .ssrc = 6}};
-	struct lg_sdp_own sdes = {.address = "192.0.2.7", .port = 4000, .suite = "AEAD_AES_128_GCM", .key = "QUJD"};
+	struct lg_sdp_want want[2] = {{.send = true, .ssrc = 5},
+	                              {.video = true, .send = true, .layers = 3, .ssrc = 6}};
+	struct lg_sdp_own sdes = {
+	    .address = "192.0.2.7", .port = 4000, .suite = "AEAD_AES_128_GCM", .key = "QUJD"};
 
 	assert_true(lg_sdp_offer(text, sizeof(text), &own, want, 2) > 0);
 	assert_int_equal(lg_sdp_parse(&back, text), 0);
@@ -386,7 +404,14 @@ static void bencode_writes_and_finds(void **state)
 
 static void bencode_hostile(void **state)
 {
-	static const char *const bad[] = {"", "d", "l", "d3:sd", "d99999999999:", "d1:ai5", "di5ee", "d1:a99:xe",
+	static const char *const bad[] = {"",
+	                                  "d",
+	                                  "l",
+	                                  "d3:sd",
+	                                  "d99999999999:",
+	                                  "d1:ai5",
+	                                  "di5ee",
+	                                  "d1:a99:xe",
 	                                  "d1:alllllllllllllllllllllllllllllle"};
 	size_t len;
 

@@ -2,9 +2,10 @@
  *
  *   loadgen --config bench/scenarios/one-to-200.yaml --set server.token_file=FILE [--json FILE]
  *
- * In order: publishers join, then those who watch; when all have media, everything is counted anew and either the
- * duration is measured at the scenario's rate, or the highest rate without loss is looked for. Exit status: 0; 1 loss above
- * run.max_loss, or somebody without media; 2 a scenario or a server that cannot be used. */
+ * In order: publishers join, then those who watch; when all have media, everything is counted anew
+ * and either the duration is measured at the scenario's rate, or the highest rate without loss is
+ * looked for. Exit status: 0; 1 loss above run.max_loss, or somebody without media; 2 a scenario or
+ * a server that cannot be used. */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -71,7 +72,8 @@ const char *lg_token(void)
 		return token;
 	f = fopen(lg_sc.token_file, "re");
 	if (!f || !fgets(token, sizeof(token), f))
-		lg_say("server.token_file: %s: %s", lg_sc.token_file, f ? "empty" : strerror(errno));
+		lg_say("server.token_file: %s: %s", lg_sc.token_file,
+		       f ? "empty" : strerror(errno));
 	if (f)
 		fclose(f);
 	token[strcspn(token, "\r\n")] = '\0';
@@ -142,13 +144,14 @@ static void progress(const char *what)
 	if (!lg_sc.progress || s < 1)
 		return;
 	if (last_ns) {
-		fprintf(stderr,
-		        "%-9s %5llu up, %5llu with all media, %3llu failed; in %8.0f/s, out %9.0f/s, "
-		        "%llu not authentic\n",
-		        what, (unsigned long long)lg_totals.up, (unsigned long long)lg_totals.alive,
-		        (unsigned long long)lg_totals.failed, (double)(lg_totals.sent - last_sent) / s,
-		        (double)(lg_totals.received - last_received) / s,
-		        (unsigned long long)lg_totals.bad);
+		fprintf(
+		    stderr,
+		    "%-9s %5llu up, %5llu with all media, %3llu failed; in %8.0f/s, out %9.0f/s, "
+		    "%llu not authentic\n",
+		    what, (unsigned long long)lg_totals.up, (unsigned long long)lg_totals.alive,
+		    (unsigned long long)lg_totals.failed, (double)(lg_totals.sent - last_sent) / s,
+		    (double)(lg_totals.received - last_received) / s,
+		    (unsigned long long)lg_totals.bad);
 	}
 	last_ns = now;
 	last_sent = lg_totals.sent;
@@ -161,7 +164,9 @@ static void wait_turn(uint64_t due_ns, const char *what)
 		uint64_t now = lg_now();
 
 		progress(what);
-		turn(now < due_ns ? (unsigned)((due_ns - now) / 1000000 < 20 ? (due_ns - now) / 1000000 : 20) : 0);
+		turn(now < due_ns
+		         ? (unsigned)((due_ns - now) / 1000000 < 20 ? (due_ns - now) / 1000000 : 20)
+		         : 0);
 	} while (lg_now() < due_ns && !stopped);
 }
 
@@ -204,7 +209,8 @@ static int wait_for_publishers(void)
 	}
 	if (lg_totals.up == lg_peer_count)
 		return 0;
-	lg_say("%llu of %u publishers are connected", (unsigned long long)lg_totals.up, lg_peer_count);
+	lg_say("%llu of %u publishers are connected", (unsigned long long)lg_totals.up,
+	       lg_peer_count);
 	return stopped ? -EINTR : -ETIMEDOUT;
 }
 
@@ -217,7 +223,8 @@ static unsigned receivers(void)
 	return n;
 }
 
-/* With signaling that tells of publishers by events, transports to receive on come after the joins. */
+/* With signaling that tells of publishers by events, transports to receive on come after the joins.
+ */
 static bool all_here(void)
 {
 	for (unsigned r = 0; r < lg_sc.rooms; r++)
@@ -232,7 +239,8 @@ static bool wait_for_media(void)
 	uint64_t until = lg_now() + lg_sc.join_timeout * 1000000000ULL;
 
 	while (lg_now() < until && !stopped) {
-		if (all_here() && lg_totals.alive >= receivers() && lg_totals.up + lg_totals.failed >= lg_peer_count)
+		if (all_here() && lg_totals.alive >= receivers() &&
+		    lg_totals.up + lg_totals.failed >= lg_peer_count)
 			return lg_totals.failed == 0;
 		progress("waiting");
 		turn(20);
@@ -276,8 +284,7 @@ static void measure(struct lg_figures *f, uint32_t kbps, unsigned seconds, const
 static bool good(const struct lg_figures *f)
 {
 	return f->expected > 0 && lg_loss_ppm(f) <= lg_sc.search_loss &&
-	       (!lg_sc.search_p99 ||
-	        lg_hist_at(&f->latency, .99) <= lg_sc.search_p99 * 1000000ULL);
+	       (!lg_sc.search_p99 || lg_hist_at(&f->latency, .99) <= lg_sc.search_p99 * 1000000ULL);
 }
 
 struct best {
@@ -285,7 +292,8 @@ struct best {
 	json_t *steps;
 };
 
-/* A step that fails is tried once more: a machine that was busy elsewhere is not the server's fault. */
+/* A step that fails is tried once more: a machine that was busy elsewhere is not the server's
+ * fault. */
 static bool try_step(struct best *b, uint32_t kbps)
 {
 	static struct lg_figures f;
@@ -338,12 +346,12 @@ static json_t *describe(void)
 #undef X
 	};
 
-	return json_pack("{ss ss ss si si si si sb sb si si si}", "server", kind[lg_sc.kind], "transport",
-	                 lg_net->name, "srtp", lg_crypto_sdes(), "rooms", (int)lg_sc.rooms,
-	                 "participants", (int)lg_sc.participants, "publishers", (int)lg_sc.publishers,
-	                 "watch", (int)lg_sc.watch, "audio", lg_sc.audio, "video", lg_sc.video,
-	                 "video_size", (int)lg_sc.video_size, "video_kbps", (int)lg_sc.bitrate,
-	                 "decrypted_one_in", (int)lg_sc.sample);
+	return json_pack("{ss ss ss si si si si sb sb si si si}", "server", kind[lg_sc.kind],
+	                 "transport", lg_net->name, "srtp", lg_crypto_sdes(), "rooms",
+	                 (int)lg_sc.rooms, "participants", (int)lg_sc.participants, "publishers",
+	                 (int)lg_sc.publishers, "watch", (int)lg_sc.watch, "audio", lg_sc.audio,
+	                 "video", lg_sc.video, "video_size", (int)lg_sc.video_size, "video_kbps",
+	                 (int)lg_sc.bitrate, "decrypted_one_in", (int)lg_sc.sample);
 }
 
 static bool write_json(json_t *o)

@@ -1,4 +1,5 @@
-/* The media thread: what is due goes out, what comes is handed on, timers, and what the main thread asks for. */
+/* The media thread: what is due goes out, what comes is handed on, timers, and what the main thread
+ * asks for. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -77,8 +78,8 @@ static void rise(unsigned i)
 /* Not all at once: publishers do not keep step. */
 static uint64_t phase(const struct lg_source *s, uint64_t now)
 {
-	uint64_t span = s->conf.video && !s->conf.paced ? 1000000000 / s->conf.fps
-	                                                : (uint64_t)s->interval_ns;
+	uint64_t span =
+	    s->conf.video && !s->conf.paced ? 1000000000 / s->conf.fps : (uint64_t)s->interval_ns;
 
 	return now + (span ? (uint64_t)lg_random32() * 1000 % span : 0);
 }
@@ -303,5 +304,6 @@ uint64_t lg_media_cpu(void)
 {
 	struct timespec t;
 
-	return clock_gettime(md.clock, &t) ? 0 : (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	return clock_gettime(md.clock, &t) ? 0
+	                                   : (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }

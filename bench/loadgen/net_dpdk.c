@@ -1,7 +1,8 @@
-/* Frames through DPDK: AF_XDP on an interface, or memif to a server whose port is one. One address and one UDP port for
- * each transport, so that the port is the index of the peer. The driver, the pool that it wants and the steering program
- * are the server's (dataplane/pool.c, ebpf/): they move frames and know nothing of media. Other packets go on
- * to the kernel, so signaling works over the same interface. */
+/* Frames through DPDK: AF_XDP on an interface, or memif to a server whose port is one. One address
+ * and one UDP port for each transport, so that the port is the index of the peer. The driver, the
+ * pool that it wants and the steering program are the server's (dataplane/pool.c, ebpf/): they move
+ * frames and know nothing of media. Other packets go on to the kernel, so signaling works over the
+ * same interface. */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -51,10 +52,18 @@ static struct {
 static int eal(void)
 {
 	char lcores[32], prefix[40], memory[16];
-	char *argv[] = {(char *)"loadgen",      (char *)"--no-huge",      (char *)"--no-shconf",
-	                (char *)"--no-pci",     (char *)"--no-telemetry", (char *)"--iova-mode=va",
-	                (char *)"--log-level=*:warning", (char *)"-m",  memory,
-	                lcores,                 prefix,                   NULL};
+	char *argv[] = {(char *)"loadgen",
+	                (char *)"--no-huge",
+	                (char *)"--no-shconf",
+	                (char *)"--no-pci",
+	                (char *)"--no-telemetry",
+	                (char *)"--iova-mode=va",
+	                (char *)"--log-level=*:warning",
+	                (char *)"-m",
+	                memory,
+	                lcores,
+	                prefix,
+	                NULL};
 	cpu_set_t allowed;
 	int cpu = lg_sc.lcore[0] ? atoi(lg_sc.lcore) : -1;
 
@@ -107,7 +116,7 @@ static int memif(void)
 	char args[256];
 
 	snprintf(args, sizeof(args),
-	         "role=client,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=12", lg_sc.socket);
+	         "role=client,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=14", lg_sc.socket);
 	for (unsigned i = 0; i < LINK_MS / 5 && access(lg_sc.socket, F_OK) != 0; i++)
 		usleep(5000);
 	return vdev("net_memif0", args);
@@ -308,6 +317,6 @@ static void dpdk_close(void)
 }
 
 const struct lg_net lg_net_dpdk = {
-    "dpdk",    dpdk_open,  dpdk_flow, dpdk_start, dpdk_send,
+    "dpdk",     dpdk_open, dpdk_flow, dpdk_start, dpdk_send,
     dpdk_flush, dpdk_poll, dpdk_end,  dpdk_close,
 };

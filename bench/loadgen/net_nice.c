@@ -1,5 +1,6 @@
-/* libnice's whole agent for each transport: gathering, checks, nomination, consent and the sockets are all its own, as in
- * a browser. Every agent lives in one GLib context that the media thread turns, good for some hundreds. */
+/* libnice's whole agent for each transport: gathering, checks, nomination, consent and the sockets
+ * are all its own, as in a browser. Every agent lives in one GLib context that the media thread
+ * turns, good for some hundreds. */
 #include <errno.h>
 #include <string.h>
 #include <nice/agent.h>
@@ -25,7 +26,8 @@ static void on_state(NiceAgent *agent, guint stream, guint component, guint stat
 		lg_peer_fail(p, "ICE failed");
 }
 
-static void on_packet(NiceAgent *agent, guint stream, guint component, guint len, gchar *buf, gpointer arg)
+static void on_packet(NiceAgent *agent, guint stream, guint component, guint len, gchar *buf,
+                      gpointer arg)
 {
 	uint8_t copy[LG_PACKET];
 
@@ -42,7 +44,8 @@ static int nice_flow(struct lg_peer *p)
 
 	if (!a)
 		return -ENOMEM;
-	g_object_set(a, "controlling-mode", TRUE, "upnp", FALSE, "ice-tcp", FALSE, "ice-udp", TRUE, NULL);
+	g_object_set(a, "controlling-mode", TRUE, "upnp", FALSE, "ice-tcp", FALSE, "ice-udp", TRUE,
+	             NULL);
 	if (lg_sc.address[0]) {
 		nice_address_init(&local);
 		if (nice_address_set_from_string(&local, lg_sc.address))
@@ -111,5 +114,6 @@ static void nice_close(void)
 }
 
 const struct lg_net lg_net_nice = {
-    "libnice", nice_open, nice_flow, nice_start, nice_send, nice_flush, nice_poll, nice_end, nice_close,
+    "libnice",  nice_open, nice_flow, nice_start, nice_send,
+    nice_flush, nice_poll, nice_end,  nice_close,
 };

@@ -1,4 +1,5 @@
-/* Plain UDP sockets, one a transport; what goes out is gathered, so that a frame is one sendmmsg. */
+/* Plain UDP sockets, one a transport; what goes out is gathered, so that a frame is one sendmmsg.
+ */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

@@ -22,7 +22,8 @@ static unsigned cap;
 
 static void random_text(char *out, size_t n)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char set[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	lg_random(out, n);
 	for (size_t i = 0; i < n; i++)
@@ -36,7 +37,8 @@ struct lg_peer *lg_peer_new(struct lg_member *m, bool sends, bool receives)
 	int err;
 
 	if (p && lg_peer_count == cap) {
-		struct lg_peer **more = realloc(lg_peers, (cap * 2 + 64) * sizeof(struct lg_peer *));
+		struct lg_peer **more =
+		    realloc(lg_peers, (cap * 2 + 64) * sizeof(struct lg_peer *));
 
 		if (!more) {
 			free(p);
@@ -90,7 +92,8 @@ struct lg_sdp_own lg_peer_own(struct lg_peer *p)
 	};
 }
 
-static void add_source(struct lg_peer *p, bool video, unsigned line, unsigned layer, unsigned layers)
+static void add_source(struct lg_peer *p, bool video, unsigned line, unsigned layer,
+                       unsigned layers)
 {
 	struct lg_source *s = calloc(1, sizeof(*s));
 	struct lg_source_conf c = {
@@ -320,33 +323,38 @@ void lg_peer_timer(struct lg_peer *p, uint64_t now)
 
 /* ---- receiving ---- */
 
+static bool more_streams(struct lg_peer *p)
+{
+	unsigned n = p->cap_streams * 2 + 2;
+	struct lg_stream *s = realloc(p->stream, n * sizeof(*s));
+	uint32_t *ssrcs = realloc(p->ssrcs, n * sizeof(*ssrcs));
+
+	if (s)
+		p->stream = s;
+	if (ssrcs)
+		p->ssrcs = ssrcs;
+	if (!s || !ssrcs)
+		return false;
+	p->cap_streams = n;
+	return true;
+}
+
 static struct lg_stream *stream_of(struct lg_peer *p, uint32_t ssrc, uint8_t pt)
 {
 	struct lg_stream *s;
 	bool video;
 
-	if (p->last < p->n_streams && p->stream[p->last].rx.ssrc == ssrc)
-		return &p->stream[p->last];
 	for (unsigned i = 0; i < p->n_streams; i++)
-		if (p->stream[i].rx.ssrc == ssrc) {
-			p->last = i;
+		if (p->ssrcs[i] == ssrc)
 			return &p->stream[i];
-		}
-	if (p->n_streams == p->cap_streams) {
-		unsigned more = p->cap_streams * 2 + 2;
-
-		s = realloc(p->stream, more * sizeof(*s));
-		if (!s)
-			return NULL;
-		p->stream = s;
-		p->cap_streams = more;
-	}
+	if (p->n_streams == p->cap_streams && !more_streams(p))
+		return NULL;
 	s = &p->stream[p->n_streams];
 	memset(s, 0, sizeof(*s));
 	video = pt == p->pt[1] || pt == p->rtx[1];
 	lg_rx_init(&s->rx, ssrc, pt, video, video ? VIDEO_HZ : AUDIO_HZ);
 	s->rtx = pt == p->rtx[0] || pt == p->rtx[1];
-	p->last = p->n_streams++;
+	p->ssrcs[p->n_streams++] = ssrc;
 	return s;
 }
 
@@ -385,6 +393,8 @@ static void decrypt(struct lg_peer *p, struct lg_stream *s, uint8_t *buf, size_t
 static void first_of_stream(struct lg_peer *p, uint64_t now)
 {
 	p->alive++;
+	if (!p->first_ns)
+		p->first_ns = now;
 	if (p->alive == p->expects && !p->media_ns) {
 		p->media_ns = now;
 		atomic_fetch_add(&lg_totals.alive, 1);

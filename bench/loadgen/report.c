@@ -46,9 +46,9 @@ static double us(const struct lg_hist *h, double share)
 
 static double cycles_per_packet(const struct lg_figures *f)
 {
-	return f->received ? (double)(f->to.cpu_ns - f->from.cpu_ns) * f->to.hz / 1e9 /
-	                         (double)f->received
-	                   : 0;
+	return f->received
+	           ? (double)(f->to.cpu_ns - f->from.cpu_ns) * f->to.hz / 1e9 / (double)f->received
+	           : 0;
 }
 
 static json_t *nodes_json(const struct lg_figures *f)
@@ -66,8 +66,8 @@ static json_t *nodes_json(const struct lg_figures *f)
 		json_object_set_new(all, n.name,
 		                    json_pack("{sI sI sf sf}", "packets", (json_int_t)n.packets,
 		                              "cycles", (json_int_t)n.cycles, "per_item",
-		                              (double)n.cycles / (double)n.packets, "per_packet_out",
-		                              per));
+		                              (double)n.cycles / (double)n.packets,
+		                              "per_packet_out", per));
 	}
 	return json_pack("{sf so}", "per_packet_out", sum, "nodes", all);
 }
@@ -81,11 +81,11 @@ json_t *lg_figures_json(const struct lg_figures *f)
 	    "mbit_per_second", f->seconds > 0 ? (double)f->bytes * 8e-6 / f->seconds : 0);
 	const struct lg_hist *h = &f->latency;
 
-	json_object_set_new(o, "latency_us",
-	                    json_pack("{sI sf sf sf sf sf}", "samples", (json_int_t)h->count, "mean",
-	                              h->count ? (double)h->sum / (double)h->count / 1000 : 0.0, "p50",
-	                              us(h, .5), "p99", us(h, .99), "p99.9", us(h, .999), "max",
-	                              (double)h->max / 1000));
+	json_object_set_new(
+	    o, "latency_us",
+	    json_pack("{sI sf sf sf sf sf}", "samples", (json_int_t)h->count, "mean",
+	              h->count ? (double)h->sum / (double)h->count / 1000 : 0.0, "p50", us(h, .5),
+	              "p99", us(h, .99), "p99.9", us(h, .999), "max", (double)h->max / 1000));
 	json_object_set_new(o, "generator",
 	                    json_pack("{sf sf}", "cpu",
 	                              f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
@@ -107,10 +107,12 @@ void lg_figures_print(const struct lg_figures *f, FILE *to)
 	const struct lg_hist *h = &f->latency;
 	struct lg_node n;
 
-	fprintf(to, "%-22s %.1f s, %llu packets sent, %llu of %llu received, %.0f packets/s, %.1f Mbit/s\n",
-	        "traffic", f->seconds, (unsigned long long)f->sent, (unsigned long long)f->received,
-	        (unsigned long long)f->expected, lg_rate(f),
-	        f->seconds > 0 ? (double)f->bytes * 8e-6 / f->seconds : 0);
+	fprintf(
+	    to,
+	    "%-22s %.1f s, %llu packets sent, %llu of %llu received, %.0f packets/s, %.1f Mbit/s\n",
+	    "traffic", f->seconds, (unsigned long long)f->sent, (unsigned long long)f->received,
+	    (unsigned long long)f->expected, lg_rate(f),
+	    f->seconds > 0 ? (double)f->bytes * 8e-6 / f->seconds : 0);
 	fprintf(to, "%-22s p50 %.0f  p99 %.0f  p99.9 %.0f  max %.0f (%llu samples)\n",
 	        "latency, µs", us(h, .5), us(h, .99), us(h, .999), (double)h->max / 1000,
 	        (unsigned long long)h->count);
@@ -119,15 +121,17 @@ void lg_figures_print(const struct lg_figures *f, FILE *to)
 	        (double)f->late_ns / 1000);
 	if (lg_server_known())
 		fprintf(to,
-		        "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz); memory %llu MiB, "
+		        "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz); memory "
+		        "%llu MiB, "
 		        "then %llu\n",
-		        "server", lg_server_cpu(&f->from, &f->to), cycles_per_packet(f), f->to.hz / 1e9,
-		        (unsigned long long)f->from.rss_kb / 1024,
+		        "server", lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
+		        f->to.hz / 1e9, (unsigned long long)f->from.rss_kb / 1024,
 		        (unsigned long long)f->to.rss_kb / 1024);
 	for (unsigned i = 0; lg_server_node(&f->from, &f->to, i, &n); i++)
 		if (n.packets && f->received)
-			fprintf(to, "  %-20s %12llu items %8.0f cycles each %8.0f a packet out\n", n.name,
-			        (unsigned long long)n.packets, (double)n.cycles / (double)n.packets,
+			fprintf(to, "  %-20s %12llu items %8.0f cycles each %8.0f a packet out\n",
+			        n.name, (unsigned long long)n.packets,
+			        (double)n.cycles / (double)n.packets,
 			        (double)n.cycles / (double)f->received);
 }
 
@@ -139,10 +143,11 @@ void lg_step_head(FILE *to)
 
 void lg_step_print(const struct lg_figures *f, bool good, FILE *to)
 {
-	fprintf(to, "%10u %10.0f %9.0f %7.0f %7.0f %9.0f %9.2f %9.0f %7.2f%s\n", f->kbps, lg_rate(f),
-	        lg_loss_ppm(f), us(&f->latency, .5), us(&f->latency, .99), us(&f->latency, .999),
-	        lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
-	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0, good ? "" : "  lossy");
+	fprintf(to, "%10u %10.0f %9.0f %7.0f %7.0f %9.0f %9.2f %9.0f %7.2f%s\n", f->kbps,
+	        lg_rate(f), lg_loss_ppm(f), us(&f->latency, .5), us(&f->latency, .99),
+	        us(&f->latency, .999), lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
+	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
+	        good ? "" : "  lossy");
 	fflush(to);
 }
 
@@ -167,23 +172,28 @@ static json_t *spread(double *v, unsigned n)
 json_t *lg_peers_json(void)
 {
 	double *join = calloc(lg_peer_count + 1, sizeof(double));
+	double *whole_ms = calloc(lg_peer_count + 1, sizeof(double));
 	double *jitter[2] = {NULL, NULL};
-	unsigned joins = 0, streams[2] = {0, 0}, receiving = 0, missing = 0, failed = 0, all = 0;
-	uint64_t lost = 0, packets = 0, dup = 0, reordered = 0, freezes = 0, frozen = 0, bad = 0, keys = 0;
+	unsigned joins = 0, wholes = 0, streams[2] = {0, 0}, receiving = 0, missing = 0, failed = 0,
+	         all = 0;
+	uint64_t lost = 0, packets = 0, dup = 0, reordered = 0, freezes = 0, frozen = 0, bad = 0,
+	         keys = 0;
 	json_t *o;
 
 	for (unsigned i = 0; i < lg_peer_count; i++)
 		all += lg_peers[i]->n_streams;
 	for (unsigned k = 0; k < 2; k++)
 		jitter[k] = calloc(all + 1, sizeof(double));
-	for (unsigned i = 0; i < lg_peer_count && join && jitter[0] && jitter[1]; i++) {
+	for (unsigned i = 0; i < lg_peer_count && join && whole_ms && jitter[0] && jitter[1]; i++) {
 		const struct lg_peer *p = lg_peers[i];
 
 		failed += p->state == LG_FAILED;
 		receiving += p->receives;
 		missing += p->expects > p->alive ? p->expects - p->alive : 0;
+		if (p->first_ns)
+			join[joins++] = (double)(p->first_ns - p->started_ns) / 1e6;
 		if (p->media_ns)
-			join[joins++] = (double)(p->media_ns - p->started_ns) / 1e6;
+			whole_ms[wholes++] = (double)(p->media_ns - p->started_ns) / 1e6;
 		for (unsigned k = 0; k < p->n_sources; k++)
 			keys += p->source[k]->key_frames;
 		for (unsigned k = 0; k < p->n_streams; k++) {
@@ -204,13 +214,15 @@ json_t *lg_peers_json(void)
 	o = json_pack("{si si si sI sI sI sI sI sf sI sI}", "receiving_transports", (int)receiving,
 	              "failed_transports", (int)failed, "missing_streams", (int)missing, "packets",
 	              (json_int_t)packets, "lost", (json_int_t)lost, "duplicates", (json_int_t)dup,
-	              "reordered", (json_int_t)reordered, "freezes", (json_int_t)freezes, "frozen_s",
-	              (double)frozen / 1e9, "not_authentic", (json_int_t)bad, "key_frames_sent",
-	              (json_int_t)keys);
+	              "reordered", (json_int_t)reordered, "freezes", (json_int_t)freezes,
+	              "frozen_s", (double)frozen / 1e9, "not_authentic", (json_int_t)bad,
+	              "key_frames_sent", (json_int_t)keys);
 	json_object_set_new(o, "join_ms", spread(join, joins));
+	json_object_set_new(o, "all_media_ms", spread(whole_ms, wholes));
 	json_object_set_new(o, "audio_jitter_ms", spread(jitter[0], streams[0]));
 	json_object_set_new(o, "video_jitter_ms", spread(jitter[1], streams[1]));
 	free(join);
+	free(whole_ms);
 	free(jitter[0]);
 	free(jitter[1]);
 	return o;
@@ -228,7 +240,8 @@ static void print_spread(const json_t *o, const char *key, const char *name, FIL
 	if (!whole(s, "n"))
 		return;
 	fprintf(to, "%-22s p50 %.2f  p99 %.2f  max %.2f (%lld)\n", name,
-	        json_real_value(json_object_get(s, "p50")), json_real_value(json_object_get(s, "p99")),
+	        json_real_value(json_object_get(s, "p50")),
+	        json_real_value(json_object_get(s, "p99")),
 	        json_real_value(json_object_get(s, "max")), whole(s, "n"));
 }
 
@@ -238,7 +251,9 @@ void lg_peers_print(const json_t *o, FILE *to)
 	        whole(o, "receiving_transports"), whole(o, "failed_transports"),
 	        whole(o, "missing_streams"));
 	print_spread(o, "join_ms", "join to media, ms", to);
-	fprintf(to, "%-22s %lld of %lld packets, %lld duplicates, %lld reordered, %lld not authentic\n",
+	print_spread(o, "all_media_ms", "to all streams, ms", to);
+	fprintf(to,
+	        "%-22s %lld of %lld packets, %lld duplicates, %lld reordered, %lld not authentic\n",
 	        "lost", whole(o, "lost"), whole(o, "lost") + whole(o, "packets"),
 	        whole(o, "duplicates"), whole(o, "reordered"), whole(o, "not_authentic"));
 	print_spread(o, "audio_jitter_ms", "audio jitter, ms", to);

@@ -10,7 +10,8 @@ struct lg_figures {
 	uint64_t sent, expected, received, bytes; // packets; bytes with SRTP
 	struct lg_hist latency;
 	struct lg_server from, to;
-	uint64_t own_cpu_ns, late_ns; // the generator's media thread, the most that a packet left too late
+	uint64_t own_cpu_ns,
+	    late_ns; // the generator's media thread, the most that a packet left too late
 };
 
 /* Of one moment; two of them make figures. */

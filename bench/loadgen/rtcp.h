@@ -1,5 +1,5 @@
-/* The little RTCP that a client needs (RFC 3550 §6, RFC 4585 §6.3.1, RFC 5104 §4.3.1). Pure; written apart from
- * the server's on purpose. */
+/* The little RTCP that a client needs (RFC 3550 §6, RFC 4585 §6.3.1, RFC 5104 §4.3.1). Pure;
+ * written apart from the server's on purpose. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,7 +8,8 @@
 
 enum { LG_RTCP_MAX = 1200, LG_RTCP_BLOCKS = 31 };
 
-/* A compound of one receiver report with n blocks (at most LG_RTCP_BLOCKS) and a CNAME; returns its length. */
+/* A compound of one receiver report with n blocks (at most LG_RTCP_BLOCKS) and a CNAME; returns its
+ * length. */
 size_t lg_rtcp_rr(uint8_t *p, uint32_t ssrc, const struct lg_rx_report *block, unsigned n,
                   const char *cname);
 /* A compound of a sender report and a CNAME. */

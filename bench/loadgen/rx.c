@@ -33,8 +33,8 @@ static void forget(struct lg_rx *r, uint64_t from, uint64_t to)
 
 static void take_time(struct lg_rx *r, uint32_t ts, uint64_t now_ns)
 {
-	uint32_t arrival =
-	    (uint32_t)(now_ns / 1000000000 * r->clock_hz + now_ns % 1000000000 * r->clock_hz / 1000000000);
+	uint32_t arrival = (uint32_t)(now_ns / 1000000000 * r->clock_hz +
+	                              now_ns % 1000000000 * r->clock_hz / 1000000000);
 	int64_t transit = (int32_t)(arrival - ts), d;
 
 	if (r->last_ns) {

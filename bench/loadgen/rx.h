@@ -1,10 +1,10 @@
-/* What a receiver keeps of one RTP stream: continuity, jitter (RFC 3550 §6.4.1, A.8), freezes. Pure; time is
- * an argument. */
+/* What a receiver keeps of one RTP stream: continuity, jitter (RFC 3550 §6.4.1, A.8), freezes.
+ * Pure; time is an argument. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LG_RX_WINDOW = 4096 };
+enum { LG_RX_WINDOW = 1024 };
 
 struct lg_rx {
 	uint32_t ssrc, clock_hz;
@@ -19,7 +19,7 @@ struct lg_rx {
 	double jitter; // in clock units
 	int64_t transit;
 	uint64_t prior_expected, prior_packets; // at the last report
-	uint32_t last_sr;                       // middle 32 bits of the last sender report's NTP time
+	uint32_t last_sr; // middle 32 bits of the last sender report's NTP time
 	uint64_t last_sr_ns;
 	uint64_t seen[LG_RX_WINDOW / 64];
 };

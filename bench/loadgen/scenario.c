@@ -32,11 +32,16 @@ static int check(const void *conf, char *why, size_t size)
 	else if ((s->kind == LG_CALLSTACK || s->kind == LG_WHIP) && !s->token_file[0])
 		snprintf(why, size, "server.token_file: none; expected a file with a token");
 	else if (s->kind == LG_RTPENGINE && !s->address[0])
-		snprintf(why, size, "net.address: none; expected one with rtpengine, where it stands in SDP");
+		snprintf(why, size,
+		         "net.address: none; expected one with rtpengine, where it stands in SDP");
 	else if (s->kind == LG_RTPENGINE && s->audio && s->video)
-		snprintf(why, size, "audio.enabled: with rtpengine one medium a call; switch audio or video off");
+		snprintf(
+		    why, size,
+		    "audio.enabled: with rtpengine one medium a call; switch audio or video off");
 	else if (s->kind == LG_CALLSTACK && s->watch && s->watch < s->publishers - 1)
-		snprintf(why, size, "rooms.watch: %u; over WebSocket everybody watches all, use whip", s->watch);
+		snprintf(why, size,
+		         "rooms.watch: %u; over WebSocket everybody watches all, use whip",
+		         s->watch);
 	else if (s->search_from && !s->video)
 		snprintf(why, size, "search.from: it is the video's bitrate that is searched");
 	else

@@ -38,8 +38,10 @@ static void read_candidate(struct lg_sdp *s, const char *v)
 	char transport[8] = "", address[48] = "";
 	unsigned component = 0, port = 0;
 
-	if (s->port || sscanf(v, "%*s %u %7s %*u %47s %u", &component, transport, address, &port) != 4 ||
-	    component != 1 || strcasecmp(transport, "udp") != 0 || strchr(address, ':') || port > 65535)
+	if (s->port ||
+	    sscanf(v, "%*s %u %7s %*u %47s %u", &component, transport, address, &port) != 4 ||
+	    component != 1 || strcasecmp(transport, "udp") != 0 || strchr(address, ':') ||
+	    port > 65535)
 		return;
 	memcpy(s->address, address, sizeof(address));
 	s->port = (uint16_t)port;
@@ -199,8 +201,8 @@ static __attribute__((format(printf, 2, 3))) void put(struct out *o, const char 
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(o->len < o->size ? o->p + o->len : NULL, o->len < o->size ? o->size - o->len : 0,
-	              fmt, ap);
+	n = vsnprintf(o->len < o->size ? o->p + o->len : NULL,
+	              o->len < o->size ? o->size - o->len : 0, fmt, ap);
 	va_end(ap);
 	o->len += n > 0 ? (size_t)n : 0;
 }
@@ -303,7 +305,10 @@ static void put_answered(struct out *o, const struct lg_sdp_own *own, const stru
 {
 	bool sdes = !own->fingerprint, take = takes(m);
 
-	put(o, "m=%s %u %s ", m->other ? "application" : m->video ? "video" : "audio",
+	put(o, "m=%s %u %s ",
+	    m->other   ? "application"
+	    : m->video ? "video"
+	               : "audio",
 	    !take  ? 0
 	    : sdes ? own->port
 	           : 9,
@@ -337,7 +342,8 @@ static void put_answered(struct out *o, const struct lg_sdp_own *own, const stru
 		put(o, "a=rtpmap:%u opus/48000/2\r\n", m->pt);
 }
 
-size_t lg_sdp_answer(char *buf, size_t size, const struct lg_sdp_own *own, const struct lg_sdp *offer)
+size_t lg_sdp_answer(char *buf, size_t size, const struct lg_sdp_own *own,
+                     const struct lg_sdp *offer)
 {
 	struct out o = {buf, size, 0};
 	bool any = false;

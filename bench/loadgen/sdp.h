@@ -1,4 +1,5 @@
-/* As much SDP as a client needs that knows what it wants: Opus and VP8, one BUNDLE, or one m-line with SDES. Pure. */
+/* As much SDP as a client needs that knows what it wants: Opus and VP8, one BUNDLE, or one m-line
+ * with SDES. Pure. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@ enum lg_dir { LG_INACTIVE, LG_SENDONLY, LG_RECVONLY, LG_SENDRECV };
 
 struct lg_sdp_media {
 	bool video, other, rejected, mux; // other: neither audio nor video
-	enum lg_dir dir;             // as its writer sees it
+	enum lg_dir dir;                  // as its writer sees it
 	char mid[20], proto[24], first_fmt[8];
 	uint8_t pt, rtx; // of Opus or VP8, and its RTX; LG_PT_NONE
 	uint8_t mid_ext, rid_ext;
@@ -51,4 +52,5 @@ struct lg_sdp_want {
 size_t lg_sdp_offer(char *buf, size_t size, const struct lg_sdp_own *own,
                     const struct lg_sdp_want *want, unsigned n);
 /* Takes all audio and video that is offered to us, and nothing else. */
-size_t lg_sdp_answer(char *buf, size_t size, const struct lg_sdp_own *own, const struct lg_sdp *offer);
+size_t lg_sdp_answer(char *buf, size_t size, const struct lg_sdp_own *own,
+                     const struct lg_sdp *offer);

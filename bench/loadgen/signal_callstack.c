@@ -1,5 +1,6 @@
-/* callstack.v1 (docs/signaling.md) over libwebsockets: a WebSocket for each participant, one transport to publish and one to
- * be sent everything. Requests wait for their replies; offers come whenever others publish and are answered from turn(). */
+/* callstack.v1 (docs/signaling.md) over libwebsockets: a WebSocket for each participant, one
+ * transport to publish and one to be sent everything. Requests wait for their replies; offers come
+ * whenever others publish and are answered from turn(). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +26,9 @@ struct call {
 	char *in;
 	size_t in_len;
 	struct text *out, **out_end;
-	int last_id; // last number given
-	int id;         // of the request that is waited for
-	json_t *reply;  // to it
+	int last_id;   // last number given
+	int id;        // of the request that is waited for
+	json_t *reply; // to it
 };
 
 static struct lws_context *context;
@@ -145,7 +146,8 @@ static void take(struct call *c, struct lws *wsi, const void *in, size_t len)
 	on_text(c, c->in, len);
 }
 
-static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                  size_t len)
 {
 	struct call *c = lws_get_opaque_user_data(wsi);
 
@@ -155,7 +157,8 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		break;
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
 		if (c) {
-			lg_say("callstack: WebSocket: %s", in ? (const char *)in : "cannot connect");
+			lg_say("callstack: WebSocket: %s",
+			       in ? (const char *)in : "cannot connect");
 			c->closed = true;
 		}
 		break;
@@ -310,8 +313,8 @@ static int callstack_publish(struct lg_member *m)
 	own = lg_peer_own(m->pub);
 	if (!lg_sdp_offer(sdp_text, sizeof(sdp_text), &own, want, lg_peer_offers(m->pub, want)))
 		return -E2BIG;
-	r = request(m->call,
-	            json_pack("{ss ss so}", "type", "publish", "sdp", sdp_text, "tracks", sources()));
+	r = request(m->call, json_pack("{ss ss so}", "type", "publish", "sdp", sdp_text, "tracks",
+	                               sources()));
 	text = json_string_value(json_object_get(r, "sdp"));
 	err = text ? lg_sdp_parse(&sdp, text) : -EPROTO;
 	if (!err)

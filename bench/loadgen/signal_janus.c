@@ -1,5 +1,6 @@
-/* Janus' VideoRoom over its HTTP API: one session, a handle for each who publishes and for each who watches (one
- * transport with all the streams). Answers to messages come as events, by long poll. */
+/* Janus' VideoRoom over its HTTP API: one session, a handle for each who publishes and for each who
+ * watches (one transport with all the streams). Answers to messages come as events, by long poll.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ static char sdp_text[LG_SDP_TEXT];
 static json_t *call(const char *method, const char *url, json_t *body)
 {
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	const struct lg_http *h = lg_http(method, url, body ? "application/json" : NULL, NULL, text);
+	const struct lg_http *h =
+	    lg_http(method, url, body ? "application/json" : NULL, NULL, text);
 	json_t *r = h->status == 200 ? json_loads(h->body, 0, NULL) : NULL;
 
 	if (!r)
@@ -56,8 +58,9 @@ static long long handle(void)
 	char url[320];
 
 	snprintf(url, sizeof(url), "%s/%lld", lg_sc.url, session);
-	return id_of(call("POST", url, json_pack("{ss ss ss}", "janus", "attach", "plugin",
-	                                         "janus.plugin.videoroom", "transaction", "attach")));
+	return id_of(call("POST", url,
+	                  json_pack("{ss ss ss}", "janus", "attach", "plugin",
+	                            "janus.plugin.videoroom", "transaction", "attach")));
 }
 
 static json_t *find(json_t *events, const char *transaction)
@@ -115,7 +118,8 @@ static json_t *message(long long id, json_t *body, const char *type, const char 
 	snprintf(transaction, sizeof(transaction), "t%u", ++transactions);
 	o = json_pack("{ss ss so}", "janus", "message", "transaction", transaction, "body", body);
 	if (sdp)
-		json_object_set_new(o, "jsep", json_pack("{ss ss sb}", "type", type, "sdp", sdp, "trickle", 0));
+		json_object_set_new(
+		    o, "jsep", json_pack("{ss ss sb}", "type", type, "sdp", sdp, "trickle", 0));
 	r = call("POST", url, o);
 	kind = json_string_value(json_object_get(r, "janus"));
 	if (kind && strcmp(kind, "ack") == 0) {
@@ -136,18 +140,19 @@ static int janus_open(void)
 
 	if (err)
 		return err;
-	session = id_of(
-	    call("POST", lg_sc.url, json_pack("{ss ss}", "janus", "create", "transaction", "create")));
+	session = id_of(call("POST", lg_sc.url,
+	                     json_pack("{ss ss}", "janus", "create", "transaction", "create")));
 	id = session ? handle() : 0;
 	if (!id)
 		return -EPROTO;
 	for (unsigned i = 0; i < lg_sc.rooms; i++) {
-		json_t *r = message(
-		    id,
-		    json_pack("{ss si si ss ss sb si}", "request", "create", "room", (int)(ROOM_ID + i),
-		              "publishers", (int)lg_sc.publishers + 1, "audiocodec", "opus", "videocodec",
-		              "vp8", "notify_joining", 0, "bitrate", 0),
-		    NULL, NULL);
+		json_t *r =
+		    message(id,
+		            json_pack("{ss si si ss ss sb si}", "request", "create", "room",
+		                      (int)(ROOM_ID + i), "publishers", (int)lg_sc.publishers + 1,
+		                      "audiocodec", "opus", "videocodec", "vp8", "notify_joining",
+		                      0, "bitrate", 0),
+		            NULL, NULL);
 
 		if (!r)
 			return -EPROTO;
@@ -158,7 +163,8 @@ static int janus_open(void)
 
 static int take_sdp(struct lg_peer *p, json_t *event, struct lg_sdp *sdp)
 {
-	const char *text = json_string_value(json_object_get(json_object_get(event, "jsep"), "sdp"));
+	const char *text =
+	    json_string_value(json_object_get(json_object_get(event, "jsep"), "sdp"));
 	int err = text ? lg_sdp_parse(sdp, text) : -EBADMSG;
 
 	if (!err)
@@ -186,7 +192,8 @@ static int janus_publish(struct lg_member *m)
 		return -E2BIG;
 	e = message(id,
 	            json_pack("{ss ss si si}", "request", "joinandconfigure", "ptype", "publisher",
-	                      "room", (int)(ROOM_ID + m->room->index), "id", (int)(FEED_ID + m->index)),
+	                      "room", (int)(ROOM_ID + m->room->index), "id",
+	                      (int)(FEED_ID + m->index)),
 	            "offer", sdp_text);
 	if (!e)
 		return -EPROTO;
@@ -212,8 +219,8 @@ static json_t *join(long long id, const struct lg_member *m)
 
 	for (unsigned i = 0; i < TRIES && !e; i++) {
 		e = message(id,
-		            json_pack("{ss ss si so}", "request", "join", "ptype", "subscriber", "room",
-		                      (int)(ROOM_ID + m->room->index), "streams", feeds(m)),
+		            json_pack("{ss ss si so}", "request", "join", "ptype", "subscriber",
+		                      "room", (int)(ROOM_ID + m->room->index), "streams", feeds(m)),
 		            NULL, NULL);
 		if (!e && last_code != NO_SUCH_FEED)
 			break;
@@ -264,7 +271,8 @@ static void janus_close(void)
 	char url[320];
 
 	snprintf(url, sizeof(url), "%s/%lld", lg_sc.url, session);
-	json_decref(call("POST", url, json_pack("{ss ss}", "janus", "destroy", "transaction", "destroy")));
+	json_decref(
+	    call("POST", url, json_pack("{ss ss}", "janus", "destroy", "transaction", "destroy")));
 	lg_http_close();
 }
 

@@ -1,5 +1,6 @@
-/* rtpengine by its ng protocol (bencode over UDP): each publisher is a call of its own, `publish`, and each one that watches
- * it is a `subscribe request` with its answer. SDES keys, no ICE; one medium a call. */
+/* rtpengine by its ng protocol (bencode over UDP): each publisher is a call of its own, `publish`,
+ * and each one that watches it is a `subscribe request` with its answer. SDES keys, no ICE; one
+ * medium a call. */
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -40,8 +41,8 @@ static int rtpengine_open(void)
 	return 0;
 }
 
-/* "COOKIE DICTIONARY" both ways; a request that got no answer is sent again under its cookie. Returns the
- * dictionary. */
+/* "COOKIE DICTIONARY" both ways; a request that got no answer is sent again under its cookie.
+ * Returns the dictionary. */
 static const char *ask(struct lg_bencode *b, size_t cookie, size_t *len)
 {
 	size_t n = lg_bencode_end(b);
@@ -175,8 +176,8 @@ static int watch(struct lg_member *m, struct lg_peer *p, unsigned publisher)
 	lg_bencode_text(&b, "from-tag", "publisher");
 	put_flags(&b);
 	r = ask(&b, cookie, &len);
-	if (value(r, len, "sdp", sdp_text, sizeof(sdp_text)) || value(r, len, "to-tag", tag, sizeof(tag)) ||
-	    lg_sdp_parse(&sdp, sdp_text))
+	if (value(r, len, "sdp", sdp_text, sizeof(sdp_text)) ||
+	    value(r, len, "to-tag", tag, sizeof(tag)) || lg_sdp_parse(&sdp, sdp_text))
 		return fault("subscribe request", r, len);
 	if (lg_peer_remote(p, &sdp)) {
 		lg_say("rtpengine: subscribe request: %s", p->error);

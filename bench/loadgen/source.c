@@ -98,7 +98,8 @@ static uint8_t *put_exts(const struct lg_source *s, uint8_t *p)
 	return at;
 }
 
-/* RFC 7741 §4.2 with all fields, so that a forwarder that rewrites them finds them; §4.3 and RFC 6386 §9.1. */
+/* RFC 7741 §4.2 with all fields, so that a forwarder that rewrites them finds them; §4.3 and RFC
+ * 6386 §9.1. */
 static uint8_t *put_vp8(const struct lg_source *s, uint8_t *p, bool start)
 {
 	static const uint8_t picture[] = {0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01}; // 640 x 360
@@ -177,7 +178,8 @@ uint64_t lg_stamp(const uint8_t *payload, size_t len)
 {
 	uint64_t v = 0;
 
-	if (len < LG_STAMP_AT + LG_STAMP_LEN || memcmp(payload + LG_STAMP_AT, mark, sizeof(mark)) != 0)
+	if (len < LG_STAMP_AT + LG_STAMP_LEN ||
+	    memcmp(payload + LG_STAMP_AT, mark, sizeof(mark)) != 0)
 		return 0;
 	for (unsigned i = 0; i < 8; i++)
 		v = v << 8 | payload[LG_STAMP_AT + 4 + i];

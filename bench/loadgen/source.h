@@ -1,8 +1,10 @@
-/* A synthetic RTP source: when the next packet is due and what it looks like. Pure; time is an argument.
+/* A synthetic RTP source: when the next packet is due and what it looks like. Pure; time is an
+ * argument.
  *
- * Audio: one packet every 20 ms, 960 ticks of 48 kHz. Video: VP8 (RFC 7741) at a bitrate that may change, frames as
- * the payload size divides them, the picture id, TL0PICIDX and key frame header that a forwarder looks at; the rest is
- * filler. Each payload has a stamp: when it was made (CLOCK_MONOTONIC), found by its mark at a fixed place. */
+ * Audio: one packet every 20 ms, 960 ticks of 48 kHz. Video: VP8 (RFC 7741) at a bitrate that may
+ * change, frames as the payload size divides them, the picture id, TL0PICIDX and key frame header
+ * that a forwarder looks at; the rest is filler. Each payload has a stamp: when it was made
+ * (CLOCK_MONOTONIC), found by its mark at a fixed place. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,8 +35,8 @@ struct lg_source {
 	double interval_ns; // between packets, on average
 	uint64_t due_ns;    // of the next
 	uint16_t seq;
-	uint32_t ts0;         // timestamp of frame 0 since origin
-	uint64_t last_frame;  // of the last packet
+	uint32_t ts0;              // timestamp of frame 0 since origin
+	uint64_t last_frame;       // of the last packet
 	bool begun, want_key, key; // key: the frame that is being sent is one
 	uint16_t picture_id;
 	uint8_t tl0;
