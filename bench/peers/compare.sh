@@ -42,7 +42,17 @@ choose_cpus() {
 	generator_cpu=${GENERATOR_CPU:-${allowed[-2]}}
 }
 
+napi_threads() {
+	local comm
+
+	for comm in /proc/[0-9]*/comm; do
+		[[ $(cat "$comm" 2>/dev/null) != "napi/$client_if"* ]] || basename "$(dirname "$comm")"
+	done
+}
+
 make_network() {
+	local pid
+
 	ip netns add "$ns"
 	ip netns add "$client_ns"
 	ip link add "$server_if" netns "$ns" type veth peer name "$client_if" netns "$client_ns"
@@ -52,8 +62,14 @@ make_network() {
 	ip -n "$client_ns" link set lo up
 	ip -n "$ns" link set "$server_if" up
 	ip -n "$client_ns" link set "$client_if" up
-	# What the server sends is received on the generator's CPU, as it would be on another machine.
-	ip netns exec "$client_ns" sh -c "printf %x $((1 << generator_cpu)) >/sys/class/net/$client_if/queues/rx-0/rps_cpus"
+	# What the server sends is received on the generator's CPU, as it would be on another machine: veth would do it on the
+	# sender's.
+	ip netns exec "$client_ns" ethtool -K "$client_if" gro on
+	ip netns exec "$client_ns" sh -c "echo 1 >/sys/class/net/$client_if/threaded"
+	for pid in $(napi_threads); do
+		taskset -pc "$generator_cpu" "$pid" >/dev/null
+		renice -n "$nice" -p "$pid" >/dev/null
+	done
 	ip netns exec "$client_ns" sysctl -qw net.core.netdev_max_backlog=16384 2>/dev/null || true
 }
 
