@@ -292,14 +292,12 @@ struct best {
 	json_t *steps;
 };
 
-/* A step that fails is tried once more: a machine that was busy elsewhere is not the server's
- * fault. */
 static bool try_step(struct best *b, uint32_t kbps)
 {
 	static struct lg_figures f;
 	bool ok = false;
 
-	for (unsigned i = 0; i < 2 && !ok && !stopped; i++) {
+	for (unsigned i = 0; i < lg_sc.search_tries && !ok && !stopped; i++) {
 		json_t *o;
 
 		measure(&f, kbps, lg_sc.search_step, "step");

@@ -6,7 +6,7 @@
 #   sudo bench/peers/compare.sh [callstack] [janus] [rtpengine]      all three when none is named
 #
 # Environment: RUNS (1): searches of each server; the best counts, the median is told. STEP (3): seconds a step.
-#   SUBSCRIBERS (200). OUT (build/bench/compare.json): everything as JSON. SERVER_CPU, GENERATOR_CPU: the last two allowed
+#   TRIES (3): of a step. SUBSCRIBERS (200). OUT (build/bench/compare.json): everything as JSON. SERVER_CPU, GENERATOR_CPU: the last two allowed
 #   CPUs. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (af_xdp, or sockets): the generator's, the same for all servers.
 #
 # Two network namespaces and a veth, made here and removed at the end; nothing outside is touched. The server runs
@@ -15,7 +15,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 loadgen=$root/build/bench/loadgen/loadgen
-runs=${RUNS:-1} step=${STEP:-3} subscribers=${SUBSCRIBERS:-200}
+runs=${RUNS:-1} tries=${TRIES:-3} step=${STEP:-3} subscribers=${SUBSCRIBERS:-200}
 transport=${TRANSPORT:-af_xdp} nice=${NICE:--10}
 out=${OUT:-$root/build/bench/compare.json}
 ns=cs-peers-$$ client_ns=cs-peers-$$-c
@@ -42,17 +42,9 @@ choose_cpus() {
 	generator_cpu=${GENERATOR_CPU:-${allowed[-2]}}
 }
 
-napi_threads() {
-	local comm
-
-	for comm in /proc/[0-9]*/comm; do
-		[[ $(cat "$comm" 2>/dev/null) != "napi/$client_if"* ]] || basename "$(dirname "$comm")"
-	done
-}
-
+# A veth has what is sent received on the sender's CPU: the generator's half of that is in the server's account, the same
+# for all servers. (Moved to the generator's CPU by a NAPI thread, the 256 frames that a veth holds overflow.)
 make_network() {
-	local pid
-
 	ip netns add "$ns"
 	ip netns add "$client_ns"
 	ip link add "$server_if" netns "$ns" type veth peer name "$client_if" netns "$client_ns"
@@ -62,14 +54,6 @@ make_network() {
 	ip -n "$client_ns" link set lo up
 	ip -n "$ns" link set "$server_if" up
 	ip -n "$client_ns" link set "$client_if" up
-	# What the server sends is received on the generator's CPU, as it would be on another machine: veth would do it on the
-	# sender's.
-	ip netns exec "$client_ns" ethtool -K "$client_if" gro on
-	ip netns exec "$client_ns" sh -c "echo 1 >/sys/class/net/$client_if/threaded"
-	for pid in $(napi_threads); do
-		taskset -pc "$generator_cpu" "$pid" >/dev/null
-		chrt --fifo --pid 10 "$pid" # a veth holds 256 frames: they do not wait for the generator's turn to end
-	done
 	ip netns exec "$client_ns" sysctl -qw net.core.netdev_max_backlog=16384 2>/dev/null || true
 }
 
@@ -206,8 +190,9 @@ search() {
 		for ((i = 1; i <= runs; i++)); do
 			say "$name: highest rate without loss, run $i of $runs"
 			run "$name" "$work/search-$name-$i-a.json" --set search.from=500 --set search.step="$step" \
-				--set search.factor=140 --set search.halves=0
-			run "$name" "$work/search-$name-$i-b.json" --set search.step="$step" --set search.halves=0 --set search.factor=109 \
+				--set search.tries="$tries" --set search.factor=140 --set search.halves=0
+			run "$name" "$work/search-$name-$i-b.json" --set search.step="$step" \
+				--set search.tries="$tries" --set search.halves=0 --set search.factor=109 \
 				--set search.from="$(jq '.figures.video_kbps * 109 / 100 | floor | if . < 500 then 500 else . end' "$work/search-$name-$i-a.json")"
 		done
 	done
