@@ -8,8 +8,8 @@
 #include "bench/loadgen/lg.h"
 
 enum {
-	RTO_MS = 100,
-	TRIES = 60,
+	RTO_MS = 50,
+	TRIES = 120,
 	CONSENT_MS = 5000,
 	PRIORITY = 0x7effffff, // of a host candidate found by a check: peer reflexive
 };

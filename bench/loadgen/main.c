@@ -419,13 +419,14 @@ static void on_signal(int sig)
 static int arguments(int argc, char **argv)
 {
 	char **v = calloc((size_t)argc + 1, sizeof(char *));
+	char json[300];
 	int n = 0, rc;
 
 	for (int i = 0; v && i < argc; i++)
 		if (strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
+			snprintf(json, sizeof(json), "run.json=%s", argv[++i]);
 			v[n++] = (char *)"--set";
-			if (asprintf(&v[n++], "run.json=%s", argv[++i]) < 0)
-				return 2;
+			v[n++] = json;
 		} else {
 			v[n++] = argv[i];
 		}

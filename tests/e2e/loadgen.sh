@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-loadgen=$root/build/bench/loadgen/loadgen
+loadgen=${LOADGEN:-$root/build/bench/loadgen/loadgen}
 [ -x "$loadgen" ] || {
 	echo "skip: no loadgen; conf/deps.sh bench, then build"
 	exit 77
