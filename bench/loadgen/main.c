@@ -367,11 +367,14 @@ static bool write_json(json_t *o)
 	return !err;
 }
 
-static bool report(json_t *o, const struct lg_figures *f, bool all_in)
+static bool report(json_t *o, struct lg_figures *f, bool all_in)
 {
 	json_t *peers = lg_peers_json();
 	bool table = strcmp(lg_sc.json, "-") != 0, ok;
 
+	if (lg_sc.layers > 1) // of several layers, one is forwarded: only continuity can tell
+		f->expected =
+		    f->received + (uint64_t)json_integer_value(json_object_get(peers, "lost"));
 	json_object_set_new(o, "figures", lg_figures_json(f));
 	json_object_set(o, "receivers", peers);
 	if (table) {

@@ -42,6 +42,8 @@ static int check(const void *conf, char *why, size_t size)
 		snprintf(why, size,
 		         "rooms.watch: %u; over WebSocket everybody watches all, use whip",
 		         s->watch);
+	else if (s->search_from && s->layers > 1)
+		snprintf(why, size, "search.from: goes with video.layers 1 only");
 	else if (s->search_from && !s->video)
 		snprintf(why, size, "search.from: it is the video's bitrate that is searched");
 	else
