@@ -23,6 +23,7 @@
 
 #define MS          1000000ull
 #define PATIENCE_NS (400 * MS)
+#define LIMIT_NS    (10000 * MS) // how long a probe's word holds
 enum {
 	QUEUE_SIGN_US = 10000,   // least that stands in queues when a slope is believed
 	QUEUE_OWN_US = 50000,    // from here on it is certainly ours
@@ -185,6 +186,9 @@ static void grow(struct dp_bwe *b, uint64_t now_ns)
 	double s = (double)(now_ns - b->grown_ns) / 1e9, most = over_acked * b->acked_bps + 10000;
 	double bps = b->target_bps * (1 + grow_a_second * (s > 1 ? 1 : s));
 
+	/* what wavers above what the last probe saw was only queued */
+	if (b->limit_bps && now_ns - b->limit_ns < LIMIT_NS && most > b->limit_bps)
+		most = b->limit_bps;
 	if (b->acked_bps && b->target_bps < most)
 		b->target_bps = dp_bwe_clamp(bps < most ? bps : most, b->conf.min_bps, b->conf.max_bps);
 }
@@ -219,6 +223,26 @@ static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newes
 	return any;
 }
 
+/* What a probe has shown to pass. */
+static void learn(struct dp_bwe *b, uint32_t passes, uint64_t now_ns)
+{
+	double to = b->target_bps;
+
+	b->limit_bps = b->probe.limit ? passes : 0;
+	b->limit_ns = now_ns;
+	if (passes > b->target_bps && b->usage != DP_BWE_OVERUSE) {
+		to = passes;
+		b->probe.raised_ns = now_ns;
+	} else if (passes < b->target_bps && b->probe.limit && b->probe.raised_ns) {
+		to = passes; // a short cluster passed, a longer one did not
+		dp_bwe_probe_misled(&b->probe);
+	} else if (passes < b->target_bps && b->probe.limit) {
+		to = (to + passes) / 2; // one cluster is one measurement
+	}
+	b->target_bps = dp_bwe_clamp(to, b->conf.min_bps, b->conf.max_bps);
+	dp_bwe_loss_raise(&b->losses, passes);
+}
+
 void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t now_ns)
 {
 	uint32_t newest_us = 0, passes;
@@ -247,15 +271,8 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	}
 	b->grown_ns = now_ns;
 	passes = dp_bwe_probe_result(b, newest_us, now_ns);
-	if (passes > b->target_bps && b->usage != DP_BWE_OVERUSE) {
-		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
-		b->probe.raised_ns = now_ns;
-	} else if (passes && passes < b->target_bps && b->probe.limit && b->probe.raised_ns) {
-		/* a short cluster passed, a longer one did not */
-		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
-		dp_bwe_probe_misled(&b->probe);
-	}
-	dp_bwe_loss_raise(&b->losses, passes);
+	if (passes)
+		learn(b, passes, now_ns);
 	publish(b);
 }
 

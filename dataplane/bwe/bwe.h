@@ -134,6 +134,8 @@ struct dp_bwe {
 	uint32_t target_bps;     // of the delay-based control, before the other bounds
 	uint32_t remb_bps;       // 0: none
 	uint32_t allocated_bps, wanted_bps; // as the allocator said last
+	uint32_t limit_bps;      // the link's, as the last probe saw it; 0: it saw none
+	uint64_t limit_ns;
 	uint32_t told_bps;       // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, sent_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
 	uint64_t over_ns;        // when the present overuse began; 0: there is none
