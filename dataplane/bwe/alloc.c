@@ -1,6 +1,7 @@
-/* The allocator. A subscription's qualities are steps: each temporal layer of its lowest quality, then, of those above, the
- * two highest frame rates only, as a large picture at a quarter of its frame rate is worse than a small one at the
- * full. Nothing is kept per step: costs are added up when they are asked for. */
+/* The allocator. A subscription's qualities are steps: each temporal layer of its lowest quality,
+ * then, of those above, the two highest frame rates only, as a large picture at a quarter of its
+ * frame rate is worse than a small one at the full. Nothing is kept per step: costs are added up
+ * when they are asked for. */
 #include "dataplane/bwe/alloc.h"
 #include <stdbool.h>
 #include "shared/limits.h"
@@ -9,11 +10,13 @@
 #define HELD_NS     8000000000ull  // a step up that lasts so long was right
 #define BOLD_NS     30000000000ull // after so long it is worth a try again
 enum {
-	AUDIO_HEAD_BPS = 28800, // 50 packets a second with 72 bytes of IPv4, UDP, RTP with extensions, SRTP
+	AUDIO_HEAD_BPS =
+	    28800, // 50 packets a second with 72 bytes of IPv4, UDP, RTP with extensions, SRTP
 	AUDIO_GUESS_BPS = 32000,
-	HOLD = 16,              // what it had may be so much (1/16) above the budget: rates waver, and the pacer evens it out
-	HEADROOM = 8,           // a step up needs 1/8 of it all to spare,
-	SHY_MAX = 3,            // and as much again for each time that a step up was taken back at once
+	HOLD = 16, // what it had may be so much (1/16) above the budget: rates waver, and the pacer
+	           // evens it out
+	HEADROOM = 8, // a step up needs 1/8 of it all to spare,
+	SHY_MAX = 3,  // and as much again for each time that a step up was taken back at once
 };
 
 struct step {
@@ -22,14 +25,16 @@ struct step {
 
 struct run {
 	struct dp_alloc *a;
-	uint64_t total, budget;  // budget UINT64_MAX: unlimited
+	uint64_t total, budget; // budget UINT64_MAX: unlimited
 	uint32_t loss;
 	bool may_rise, rose;
 };
 
 static uint32_t temporals(const struct dp_alloc_sub *s)
 {
-	return s->temporals < 1 ? 1 : s->temporals > SH_MAX_TEMPORAL ? SH_MAX_TEMPORAL : s->temporals;
+	return s->temporals < 1                 ? 1
+	       : s->temporals > SH_MAX_TEMPORAL ? SH_MAX_TEMPORAL
+	                                        : s->temporals;
 }
 
 static uint8_t top_temporal(const struct dp_alloc_sub *s)
@@ -44,7 +49,8 @@ static uint32_t active(const struct dp_alloc_sub *s)
 	return s->active & ((1u << SH_MAX_LAYERS) - 1);
 }
 
-/* The highest quality that makes sense: within the limit, and none above the first that is large enough. */
+/* The highest quality that makes sense: within the limit, and none above the first that is large
+ * enough. */
 static uint8_t top_layer(const struct dp_alloc_sub *s)
 {
 	uint32_t mask = active(s), top = (uint32_t)__builtin_ctz(mask);
@@ -88,7 +94,7 @@ static uint64_t cost(const struct run *r, const struct dp_alloc_sub *s, struct s
 	for (uint32_t l = s->svc ? 0 : p.layer; l <= p.layer; l++)
 		if (active(s) >> l & 1)
 			bps += payload(s, l, p.temporal);
-	bps += bps / 16; // headers: 68 bytes of 1100
+	bps += bps / 16;                              // headers: 68 bytes of 1100
 	return bps + bps * r->loss / (256 - r->loss); // a retransmission can be lost too
 }
 
@@ -142,7 +148,8 @@ static bool above(struct step a, struct step b)
 {
 	if (b.layer == DP_ALLOC_NONE)
 		return a.layer != DP_ALLOC_NONE;
-	return a.layer != DP_ALLOC_NONE && (a.layer > b.layer || (a.layer == b.layer && a.temporal > b.temporal));
+	return a.layer != DP_ALLOC_NONE &&
+	       (a.layer > b.layer || (a.layer == b.layer && a.temporal > b.temporal));
 }
 
 /* Raises s by one step when that fits. */
@@ -185,7 +192,8 @@ static int rank_below(const struct dp_alloc_sub *subs, uint32_t n, int below)
 	int best = -1;
 
 	for (uint32_t i = 0; i < n; i++)
-		if (has(&subs[i]) && subs[i].kind != SH_KIND_AUDIO && rank(&subs[i]) < below && rank(&subs[i]) > best)
+		if (has(&subs[i]) && subs[i].kind != SH_KIND_AUDIO && rank(&subs[i]) < below &&
+		    rank(&subs[i]) > best)
 			best = rank(&subs[i]);
 	return best;
 }

@@ -18,18 +18,25 @@ enum { L0 = 159375, L1 = 531250, L2 = 1806250, VOICE = 60800 }; // with headers
 
 static struct dp_alloc_sub video(void)
 {
-	return (struct dp_alloc_sub){
-	    .kind = SH_KIND_VIDEO, .active = 7, .temporals = 3, .max_layer = 2, .max_temporal = 3,
-	    .layer = DP_ALLOC_NONE, .height = {180, 360, 720}, .rate_bps = camera};
+	return (struct dp_alloc_sub){.kind = SH_KIND_VIDEO,
+	                             .active = 7,
+	                             .temporals = 3,
+	                             .max_layer = 2,
+	                             .max_temporal = 3,
+	                             .layer = DP_ALLOC_NONE,
+	                             .height = {180, 360, 720},
+	                             .rate_bps = camera};
 }
 
 static struct dp_alloc_sub audio(void)
 {
-	return (struct dp_alloc_sub){.kind = SH_KIND_AUDIO, .active = 1, .layer = DP_ALLOC_NONE, .rate_bps = voice};
+	return (struct dp_alloc_sub){
+	    .kind = SH_KIND_AUDIO, .active = 1, .layer = DP_ALLOC_NONE, .rate_bps = voice};
 }
 
 /* Again with what came out as what was sent. */
-static void again(struct dp_alloc *a, struct dp_alloc_sub *s, uint32_t n, uint32_t budget, uint64_t now)
+static void again(struct dp_alloc *a, struct dp_alloc_sub *s, uint32_t n, uint32_t budget,
+                  uint64_t now)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		s[i].layer = s[i].want_layer;
@@ -43,10 +50,23 @@ static void one_video(void **state)
 	static const struct {
 		uint32_t budget, layer, temporal;
 	} row[] = {
-	    {0, 2, 2},       {5000000, 2, 2}, {2040000, 2, 2}, {2020000, 2, 1}, {1380000, 2, 1},
-	    {1360000, 1, 2}, {600000, 1, 2},  {590000, 1, 1},  {400000, 1, 1},  {390000, 0, 2},
-	    {180000, 0, 2},  {175000, 0, 1},  {115000, 0, 0},  {72000, 0, 0},   {71000, DP_ALLOC_NONE, 0},
-	    {1, DP_ALLOC_NONE, 0}, {UINT32_MAX, 2, 2},
+	    {0, 2, 2},
+	    {5000000, 2, 2},
+	    {2040000, 2, 2},
+	    {2020000, 2, 1},
+	    {1380000, 2, 1},
+	    {1360000, 1, 2},
+	    {600000, 1, 2},
+	    {590000, 1, 1},
+	    {400000, 1, 1},
+	    {390000, 0, 2},
+	    {180000, 0, 2},
+	    {175000, 0, 1},
+	    {115000, 0, 0},
+	    {72000, 0, 0},
+	    {71000, DP_ALLOC_NONE, 0},
+	    {1, DP_ALLOC_NONE, 0},
+	    {UINT32_MAX, 2, 2},
 	};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
@@ -66,7 +86,8 @@ static void one_video(void **state)
 
 			assert_true(need > row[i].budget);
 			again(&a, &s, 1, need, 2 * S);
-			assert_true(s.want_layer != row[i].layer || s.want_temporal != row[i].temporal);
+			assert_true(s.want_layer != row[i].layer ||
+			            s.want_temporal != row[i].temporal);
 		}
 	}
 }
@@ -139,7 +160,8 @@ static void audio_first(void **state)
 	struct dp_alloc a = {0};
 
 	dp_alloc_run(&a, s, 3, 50000, 0, S); // not even the audio fits: it is sent
-	assert_true(s[0].want_layer == DP_ALLOC_NONE && s[1].want_layer == 0 && s[2].want_layer == 0);
+	assert_true(s[0].want_layer == DP_ALLOC_NONE && s[1].want_layer == 0 &&
+	            s[2].want_layer == 0);
 	assert_int_equal(a.allocated_bps, 2 * VOICE);
 	assert_int_equal(a.paused, 1);
 	dp_alloc_run(&a, s, 3, 2 * VOICE + 90000, 0, 10 * S);
@@ -163,7 +185,8 @@ static void ranks(void **state)
 		assert_true(s[i].want_layer == 0 && s[i].want_temporal == 2);
 	/* too little for all: the first ones in the array */
 	dp_alloc_run(&a, s, 4, 150000, 0, S);
-	assert_true(s[0].want_layer == 0 && s[1].want_layer == 0 && s[2].want_layer == DP_ALLOC_NONE);
+	assert_true(s[0].want_layer == 0 && s[1].want_layer == 0 &&
+	            s[2].want_layer == DP_ALLOC_NONE);
 	assert_int_equal(a.paused, 2);
 	/* the speaker is raised first, when all have their lowest */
 	s[2].speaker = 1;
@@ -176,9 +199,11 @@ static void ranks(void **state)
 	/* then priority */
 	s[3].priority = 200;
 	dp_alloc_run(&a, s, 4, 150000, 0, S);
-	assert_true(s[2].want_layer == 0 && s[3].want_layer == 0 && s[0].want_layer == DP_ALLOC_NONE);
+	assert_true(s[2].want_layer == 0 && s[3].want_layer == 0 &&
+	            s[0].want_layer == DP_ALLOC_NONE);
 	dp_alloc_run(&a, s, 4, (L2 + L1) * 9 / 8 + 160000, 0, S);
-	assert_true(s[2].want_layer == 2 && s[2].want_temporal == 2 && s[3].want_layer == 1 && s[0].want_layer == 0);
+	assert_true(s[2].want_layer == 2 && s[2].want_temporal == 2 && s[3].want_layer == 1 &&
+	            s[0].want_layer == 0);
 }
 
 static void steady(void **state)
@@ -188,7 +213,8 @@ static void steady(void **state)
 	unsigned changes = 0;
 	uint8_t layer = DP_ALLOC_NONE, temporal = 0;
 
-	/* a budget that wavers by 5 % around what a step costs with its headroom changes nothing, once it has it */
+	/* a budget that wavers by 5 % around what a step costs with its headroom changes nothing,
+	 * once it has it */
 	srand(3);
 	dp_alloc_run(&a, &s, 1, L1 * 1.15, 0, S);
 	for (uint64_t i = 1; i < 1000; i++) {
@@ -206,7 +232,8 @@ static void steady(void **state)
 	assert_int_equal(s.want_layer, 0);
 	again(&a, &s, 1, 5000000, 201 * S + S / 2);
 	assert_int_equal(s.want_layer, 2);
-	/* raises that are taken back at once make it shy, until the link is another or time has passed */
+	/* raises that are taken back at once make it shy, until the link is another or time has
+	 * passed */
 	for (unsigned i = 0; i < 5; i++) {
 		again(&a, &s, 1, 700000, 300 * S + i * 4 * S);
 		again(&a, &s, 1, 200000, 302 * S + i * 4 * S);
@@ -242,7 +269,8 @@ static void anything(void **state)
 			for (unsigned k = 0; k < sizeof(s[i]); k++)
 				raw[k] = (uint8_t)rand();
 			for (unsigned k = 0; k < SH_MAX_LAYERS * SH_MAX_TEMPORAL; k++)
-				rates[i][k / SH_MAX_TEMPORAL][k % SH_MAX_TEMPORAL] = rand() % 4 ? rand() % 500000 : 0;
+				rates[i][k / SH_MAX_TEMPORAL][k % SH_MAX_TEMPORAL] =
+				    rand() % 4 ? rand() % 500000 : 0;
 			s[i].rate_bps = rates[i];
 			s[i].kind = rand() % 4 ? SH_KIND_VIDEO : SH_KIND_AUDIO;
 			s[i].layer = rand() % 2 ? DP_ALLOC_NONE : rand() % 3;
@@ -268,8 +296,9 @@ static void anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(one_video), cmocka_unit_test(limits), cmocka_unit_test(scalable),
-	    cmocka_unit_test(audio_first), cmocka_unit_test(ranks), cmocka_unit_test(steady), cmocka_unit_test(anything),
+	    cmocka_unit_test(one_video),   cmocka_unit_test(limits), cmocka_unit_test(scalable),
+	    cmocka_unit_test(audio_first), cmocka_unit_test(ranks),  cmocka_unit_test(steady),
+	    cmocka_unit_test(anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

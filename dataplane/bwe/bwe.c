@@ -1,21 +1,23 @@
 /* The sender's side of congestion control, for one subscriber.
  *
- * An SFU differs from an encoder: it cannot send at just the rate that it may, only at sums of layers. It is
- * application-limited nearly always, so an estimate that grows while nothing is lost or delayed grows on no evidence,
- * and one that is cut to a share of what arrives falls too low. Hence:
+ * An SFU differs from an encoder: it cannot send at just the rate that it may, only at sums of
+ * layers. It is application-limited nearly always, so an estimate that grows while nothing is lost
+ * or delayed grows on no evidence, and one that is cut to a share of what arrives falls too low.
+ * Hence:
  *
  *  delay.c  says whether queues grow (trend line, adaptive threshold) and how much stands in them
  *  rate.c   what arrives, by the receiver's clock
  *  loss.c   losses above what this link loses at any rate
  *  probe.c  what would arrive: clusters of padding, when the allocator could use more
- *  bwe.c    control: cut to 0.85 of what arrives when queues grow; grow by 8 % a second, but not above a tenth over what
- *           arrives; beyond that only on a probe's word
- *  twcc_tx.c, twcc_rx.c   feedback against history; arrivals of publishers
- *  alloc.c  spreads the estimate over subscriptions; pacer.c when their packets go
+ *  bwe.c    control: cut to 0.85 of what arrives when queues grow; grow by 8 % a second, but not
+ * above a tenth over what arrives; beyond that only on a probe's word twcc_tx.c, twcc_rx.c feedback
+ * against history; arrivals of publishers alloc.c  spreads the estimate over subscriptions; pacer.c
+ * when their packets go
  *
- * A cut needs both signs, a slope above the threshold and a queue that stands, or 80 ms of queue alone. If the
- * queue stays whatever is done, it is not ours (another way, another flow), and becomes the new zero. Nothing here reads
- * a clock; the state of a subscriber is under 1 KiB, and 8 bytes for each packet on its way. */
+ * A cut needs both signs, a slope above the threshold and a queue that stands, or 80 ms of queue
+ * alone. If the queue stays whatever is done, it is not ours (another way, another flow), and
+ * becomes the new zero. Nothing here reads a clock; the state of a subscriber is under 1 KiB, and 8
+ * bytes for each packet on its way. */
 #include "dataplane/bwe/bwe.h"
 #include <errno.h>
 #include <string.h>
@@ -23,9 +25,10 @@
 
 #define MS          1000000ull
 #define PATIENCE_NS (400 * MS)
+#define LIMIT_NS    (10000 * MS) // how long a probe's word holds
 enum {
-	QUEUE_SIGN_US = 10000,   // least that stands in queues when a slope is believed
-	QUEUE_OWN_US = 50000,    // from here on it is certainly ours
+	QUEUE_SIGN_US = 10000, // least that stands in queues when a slope is believed
+	QUEUE_OWN_US = 50000,  // from here on it is certainly ours
 	QUEUE_MAX_US = 80000,
 	QUEUE_DEEP_US = 120000,
 	CUTS_MAX = 6,
@@ -75,7 +78,8 @@ static void publish(struct dp_bwe *b)
 	b->estimate_bps = bps < b->conf.min_bps ? b->conf.min_bps : bps;
 	b->bound = bound;
 	b->loss = (uint8_t)((b->twcc ? b->losses.usual : b->losses.fraction) * 255);
-	moved = b->estimate_bps > b->told_bps ? b->estimate_bps - b->told_bps : b->told_bps - b->estimate_bps;
+	moved = b->estimate_bps > b->told_bps ? b->estimate_bps - b->told_bps
+	                                      : b->told_bps - b->estimate_bps;
 	if (moved > b->told_bps / 32 || (moved && b->estimate_bps < b->allocated_bps)) {
 		b->told_bps = b->estimate_bps;
 		b->changed = 1;
@@ -103,7 +107,8 @@ void dp_bwe_sent(struct dp_bwe *b, uint32_t seq, uint32_t bytes, uint64_t now_ns
 	if (ns >= 100 * MS) {
 		uint64_t bps = b->sent_bytes * 8000000000ull / ns;
 
-		b->sent_bps = ns > 1000 * MS ? (uint32_t)bps : (uint32_t)((b->sent_bps * 7ull + bps * 3) / 10);
+		b->sent_bps = ns > 1000 * MS ? (uint32_t)bps
+		                             : (uint32_t)((b->sent_bps * 7ull + bps * 3) / 10);
 		b->sent_bytes = 0;
 		b->sent_at_ns = now_ns;
 	}
@@ -117,10 +122,12 @@ void dp_bwe_sent(struct dp_bwe *b, uint32_t seq, uint32_t bytes, uint64_t now_ns
 static uint32_t whole(const struct dp_bwe *b, uint32_t window_us)
 {
 	/* what is usually lost is no sign of what the link could not take */
-	return dp_bwe_clamp(dp_bwe_rate_bps(&b->rate, window_us) / (1 - (double)b->losses.usual), 0, UINT32_MAX);
+	return dp_bwe_clamp(dp_bwe_rate_bps(&b->rate, window_us) / (1 - (double)b->losses.usual), 0,
+	                    UINT32_MAX);
 }
 
-/* Whether a queue stands that we make. A slope begins it, or a lot; it is over when the queue is gone. */
+/* Whether a queue stands that we make. A slope begins it, or a lot; it is over when the queue is
+ * gone. */
 static uint8_t judge(const struct dp_bwe *b)
 {
 	const struct dp_bwe_delay *d = &b->delay;
@@ -133,14 +140,16 @@ static uint8_t judge(const struct dp_bwe *b)
 
 static void cut(struct dp_bwe *b, uint64_t now_ns)
 {
-	/* While a queue stands the link is full, so what arrives is what it has: since then, not before. */
+	/* While a queue stands the link is full, so what arrives is what it has: since then, not
+	 * before. */
 	uint64_t us = (now_ns - b->over_ns) / 1000;
 	uint32_t passes = whole(b, us < 200000 ? 200000 : us > 500000 ? 500000 : (uint32_t)us);
 	double share = b->queue_us > QUEUE_DEEP_US ? deep_cut_to : cut_to;
 	double to = share * (passes ? passes : b->target_bps);
 
 	/* little was sent, and little stands: then what arrives is no measure of the link */
-	if (b->sent_bps < 0.6 * b->target_bps && b->queue_us < QUEUE_OWN_US && to < cut_to * b->target_bps)
+	if (b->sent_bps < 0.6 * b->target_bps && b->queue_us < QUEUE_OWN_US &&
+	    to < cut_to * b->target_bps)
 		to = cut_to * b->target_bps;
 	if (to < b->target_bps)
 		b->target_bps = dp_bwe_clamp(to, b->conf.min_bps, b->conf.max_bps);
@@ -167,7 +176,8 @@ static void overuse(struct dp_bwe *b, uint64_t now_ns)
 		} else if (b->queue_us > b->over_queue_us) {
 			b->over_queue_us = b->queue_us;
 		}
-		if (now_ns - b->over_ns < (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
+		if (now_ns - b->over_ns <
+		    (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
 			return;
 	}
 	if (b->cuts && (now_ns - b->cut_ns < pause || b->queue_us < b->over_queue_us / 10 * 9))
@@ -185,8 +195,12 @@ static void grow(struct dp_bwe *b, uint64_t now_ns)
 	double s = (double)(now_ns - b->grown_ns) / 1e9, most = over_acked * b->acked_bps + 10000;
 	double bps = b->target_bps * (1 + grow_a_second * (s > 1 ? 1 : s));
 
+	/* what wavers above what the last probe saw was only queued */
+	if (b->limit_bps && now_ns - b->limit_ns < LIMIT_NS && most > 1.05 * b->limit_bps)
+		most = 1.05 * b->limit_bps;
 	if (b->acked_bps && b->target_bps < most)
-		b->target_bps = dp_bwe_clamp(bps < most ? bps : most, b->conf.min_bps, b->conf.max_bps);
+		b->target_bps =
+		    dp_bwe_clamp(bps < most ? bps : most, b->conf.min_bps, b->conf.max_bps);
 }
 
 static void measure_rtt(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns)
@@ -199,7 +213,8 @@ static void measure_rtt(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns)
 }
 
 /* Everything that a feedback says of single packets. False: nothing new. */
-static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newest_us, uint64_t now_ns)
+static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newest_us,
+                 uint64_t now_ns)
 {
 	struct dp_twcc_match m;
 	struct dp_twcc_ack a;
@@ -217,6 +232,26 @@ static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newes
 		dp_bwe_rate_add(&b->rate, a.arrival_us, a.bytes);
 	}
 	return any;
+}
+
+/* What a probe has shown to pass. */
+static void learn(struct dp_bwe *b, uint32_t passes, uint64_t now_ns)
+{
+	double to = b->target_bps;
+
+	b->limit_bps = b->probe.limit ? passes : 0;
+	b->limit_ns = now_ns;
+	if (passes > b->target_bps && b->usage != DP_BWE_OVERUSE) {
+		to = passes;
+		b->probe.raised_ns = now_ns;
+	} else if (passes < b->target_bps && b->probe.limit && b->probe.raised_ns) {
+		to = passes; // a short cluster passed, a longer one did not
+		dp_bwe_probe_misled(&b->probe);
+	} else if (passes < b->target_bps && b->probe.limit) {
+		to = (3 * to + passes) / 4; // one cluster is one measurement
+	}
+	b->target_bps = dp_bwe_clamp(to, b->conf.min_bps, b->conf.max_bps);
+	dp_bwe_loss_raise(&b->losses, passes);
 }
 
 void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t now_ns)
@@ -247,15 +282,8 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	}
 	b->grown_ns = now_ns;
 	passes = dp_bwe_probe_result(b, newest_us, now_ns);
-	if (passes > b->target_bps && b->usage != DP_BWE_OVERUSE) {
-		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
-		b->probe.raised_ns = now_ns;
-	} else if (passes && passes < b->target_bps && b->probe.limit && b->probe.raised_ns) {
-		/* a short cluster passed, a longer one did not */
-		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
-		dp_bwe_probe_misled(&b->probe);
-	}
-	dp_bwe_loss_raise(&b->losses, passes);
+	if (passes)
+		learn(b, passes, now_ns);
 	publish(b);
 }
 
@@ -279,7 +307,8 @@ void dp_bwe_report(struct dp_bwe *b, uint8_t fraction, uint32_t rtt_us, uint64_t
 
 void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns)
 {
-	uint64_t patience = 600 * MS + 4000 * (uint64_t)b->rtt_us, since = b->decay_ns ? b->decay_ns : b->feedback_ns;
+	uint64_t patience = 600 * MS + 4000 * (uint64_t)b->rtt_us,
+	         since = b->decay_ns ? b->decay_ns : b->feedback_ns;
 	uint32_t least = b->feedbacks ? b->conf.min_bps : b->conf.start_bps;
 
 	if (b->remb_bps && b->twcc && now_ns - b->remb_ns > REMB_S * 1000 * MS) {

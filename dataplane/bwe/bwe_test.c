@@ -1,5 +1,5 @@
-/* The estimator over links on a virtual clock: one sender at a steady rate, feedback as a browser makes it. What layers,
- * key frames and retransmissions do to it is in tests/sim. */
+/* The estimator over links on a virtual clock: one sender at a steady rate, feedback as a browser
+ * makes it. What layers, key frames and retransmissions do to it is in tests/sim. */
 #include "dataplane/bwe/bwe.h"
 #include "dataplane/impair/link.h"
 #include <stdarg.h>
@@ -20,15 +20,15 @@ static struct {
 	struct dp_twcc_sent sent[ENTRIES];
 	struct dp_twcc_rx rx;
 	struct dp_link link;
-	uint64_t now, out[WAY];   // packets on the way, in order
+	uint64_t now, out[WAY]; // packets on the way, in order
 	uint16_t seq[WAY];
 	uint32_t head, tail, next;
-	uint64_t due[64];         // feedback on its way back
+	uint64_t due[64]; // feedback on its way back
 	uint8_t fb[64][1400];
 	uint32_t fb_len[64], fb_head, fb_tail;
 	double owed;
 	bool pad, mute;
-	double drift;             // of the receiver's clock
+	double drift; // of the receiver's clock
 	uint32_t peak;
 } w;
 
@@ -78,12 +78,14 @@ static void receive(void)
 	while (w.tail != w.head && w.out[w.tail % WAY] <= w.now) {
 		uint64_t at = w.out[w.tail % WAY];
 
-		dp_twcc_rx(&w.rx, w.seq[w.tail++ % WAY], 1, BYTES, (uint64_t)((double)at * (1 + w.drift)));
+		dp_twcc_rx(&w.rx, w.seq[w.tail++ % WAY], 1, BYTES,
+		           (uint64_t)((double)at * (1 + w.drift)));
 	}
 	if (!w.mute && dp_twcc_rx_due(&w.rx, (uint64_t)((double)w.now * (1 + w.drift)))) {
 		struct dp_rtcp_out o = {w.fb[w.fb_head % 64], 1400, 0};
 
-		while (dp_twcc_rx_put(&w.rx, &o, 1, 0, (uint64_t)((double)w.now * (1 + w.drift))) > 0)
+		while (dp_twcc_rx_put(&w.rx, &o, 1, 0, (uint64_t)((double)w.now * (1 + w.drift))) >
+		       0)
 			;
 		w.fb_len[w.fb_head % 64] = o.len;
 		w.due[w.fb_head++ % 64] = w.now + w.link.conf.delay_us * 1000ull;
@@ -117,8 +119,10 @@ static void configuration(void **state)
 	struct dp_bwe b;
 
 	assert_int_equal(dp_bwe_init(&b, NULL, w.sent, 100, S), -EINVAL);
-	assert_int_equal(dp_bwe_init(&b, &(struct dp_bwe_conf){.start_bps = 1000}, w.sent, ENTRIES, S), -EINVAL);
-	assert_int_equal(dp_bwe_init(&b, &(struct dp_bwe_conf){.max_bps = 200000}, w.sent, ENTRIES, S), -EINVAL);
+	assert_int_equal(
+	    dp_bwe_init(&b, &(struct dp_bwe_conf){.start_bps = 1000}, w.sent, ENTRIES, S), -EINVAL);
+	assert_int_equal(
+	    dp_bwe_init(&b, &(struct dp_bwe_conf){.max_bps = 200000}, w.sent, ENTRIES, S), -EINVAL);
 	assert_int_equal(dp_bwe_init(&b, NULL, w.sent, ENTRIES, S), 0);
 	dp_bwe_sent(&b, 1, 1000, S);
 	dp_bwe_tick(&b, 2 * S);
@@ -135,11 +139,17 @@ static void fills(void **state)
 {
 	static const struct {
 		uint32_t kbps, delay_ms, loss_ppm, jitter_ms;
-	} row[] = {{300, 10, 0, 0}, {1000, 25, 0, 5}, {1000, 25, 50000, 5}, {3000, 150, 0, 2}, {8000, 50, 20000, 0}};
+	} row[] = {{300, 10, 0, 0},
+	           {1000, 25, 0, 5},
+	           {1000, 25, 50000, 5},
+	           {3000, 150, 0, 2},
+	           {8000, 50, 20000, 0}};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
-		struct dp_link_conf c = {.rate_bps = row[i].kbps * 1000, .queue_bytes = row[i].kbps * 40,
-		                         .delay_us = row[i].delay_ms * 1000, .loss_good_ppm = row[i].loss_ppm,
+		struct dp_link_conf c = {.rate_bps = row[i].kbps * 1000,
+		                         .queue_bytes = row[i].kbps * 40,
+		                         .delay_us = row[i].delay_ms * 1000,
+		                         .loss_good_ppm = row[i].loss_ppm,
 		                         .jitter_us = row[i].jitter_ms * 1000};
 		uint64_t before;
 
@@ -149,13 +159,15 @@ static void fills(void **state)
 		run(15, 0);
 		before = w.link.bytes;
 		run(30, 0);
-		assert_in_range((w.link.bytes - before) * 8 / 30, c.rate_bps * 0.75, c.rate_bps * 1.01);
+		assert_in_range((w.link.bytes - before) * 8 / 30, c.rate_bps * 0.75,
+		                c.rate_bps * 1.01);
 		assert_true(w.b.rtt_us >= 2 * c.delay_us && w.b.rtt_us < 2 * c.delay_us + 250000);
 		assert_in_range(w.link.full, 0, w.link.packets / 100);
 	}
 }
 
-/* Little is sent, nothing shows that more would pass: the estimate stays where it was, or at what arrives. */
+/* Little is sent, nothing shows that more would pass: the estimate stays where it was, or at what
+ * arrives. */
 static void application_limited(void **state)
 {
 	begin(&(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
@@ -176,11 +188,13 @@ static void probes(void **state)
 	dp_bwe_needs(&w.b, 200000, 2000000);
 	assert_true(dp_bwe_probe_at(&w.b, w.now) == UINT64_MAX); // before the first feedback
 	run(3, 250000);
-	assert_true(w.b.estimate_bps > 2000000); // ten times within three seconds, at 250 kb/s of media
+	assert_true(w.b.estimate_bps >
+	            2000000); // ten times within three seconds, at 250 kb/s of media
 	assert_true(w.b.estimate_bps < 2000000 * 1.6);
 	assert_in_range(w.b.probes, 2, 8);
 	/* on a link that has no more, probes say what it has */
-	begin(&(struct dp_link_conf){.rate_bps = 700000, .queue_bytes = 30000, .delay_us = 20000}, NULL);
+	begin(&(struct dp_link_conf){.rate_bps = 700000, .queue_bytes = 30000, .delay_us = 20000},
+	      NULL);
 	w.pad = true;
 	dp_bwe_needs(&w.b, 200000, 2000000);
 	run(30, 250000);
@@ -188,7 +202,8 @@ static void probes(void **state)
 	assert_true(w.peak < 800000);
 	assert_true(w.b.probe.at_ns > w.now - 20 * S);
 	/* and when it is freed, that is found soon */
-	dp_link_conf(&w.link, &(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000}, w.now);
+	dp_link_conf(&w.link, &(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000},
+	             w.now);
 	run(10, 250000);
 	assert_true(w.b.estimate_bps > 2000000);
 	/* nobody sends the padding: nothing is learned of it, and no harm done */
@@ -203,12 +218,16 @@ static void probes(void **state)
 
 static void link_falls(void **state)
 {
-	begin(&(struct dp_link_conf){.rate_bps = 3000000, .queue_bytes = 300000, .delay_us = 30000}, NULL);
+	begin(&(struct dp_link_conf){.rate_bps = 3000000, .queue_bytes = 300000, .delay_us = 30000},
+	      NULL);
 	dp_bwe_needs(&w.b, 1000000, 20000000);
 	w.pad = true;
 	run(20, 0);
 	assert_true(w.b.estimate_bps > 2000000);
-	dp_link_conf(&w.link, &(struct dp_link_conf){.rate_bps = 500000, .queue_bytes = 300000, .delay_us = 30000}, w.now);
+	dp_link_conf(
+	    &w.link,
+	    &(struct dp_link_conf){.rate_bps = 500000, .queue_bytes = 300000, .delay_us = 30000},
+	    w.now);
 	run(3, 0);
 	assert_true(w.b.estimate_bps < 550000);
 	assert_true(w.b.overuses > 0);
@@ -220,21 +239,24 @@ static void link_falls(void **state)
 static void losses(void **state)
 {
 	/* a policer: no queue at all. What it drops is above what is usual */
-	struct dp_link_conf c = {.rate_bps = 500000, .queue_bytes = 4000, .burst_bytes = 4000, .delay_us = 20000};
+	struct dp_link_conf c = {
+	    .rate_bps = 500000, .queue_bytes = 4000, .burst_bytes = 4000, .delay_us = 20000};
 
 	begin(&c, &(struct dp_bwe_conf){.start_bps = 1000000});
 	run(15, 1000000);
 	assert_in_range(w.b.estimate_bps, 350000, 620000);
 	assert_true(w.b.bound == DP_BWE_BY_LOSS || w.b.bound == DP_BWE_BY_DELAY);
 	/* radio: a tenth is lost whatever is sent, and that is no reason to send less */
-	begin(&(struct dp_link_conf){.loss_good_ppm = 100000, .delay_us = 20000}, &(struct dp_bwe_conf){.start_bps = 1000000});
+	begin(&(struct dp_link_conf){.loss_good_ppm = 100000, .delay_us = 20000},
+	      &(struct dp_bwe_conf){.start_bps = 1000000});
 	run(60, 900000);
 	assert_true(w.b.estimate_bps >= 950000);
 	assert_in_range(w.b.loss, 20, 32);
 	assert_int_equal(w.b.losses.bound_bps, 0);
 }
 
-/* Another way, 120 ms longer: after a while that is how it is. Clocks that drift apart do not look like a queue. */
+/* Another way, 120 ms longer: after a while that is how it is. Clocks that drift apart do not look
+ * like a queue. */
 static void level(void **state)
 {
 	struct dp_link_conf c = {.rate_bps = 2000000, .delay_us = 20000};
@@ -340,7 +362,8 @@ static void hostile(void **state)
 		uint32_t ticks[200], n = 1 + rand() % 200;
 		uint8_t buf[1500];
 		struct dp_rtcp_out o = {buf, sizeof(buf), 0};
-		struct dp_rtcp_twcc_make m = {1, 2, ticks, (uint16_t)(w.next - rand() % 300), (uint16_t)n, (uint8_t)rand()};
+		struct dp_rtcp_twcc_make m = {
+		    1, 2, ticks, (uint16_t)(w.next - rand() % 300), (uint16_t)n, (uint8_t)rand()};
 		struct dp_rtcp_iter all;
 		struct dp_rtcp_twcc t;
 		struct dp_rtcp_pkt p;
@@ -354,7 +377,8 @@ static void hostile(void **state)
 		ticks[0] |= 1;
 		for (int k = rand() % 20; k; k--)
 			dp_bwe_sent(&w.b, w.next++, (uint32_t)rand() % 70000, w.now);
-		for (uint32_t pad = dp_bwe_probe(&w.b, w.now); pad; pad -= pad < 60000 ? pad : 60000)
+		for (uint32_t pad = dp_bwe_probe(&w.b, w.now); pad;
+		     pad -= pad < 60000 ? pad : 60000)
 			dp_bwe_sent(&w.b, w.next++, pad < 60000 ? pad : 60000, w.now);
 		w.now += (uint64_t)rand() % (i % 7 ? 100 * MS : 10 * S);
 		if (dp_rtcp_put_twcc(&o, &m) <= 0)
@@ -373,9 +397,16 @@ static void hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(configuration), cmocka_unit_test(fills), cmocka_unit_test(application_limited),
-	    cmocka_unit_test(probes), cmocka_unit_test(link_falls), cmocka_unit_test(losses),
-	    cmocka_unit_test(level), cmocka_unit_test(silence), cmocka_unit_test(remb), cmocka_unit_test(hostile),
+	    cmocka_unit_test(configuration),
+	    cmocka_unit_test(fills),
+	    cmocka_unit_test(application_limited),
+	    cmocka_unit_test(probes),
+	    cmocka_unit_test(link_falls),
+	    cmocka_unit_test(losses),
+	    cmocka_unit_test(level),
+	    cmocka_unit_test(silence),
+	    cmocka_unit_test(remb),
+	    cmocka_unit_test(hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

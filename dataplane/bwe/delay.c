@@ -1,12 +1,13 @@
-/* Whether queues grow: the trend of one-way delay, after the published Google congestion control (draft-ietf-rmcat-gcc-02
- * §5; the trend line and the adaptive threshold as Carlucci et al., "Congestion Control for Web Real-Time
- * Communication", 2017): packets sent within 5 ms are a group; the differences of delay between groups are summed and
- * smoothed; a line through the last 20 sums has a slope, which is compared with a threshold that adapts, so that it is
- * not pushed aside by flows that fill the queue.
+/* Whether queues grow: the trend of one-way delay, after the published Google congestion control
+ * (draft-ietf-rmcat-gcc-02 §5; the trend line and the adaptive threshold as Carlucci et al.,
+ * "Congestion Control for Web Real-Time Communication", 2017): packets sent within 5 ms are a
+ * group; the differences of delay between groups are summed and smoothed; a line through the last
+ * 20 sums has a slope, which is compared with a threshold that adapts, so that it is not pushed
+ * aside by flows that fill the queue.
  *
- * Beside the slope, the level: each packet's one-way delay above the least of the last 15 to 30 s, of which the least
- * in each feedback is kept. A burst's own queue does not count in it, a standing one does. Neither clock has to be right:
- * a drift of 100 ppm is 3 ms in that time. */
+ * Beside the slope, the level: each packet's one-way delay above the least of the last 15 to 30 s,
+ * of which the least in each feedback is kept. A burst's own queue does not count in it, a standing
+ * one does. Neither clock has to be right: a drift of 100 ppm is 3 ms in that time. */
 #include "dataplane/bwe/priv.h"
 #include <math.h>
 
@@ -26,7 +27,8 @@ static void forget_trend(struct dp_bwe_delay *d)
 /* Slope of the line of least squares, ms a ms. */
 static float slope(const struct dp_bwe_delay *d)
 {
-	uint32_t n = d->n < DP_BWE_TREND ? d->n : DP_BWE_TREND, oldest = d->x[d->n < DP_BWE_TREND ? 0 : d->n % DP_BWE_TREND];
+	uint32_t n = d->n < DP_BWE_TREND ? d->n : DP_BWE_TREND,
+	         oldest = d->x[d->n < DP_BWE_TREND ? 0 : d->n % DP_BWE_TREND];
 	float mx = 0, my = 0, num = 0, den = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -130,7 +132,8 @@ static void group(struct dp_bwe_delay *d, uint64_t sent_us, int64_t arrival_us)
 
 static void level(struct dp_bwe_delay *d, int64_t owd, int64_t arrival_us)
 {
-	if (!d->has_base || arrival_us - d->base_at_us > 2 * BASE_US || arrival_us < d->base_at_us - GAP_US) {
+	if (!d->has_base || arrival_us - d->base_at_us > 2 * BASE_US ||
+	    arrival_us < d->base_at_us - GAP_US) {
 		d->base[0] = d->base[1] = owd;
 		d->base_at_us = arrival_us;
 		d->has_base = 1;

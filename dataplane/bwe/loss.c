@@ -1,6 +1,7 @@
-/* Losses as a sign of congestion. Radio loses packets whatever is sent, a policer or a short queue those above its
- * rate: so what counts is loss above what is usual on this link, by more than chance explains. Then the rate is bound
- * to what arrived, and let up slowly, or at once when a probe shows that more passes. */
+/* Losses as a sign of congestion. Radio loses packets whatever is sent, a policer or a short queue
+ * those above its rate: so what counts is loss above what is usual on this link, by more than
+ * chance explains. Then the rate is bound to what arrived, and let up slowly, or at once when a
+ * probe shows that more passes. */
 #include "dataplane/bwe/priv.h"
 #include <math.h>
 
@@ -45,8 +46,8 @@ static bool judge(struct dp_bwe_loss *l, float f, uint32_t n, bool queue)
 
 	l->fraction += (f - l->fraction) * 0.1f;
 	l->bad = heavy ? l->bad + (l->bad < 255) : 0;
-	/* also when it is heavy, so that a link that becomes worse is learned in the end; but a full queue's losses are
-	 * never usual */
+	/* also when it is heavy, so that a link that becomes worse is learned in the end; but a
+	 * full queue's losses are never usual */
 	if (!queue || f < l->usual)
 		l->usual += (f - l->usual) * (heavy ? weight / 4 : weight);
 	l->usual = fminf(l->usual, usual_max);
@@ -78,7 +79,8 @@ bool dp_bwe_loss_done(struct dp_bwe_loss *l, uint32_t acked_bps, bool queue, uin
 	return true;
 }
 
-void dp_bwe_loss_report(struct dp_bwe_loss *l, uint8_t fraction, uint32_t estimate_bps, uint64_t now_ns)
+void dp_bwe_loss_report(struct dp_bwe_loss *l, uint8_t fraction, uint32_t estimate_bps,
+                        uint64_t now_ns)
 {
 	float f = (float)fraction / 256;
 

@@ -1,4 +1,5 @@
-/* A leaky bucket whose credit is in bits times 1e9, so that ns times bits a second needs no division. */
+/* A leaky bucket whose credit is in bits times 1e9, so that ns times bits a second needs no
+ * division. */
 #include "dataplane/bwe/pacer.h"
 
 #define SECOND 1000000000ull
@@ -7,7 +8,8 @@ static int64_t burst(const struct dp_pacer *p)
 {
 	uint64_t bytes = (uint64_t)p->rate_bps / 8 * DP_PACER_BURST_US / 1000000;
 
-	return (int64_t)((bytes < DP_PACER_BURST_BYTES ? DP_PACER_BURST_BYTES : bytes) * 8 * SECOND);
+	return (int64_t)((bytes < DP_PACER_BURST_BYTES ? DP_PACER_BURST_BYTES : bytes) * 8 *
+	                 SECOND);
 }
 
 static void earn(struct dp_pacer *p, uint64_t now_ns)
@@ -23,7 +25,8 @@ static void earn(struct dp_pacer *p, uint64_t now_ns)
 	p->at_ns = now_ns;
 }
 
-void dp_pacer_rate(struct dp_pacer *p, uint32_t estimate_bps, uint32_t queued_bytes, uint64_t now_ns)
+void dp_pacer_rate(struct dp_pacer *p, uint32_t estimate_bps, uint32_t queued_bytes,
+                   uint64_t now_ns)
 {
 	uint64_t bps = (uint64_t)estimate_bps * DP_PACER_FACTOR_Q8 >> 8;
 	uint64_t drain = (uint64_t)queued_bytes * 8 * 1000000 / DP_PACER_DRAIN_US;
@@ -40,7 +43,8 @@ uint32_t dp_pacer_room(struct dp_pacer *p, uint64_t now_ns)
 	if (!p->rate_bps)
 		return UINT32_MAX;
 	earn(p, now_ns);
-	return p->credit_bits_ns <= 0 ? 0 : (uint32_t)((uint64_t)p->credit_bits_ns / (8 * SECOND)) + 1;
+	return p->credit_bits_ns <= 0 ? 0
+	                              : (uint32_t)((uint64_t)p->credit_bits_ns / (8 * SECOND)) + 1;
 }
 
 void dp_pacer_sent(struct dp_pacer *p, uint32_t bytes, uint64_t now_ns)
@@ -51,7 +55,8 @@ void dp_pacer_sent(struct dp_pacer *p, uint32_t bytes, uint64_t now_ns)
 		return;
 	earn(p, now_ns);
 	p->credit_bits_ns -= (int64_t)(bytes * 8ull * SECOND);
-	/* audio and probes go whatever is left: their debt is to hold video back, but not for long */
+	/* audio and probes go whatever is left: their debt is to hold video back, but not for long
+	 */
 	least = -(int64_t)((uint64_t)p->rate_bps * (DP_PACER_DRAIN_US / 2) * 1000);
 	if (p->credit_bits_ns < least - (int64_t)(1500 * 8 * SECOND))
 		p->credit_bits_ns = least - (int64_t)(1500 * 8 * SECOND);

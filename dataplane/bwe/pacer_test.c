@@ -37,7 +37,8 @@ static void rate(void **state)
 	}
 }
 
-/* A key frame of 60 kB at 500 kb/s: 250 ms, not 384; the burst goes at once, and next() says when. */
+/* A key frame of 60 kB at 500 kb/s: 250 ms, not 384; the burst goes at once, and next() says when.
+ */
 static void drains(void **state)
 {
 	struct dp_pacer p = {0};
@@ -88,7 +89,8 @@ static void extremes(void **state)
 	for (unsigned i = 0; i < 200000; i++) {
 		now += (uint64_t)rand() % (i % 5 ? 2 * MS : 3000 * MS);
 		if (i % 3 == 0)
-			dp_pacer_rate(&p, (uint32_t)rand() * (i % 2 ? 2u : 1u), (uint32_t)rand() % 10000000, now);
+			dp_pacer_rate(&p, (uint32_t)rand() * (i % 2 ? 2u : 1u),
+			              (uint32_t)rand() % 10000000, now);
 		dp_pacer_sent(&p, (uint32_t)rand() % 65536, now);
 		assert_true(dp_pacer_next(&p, now) - now < 1000 * MS || p.rate_bps < 100000);
 	}
@@ -97,8 +99,8 @@ static void extremes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(unlimited), cmocka_unit_test(rate), cmocka_unit_test(drains),
-	    cmocka_unit_test(debt), cmocka_unit_test(extremes),
+	    cmocka_unit_test(unlimited), cmocka_unit_test(rate),     cmocka_unit_test(drains),
+	    cmocka_unit_test(debt),      cmocka_unit_test(extremes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,12 @@
-/* Finding out whether more could be had. What is sent is quantized in layers and mostly below what the link bears, so what
- * arrives says little of what could: a short cluster of packets above the estimate does. If it arrives as fast as it was
- * sent the link bears that rate; if it arrives slower, the rate at which it arrives is what the link has.
+/* Finding out whether more could be had. What is sent is quantized in layers and mostly below what
+ * the link bears, so what arrives says little of what could: a short cluster of packets above the
+ * estimate does. If it arrives as fast as it was sent the link bears that rate; if it arrives
+ * slower, the rate at which it arrives is what the link has.
  *
- * A cluster follows the last at once as long as each shows more (3 times, then doubling), so that a link that was freed
- * is found within a second or two. After one that showed the limit the next waits for 2 to 8 seconds. One that was
- * believed and then led to congestion (a token bucket lets short bursts pass) makes the next ones longer. */
+ * A cluster follows the last at once as long as each shows more (3 times, then doubling), so that a
+ * link that was freed is found within a second or two. After one that showed the limit the next
+ * waits for 2 to 8 seconds. One that was believed and then led to congestion (a token bucket lets
+ * short bursts pass) makes the next ones longer. */
 #include "dataplane/bwe/priv.h"
 #include <math.h>
 
@@ -16,7 +18,8 @@ enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250, QUEUE_E
 #define MORE_NS      (1500 * MS)
 #define INTERVAL_MAX (8000 * MS)
 
-/* What it is worth to reach: all that is wanted, and the most headroom that the allocator asks for. */
+/* What it is worth to reach: all that is wanted, and the most headroom that the allocator asks for.
+ */
 static uint32_t goal(const struct dp_bwe *b)
 {
 	double bps = b->wanted_bps * 1.55;
@@ -28,8 +31,9 @@ static uint32_t goal(const struct dp_bwe *b)
 
 static bool needed(const struct dp_bwe *b)
 {
-	return b->twcc && b->feedbacks && b->wanted_bps > b->allocated_bps && goal(b) > b->estimate_bps &&
-	       b->usage == DP_BWE_NORMAL && !b->probe.c.id && b->queue_us < 40000;
+	return b->twcc && b->feedbacks && b->wanted_bps > b->allocated_bps &&
+	       goal(b) > b->estimate_bps && b->usage == DP_BWE_NORMAL && !b->probe.c.id &&
+	       b->queue_us < 40000;
 }
 
 static void start(struct dp_bwe *b, uint64_t now_ns)
@@ -150,7 +154,8 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 {
 	struct dp_bwe_probe *p = &b->probe;
 	struct dp_bwe_cluster *c = &p->c;
-	double sent_us = (int32_t)(c->last_sent_us - c->first_sent_us), came_us = (double)(c->last_us - c->first_us);
+	double sent_us = (int32_t)(c->last_sent_us - c->first_sent_us),
+	       came_us = (double)(c->last_us - c->first_us);
 	double slack = fmin(1.5 * b->delay.jitter_us, 0.4 * sent_us), sent, came;
 	/* what is usually lost was sent as well */
 	double whole = 8e6 / (1 - (double)b->losses.usual);
@@ -190,7 +195,8 @@ uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_
 		finish(p, now_ns);
 	if (!p->c.id || !p->c.done)
 		return 0;
-	if ((int32_t)(newest_us - p->c.end_us) <= 0 && p->c.bytes < p->c.sent_bytes && now_ns - p->c.end_ns < patience)
+	if ((int32_t)(newest_us - p->c.end_us) <= 0 && p->c.bytes < p->c.sent_bytes &&
+	    now_ns - p->c.end_ns < patience)
 		return 0;
 	p->limit = 0;
 	bps = measure(b, now_ns);

@@ -1,5 +1,6 @@
-/* What arrives: bytes by arrival time, in buckets of 50 ms, so that a window can be chosen when it is asked for: half a
- * second to be even over video frames, a fifth of one when a link has just become slower. */
+/* What arrives: bytes by arrival time, in buckets of 50 ms, so that a window can be chosen when it
+ * is asked for: half a second to be even over video frames, a fifth of one when a link has just
+ * become slower. */
 #include "dataplane/bwe/priv.h"
 
 enum { SPAN_US = DP_BWE_BUCKETS * DP_BWE_BUCKET_US, LEAST_US = 100000 };
@@ -14,7 +15,8 @@ void dp_bwe_rate_add(struct dp_bwe_rate *r, int64_t arrival_us, uint32_t bytes)
 	int64_t bucket = arrival_us / DP_BWE_BUCKET_US, newest = r->newest_us / DP_BWE_BUCKET_US;
 
 	if (!r->started || bucket - newest >= DP_BWE_BUCKETS || newest - bucket >= DP_BWE_BUCKETS) {
-		*r = (struct dp_bwe_rate){.newest_us = arrival_us, .first_us = arrival_us, .started = 1};
+		*r = (struct dp_bwe_rate){
+		    .newest_us = arrival_us, .first_us = arrival_us, .started = 1};
 		newest = bucket;
 	}
 	for (; newest < bucket; newest++)

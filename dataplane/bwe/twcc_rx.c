@@ -1,6 +1,6 @@
-/* Arrivals of a publisher's packets, by transport-wide number, until they are told. A packet that comes after its gap was
- * told moves `next` back, so that the next feedback tells of it, and again of what came after it: senders take the first
- * word on each packet and the last on losses. */
+/* Arrivals of a publisher's packets, by transport-wide number, until they are told. A packet that
+ * comes after its gap was told moves `next` back, so that the next feedback tells of it, and again
+ * of what came after it: senders take the first word on each packet and the last on losses. */
 #include "dataplane/bwe/twcc.h"
 #include <errno.h>
 #include "dataplane/rtp/rtp.h"
@@ -22,7 +22,8 @@ static void restart(struct dp_twcc_rx *r, uint16_t seq)
 	r->has_strange = 0;
 }
 
-/* Whether a number far away is believed: as RFC 3550 A.1 does, when the one before it was its neighbour. */
+/* Whether a number far away is believed: as RFC 3550 A.1 does, when the one before it was its
+ * neighbour. */
 static bool believed(struct dp_twcc_rx *r, uint16_t seq)
 {
 	bool yes = r->has_strange && (uint16_t)(seq - r->strange) < 16;
@@ -82,7 +83,8 @@ bool dp_twcc_rx_due(const struct dp_twcc_rx *r, uint64_t now_ns)
 	return us >= DP_TWCC_EVERY_MAX_US || (us >= DP_TWCC_EVERY_MIN_US && r->bytes >= COST_BYTES);
 }
 
-int dp_twcc_rx_put(struct dp_twcc_rx *r, struct dp_rtcp_out *o, uint32_t sender, uint32_t most, uint64_t now_ns)
+int dp_twcc_rx_put(struct dp_twcc_rx *r, struct dp_rtcp_out *o, uint32_t sender, uint32_t most,
+                   uint64_t now_ns)
 {
 	uint32_t ticks[DP_TWCC_RX], n = r->newest + 1 - r->next, first = 0;
 	struct dp_rtcp_twcc_make m = {sender, r->media, ticks, (uint16_t)r->next, 0, r->fb_count};

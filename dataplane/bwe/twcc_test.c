@@ -1,4 +1,5 @@
-/* Receiver and sender of transport-wide feedback against each other, over losses, reordering, wraps and restarts. */
+/* Receiver and sender of transport-wide feedback against each other, over losses, reordering, wraps
+ * and restarts. */
 #include "dataplane/bwe/twcc.h"
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +81,8 @@ static void plain(void **state)
 	assert_int_equal(tx.flying_bytes, 0);
 	assert_int_equal(tx.fb_lost, 0);
 	assert_int_equal(tx.pushed, 0);
-	/* clocks: 199 ms between the arrivals of the first and of the last, and both came after 20 ms */
+	/* clocks: 199 ms between the arrivals of the first and of the last, and both came after 20
+	 * ms */
 	assert_in_range(l.arrival_us - (1ll << 40), 198500, 199500);
 }
 
@@ -202,7 +204,8 @@ static void due(void **state)
 	assert_true(dp_twcc_rx_due(&r, T0 + 11 * MS));
 }
 
-/* Feedback for what was never sent, is long gone, or comes twice, changes nothing; gaps in our numbers are not lost. */
+/* Feedback for what was never sent, is long gone, or comes twice, changes nothing; gaps in our
+ * numbers are not lost. */
 static void history(void **state)
 {
 	static struct dp_twcc_sent sent[64], more[256];
@@ -249,7 +252,8 @@ static void history(void **state)
 	assert_int_equal(tx.tail, 8);
 }
 
-/* 30,000 packets over a bad way with lost feedback too: each is told of once as lost at most and once as arrived. */
+/* 30,000 packets over a bad way with lost feedback too: each is told of once as lost at most and
+ * once as arrived. */
 static void storm(void **state)
 {
 	static struct dp_twcc_sent sent[1024];
@@ -293,8 +297,9 @@ static void storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(plain), cmocka_unit_test(reordered), cmocka_unit_test(many_packets),
-	    cmocka_unit_test(restarts), cmocka_unit_test(due), cmocka_unit_test(history), cmocka_unit_test(storm),
+	    cmocka_unit_test(plain),    cmocka_unit_test(reordered), cmocka_unit_test(many_packets),
+	    cmocka_unit_test(restarts), cmocka_unit_test(due),       cmocka_unit_test(history),
+	    cmocka_unit_test(storm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

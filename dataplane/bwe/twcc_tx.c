@@ -52,7 +52,8 @@ static void restart(struct dp_twcc_tx *t, uint32_t seq)
 	t->tail = t->next = seq;
 }
 
-void dp_twcc_tx_sent(struct dp_twcc_tx *t, uint32_t seq, uint32_t bytes, uint8_t cluster, uint64_t now_ns)
+void dp_twcc_tx_sent(struct dp_twcc_tx *t, uint32_t seq, uint32_t bytes, uint8_t cluster,
+                     uint64_t now_ns)
 {
 	struct dp_twcc_sent *s;
 
@@ -60,7 +61,8 @@ void dp_twcc_tx_sent(struct dp_twcc_tx *t, uint32_t seq, uint32_t bytes, uint8_t
 		restart(t, seq);
 	while (seq + 1 - t->tail > t->mask + 1)
 		drop_tail(t);
-	/* numbers that were left out: their places are free, as they were wiped when they fell off the tail */
+	/* numbers that were left out: their places are free, as they were wiped when they fell off
+	 * the tail */
 	s = &t->sent[seq & t->mask];
 	*s = (struct dp_twcc_sent){
 	    .at_us = (uint32_t)(now_ns / 1000),

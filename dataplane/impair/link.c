@@ -1,6 +1,6 @@
-/* The limit needs no queue of its own: busy_ns is the time at which all that was let in will have left, so the wait
- * is busy_ns − now, and the bytes that wait are that times the rate (the virtual scheduling algorithm of ITU-T
- * I.371, with burst_bytes as its tolerance). */
+/* The limit needs no queue of its own: busy_ns is the time at which all that was let in will have
+ * left, so the wait is busy_ns − now, and the bytes that wait are that times the rate (the virtual
+ * scheduling algorithm of ITU-T I.371, with burst_bytes as its tolerance). */
 #include "dataplane/impair/link.h"
 #include <stdbool.h>
 #include <string.h>
@@ -74,7 +74,8 @@ static uint64_t limit(struct dp_link *l, uint64_t bytes, uint64_t now_ns)
 
 	if (!c->rate_bps)
 		return now_ns;
-	if (c->queue_bytes && dp_link_wait(l, now_ns) && waiting(l, now_ns) + bytes > c->queue_bytes)
+	if (c->queue_bytes && dp_link_wait(l, now_ns) &&
+	    waiting(l, now_ns) + bytes > c->queue_bytes)
 		return UINT64_MAX;
 	burst = serve_ns(c->burst_bytes, c->rate_bps);
 	if (l->busy_ns + burst < now_ns)

@@ -12,9 +12,15 @@ enum { N = 200000 };
 
 static void repeats(void **state)
 {
-	const struct dp_link_conf c = {.to_bad_ppm = 10000, .to_good_ppm = 300000, .loss_bad_ppm = 500000,
-	                               .rate_bps = 2000000, .queue_bytes = 30000, .delay_us = 20000,
-	                               .jitter_us = 5000, .reorder_ppm = 10000, .reorder_us = 9000,
+	const struct dp_link_conf c = {.to_bad_ppm = 10000,
+	                               .to_good_ppm = 300000,
+	                               .loss_bad_ppm = 500000,
+	                               .rate_bps = 2000000,
+	                               .queue_bytes = 30000,
+	                               .delay_us = 20000,
+	                               .jitter_us = 5000,
+	                               .reorder_ppm = 10000,
+	                               .reorder_us = 9000,
 	                               .duplicate_ppm = 5000};
 	struct dp_link a, b, other;
 	unsigned differ = 0;
@@ -68,10 +74,12 @@ static void losses(void **state)
 	}
 }
 
-/* Twice the rate goes in: half of it comes out, at that rate, and no packet waits longer than the queue is. */
+/* Twice the rate goes in: half of it comes out, at that rate, and no packet waits longer than the
+ * queue is. */
 static void limits(void **state)
 {
-	const struct dp_link_conf c = {.rate_bps = 1000000, .queue_bytes = 25000, .delay_us = 10000};
+	const struct dp_link_conf c = {
+	    .rate_bps = 1000000, .queue_bytes = 25000, .delay_us = 10000};
 	struct dp_link l;
 	uint64_t out[2], last = 0, most = 0;
 

@@ -133,7 +133,7 @@ struct dp_rtcp_twcc_iter {
 	uint32_t ticks; // of the last one that arrived
 	uint32_t left;  // statuses to come
 	uint16_t seq;
-	uint16_t word;  // current chunk
+	uint16_t word;     // current chunk
 	uint16_t in_chunk; // statuses left in it
 };
 struct dp_rtcp_twcc_status {
@@ -173,8 +173,8 @@ int dp_rtcp_put_remb(struct dp_rtcp_out *o, uint32_t sender, uint64_t bps, const
 
 /* TWCC (twcc.c). ticks[i], i < n <= DP_TWCC_MAX: arrival of packet base + i; DP_TWCC_LOST: none. At
  * least one arrived. Returns how many of them the packet reports on, 1..n: it ends early where a
- * delta is beyond 16 bits (8.19 s); or -ENOSPC (room for all n is 20 + 2 * n + 2 * arrivals at most,
- * usually far less), -EINVAL. */
+ * delta is beyond 16 bits (8.19 s); or -ENOSPC (room for all n is 20 + 2 * n + 2 * arrivals at
+ * most, usually far less), -EINVAL. */
 struct dp_rtcp_twcc_make {
 	uint32_t sender, media;
 	const uint32_t *ticks;

@@ -1,5 +1,6 @@
-/* Transport-wide congestion control feedback, draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1: base, count, a
- * reference time, then status chunks of 16 bits for count packets, then a delta for each of them that arrived. */
+/* Transport-wide congestion control feedback, draft-holmer-rmcat-transport-wide-cc-extensions-01
+ * §3.1: base, count, a reference time, then status chunks of 16 bits for count packets, then a
+ * delta for each of them that arrived. */
 #include "dataplane/rtcp/rtcp.h"
 #include <errno.h>
 #include <string.h>
@@ -101,7 +102,8 @@ bool dp_rtcp_twcc_next(struct dp_rtcp_twcc_iter *it, struct dp_rtcp_twcc_status 
 	return true;
 }
 
-/* Symbol of ticks[i], with *last as the arrival before it, which moves on; -1: the delta is too large. */
+/* Symbol of ticks[i], with *last as the arrival before it, which moves on; -1: the delta is too
+ * large. */
 static int symbol_of(const uint32_t *ticks, uint32_t i, uint32_t *last)
 {
 	int32_t delta = (int32_t)(ticks[i] - *last);
@@ -189,7 +191,8 @@ int dp_rtcp_put_twcc(struct dp_rtcp_out *o, const struct dp_rtcp_twcc_make *m)
 		if (s[i])
 			last = m->ticks[i];
 	}
-	/* zeros to a whole word, not RTCP padding: that is for the last packet of a compound only (RFC 3550 §6.4.1) */
+	/* zeros to a whole word, not RTCP padding: that is for the last packet of a compound only
+	 * (RFC 3550 §6.4.1) */
 	for (; (p - head) % 4; *p++ = 0)
 		if (p == end)
 			return -ENOSPC;

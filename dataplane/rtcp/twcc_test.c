@@ -1,5 +1,5 @@
-/* Feedback byte by byte from the figures of draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1, and what is built
- * through the parser again. */
+/* Feedback byte by byte from the figures of draft-holmer-rmcat-transport-wide-cc-extensions-01
+ * §3.1, and what is built through the parser again. */
 #include "dataplane/rtcp/rtcp.h"
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,10 +20,10 @@ static int parse_fci(struct dp_rtcp_twcc *t, const uint8_t *fci, uint16_t len)
 static void chunks(void **state)
 {
 	/* 5 lost in a run, 14 in a 1-bit vector, 7 in a 2-bit vector of which 4 count */
-	static const uint8_t fci[] = {0xff, 0xfe, 0, 23, 0x01, 0x02, 0x03, 9, 0x00, 0x05, 0xa0, 0x01,
-	                              0xd8, 0xff, 4, 5, 6, 0xff, 0xf0, 7};
-	static const uint32_t want[23] = {[5] = 0x01020304, [18] = 0x01020309, [19] = 0x0102030f,
-	                                  [20] = 0x010202ff};
+	static const uint8_t fci[] = {0xff, 0xfe, 0,    23,   0x01, 0x02, 0x03, 9,    0x00, 0x05,
+	                              0xa0, 0x01, 0xd8, 0xff, 4,    5,    6,    0xff, 0xf0, 7};
+	static const uint32_t want[23] = {
+	    [5] = 0x01020304, [18] = 0x01020309, [19] = 0x0102030f, [20] = 0x010202ff};
 	struct dp_rtcp_twcc_status s;
 	struct dp_rtcp_twcc_iter it;
 	struct dp_rtcp_twcc t;
@@ -60,11 +60,11 @@ static void refuses(void **state)
 		uint16_t len;
 		uint8_t fci[16];
 	} row[] = {
-	    {12, {0, 1, 0, 0, 0, 0, 0, 0, 0x20, 1, 1}},          // 0 no status
-	    {12, {0, 1, 0, 1, 0, 0, 0, 0, 0x60, 1, 1}},          // 1 reserved, in a run
-	    {12, {0, 1, 0, 9, 0, 0, 0, 0, 0x20, 1, 0x20, 1}},    // 2 chunks do not make up the count
-	    {12, {0, 1, 0, 3, 0, 0, 0, 0, 0x20, 3, 1, 1}},       // 3 a delta is missing
-	    {12, {0, 1, 0, 2, 0, 0, 0, 0, 0x40, 2, 1, 1}},       // 4 large ones
+	    {12, {0, 1, 0, 0, 0, 0, 0, 0, 0x20, 1, 1}},       // 0 no status
+	    {12, {0, 1, 0, 1, 0, 0, 0, 0, 0x60, 1, 1}},       // 1 reserved, in a run
+	    {12, {0, 1, 0, 9, 0, 0, 0, 0, 0x20, 1, 0x20, 1}}, // 2 chunks do not make up the count
+	    {12, {0, 1, 0, 3, 0, 0, 0, 0, 0x20, 3, 1, 1}},    // 3 a delta is missing
+	    {12, {0, 1, 0, 2, 0, 0, 0, 0, 0x40, 2, 1, 1}},    // 4 large ones
 	    {10, {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x3f, 0xff}}, // 5
 	};
 	struct dp_rtcp_twcc t;
@@ -139,7 +139,8 @@ static void builds(void **state)
 		uint32_t at = (uint32_t)rand() * 2u | 1;
 
 		for (uint32_t i = 0; i < n; i++) {
-			at += rand() % 100 < (int)wild ? (uint32_t)(rand() % 20000 - 9000) : (uint32_t)(rand() % 30);
+			at += rand() % 100 < (int)wild ? (uint32_t)(rand() % 20000 - 9000)
+			                               : (uint32_t)(rand() % 30);
 			ticks[i] = rand() % 100 < (int)lost ? DP_TWCC_LOST : at ? at : 1;
 		}
 		ticks[rand() % n] = at | 1;
@@ -178,8 +179,14 @@ static void remb(void **state)
 {
 	static const struct {
 		uint64_t in, out;
-	} row[] = {{0, 0}, {1, 1}, {262143, 262143}, {262145, 262144}, {3000000, 3000000}, {10000001, 9999936 + 64},
-	           {1ull << 62, 1ull << 62}, {UINT64_MAX, 0x3ffffull << 46}};
+	} row[] = {{0, 0},
+	           {1, 1},
+	           {262143, 262143},
+	           {262145, 262144},
+	           {3000000, 3000000},
+	           {10000001, 9999936 + 64},
+	           {1ull << 62, 1ull << 62},
+	           {UINT64_MAX, 0x3ffffull << 46}};
 	static const uint32_t ssrcs[] = {7, 8, 9};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {

@@ -1,5 +1,5 @@
-/* Transport-wide feedback: whatever parses is walked, built again and compared; and told to an estimator that has sent
- * all of those numbers. Input: a byte of time, then the FCI. */
+/* Transport-wide feedback: whatever parses is walked, built again and compared; and told to an
+ * estimator that has sent all of those numbers. Input: a byte of time, then the FCI. */
 #include "dataplane/bwe/bwe.h"
 #include "dataplane/rtp/rtp.h"
 #include <stdlib.h>
@@ -40,7 +40,8 @@ static void build(const struct dp_rtcp_twcc *t, uint32_t n)
 		ticks[i] = !arrived[i] ? DP_TWCC_LOST : ticks[i] ? ticks[i] : 1;
 	for (uint32_t at = 0; at < n;) {
 		uint32_t left = n - at < DP_TWCC_MAX ? n - at : DP_TWCC_MAX, k = 0;
-		struct dp_rtcp_twcc_make m = {1, 2, ticks + at, (uint16_t)(t->base + at), (uint16_t)left, t->fb_count};
+		struct dp_rtcp_twcc_make m = {
+		    1, 2, ticks + at, (uint16_t)(t->base + at), (uint16_t)left, t->fb_count};
 		struct dp_rtcp_out o = {room, sizeof(room), 0};
 		struct dp_rtcp_twcc_status s;
 		struct dp_rtcp_twcc_iter it;
@@ -56,10 +57,13 @@ static void build(const struct dp_rtcp_twcc *t, uint32_t n)
 			continue;
 		}
 		require(told > 0 && told <= (int)left && o.len <= 24 + 4 * left);
-		require(dp_rtcp_first(&all, room, o.len, DP_RTCP_RSIZE) == 0 && dp_rtcp_next(&all, &p));
-		require(dp_rtcp_fb(&fb, &p) == 0 && dp_rtcp_twcc(&again, &fb) == 0 && again.count == told);
+		require(dp_rtcp_first(&all, room, o.len, DP_RTCP_RSIZE) == 0 &&
+		        dp_rtcp_next(&all, &p));
+		require(dp_rtcp_fb(&fb, &p) == 0 && dp_rtcp_twcc(&again, &fb) == 0 &&
+		        again.count == told);
 		for (dp_rtcp_twcc_first(&it, &again); dp_rtcp_twcc_next(&it, &s); k++)
-			require(s.received == (ticks[at + k] != DP_TWCC_LOST) && (!s.received || s.ticks == ticks[at + k]));
+			require(s.received == (ticks[at + k] != DP_TWCC_LOST) &&
+			        (!s.received || s.ticks == ticks[at + k]));
 		at += (uint32_t)told;
 	}
 }
@@ -87,12 +91,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		dp_bwe_expect(&b, true, ns);
 		dp_bwe_needs(&b, 100000, 4000000000u);
 		for (uint32_t i = 0; i < 1000; i++)
-			dp_bwe_sent(&b, 0x10000u + t.base + i, 40 + i, ns += 1000000u * (data[0] % 8));
+			dp_bwe_sent(&b, 0x10000u + t.base + i, 40 + i,
+			            ns += 1000000u * (data[0] % 8));
 		for (now = ns + data[0] * 1000000ull; ns < now + 300000000u; ns += 100000000u) {
 			dp_bwe_feedback(&b, &t, ns);
 			dp_bwe_tick(&b, ns);
 			dp_bwe_sent(&b, b.tx.next, dp_bwe_probe(&b, ns), ns);
-			require(b.estimate_bps >= b.conf.min_bps && b.estimate_bps <= b.conf.max_bps);
+			require(b.estimate_bps >= b.conf.min_bps &&
+			        b.estimate_bps <= b.conf.max_bps);
 		}
 		build(&t, n);
 	}

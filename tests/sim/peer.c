@@ -1,7 +1,9 @@
-/* A subscriber: feedback, requests for what is missing, and whole frames as a measure of what it could show. */
+/* A subscriber: feedback, requests for what is missing, and whole frames as a measure of what it
+ * could show. */
 #include "tests/sim/sim.h"
 
-static void count_frame(struct sim *s, struct sim_peer *p, struct sim_view *v, const struct sim_pkt *k, uint64_t now_ns)
+static void count_frame(struct sim *s, struct sim_peer *p, struct sim_view *v,
+                        const struct sim_pkt *k, uint64_t now_ns)
 {
 	uint8_t *got = &v->got[k->frame % SIM_HISTORY];
 	struct sim_figures *f = &p->figure[p->now_phase];
@@ -14,8 +16,8 @@ static void count_frame(struct sim *s, struct sim_peer *p, struct sim_view *v, c
 	if (v->done_frame - k->frame >= SIM_HISTORY || ++*got != k->of)
 		return;
 	p->frames_whole++;
-	if (v->shown_ns && f->converge_s >= 0 && now_ns > v->shown_ns && (now_ns - v->shown_ns) / 1e6 > f->freeze_ms &&
-	    v->layer != DP_ALLOC_NONE)
+	if (v->shown_ns && f->converge_s >= 0 && now_ns > v->shown_ns &&
+	    (now_ns - v->shown_ns) / 1e6 > f->freeze_ms && v->layer != DP_ALLOC_NONE)
 		f->freeze_ms = (double)(now_ns - v->shown_ns) / 1e6;
 	v->shown_ns = now_ns;
 }

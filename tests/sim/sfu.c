@@ -1,9 +1,15 @@
-/* What the nodes do, with packets of no content: fanout and rewrite choose and number, pace holds back, probe pads, rtcp_in
- * takes feedback and requests for retransmission. */
+/* What the nodes do, with packets of no content: fanout and rewrite choose and number, pace holds
+ * back, probe pads, rtcp_in takes feedback and requests for retransmission. */
 #include "tests/sim/sim.h"
 #include <stdlib.h>
 
-enum { PAYLOAD_MAX = 1130, PAD_BYTES = 255 + SIM_HEAD, ALLOC_MS = 200, KEY_EVERY_MS = 300, PUBLISHER_MS = 20 };
+enum {
+	PAYLOAD_MAX = 1130,
+	PAD_BYTES = 255 + SIM_HEAD,
+	ALLOC_MS = 200,
+	KEY_EVERY_MS = 300,
+	PUBLISHER_MS = 20
+};
 
 void sim_ask_key(struct sim *s, uint32_t track, uint32_t layer)
 {
@@ -55,9 +61,10 @@ static void send(struct sim *s, struct sim_peer *p, struct sim_pkt k)
 	drain(s, p);
 }
 
-/* Which layer goes on: a switch of quality at a key frame only, up in frame rate at the start of a pattern. */
-static bool chosen(struct sim *s, struct sim_view *v, const struct sim_track *t, uint32_t track, uint32_t layer,
-                   uint32_t temporal, bool key)
+/* Which layer goes on: a switch of quality at a key frame only, up in frame rate at the start of a
+ * pattern. */
+static bool chosen(struct sim *s, struct sim_view *v, const struct sim_track *t, uint32_t track,
+                   uint32_t layer, uint32_t temporal, bool key)
 {
 	uint32_t low = t->svc ? 0 : v->want;
 
@@ -80,7 +87,8 @@ static bool chosen(struct sim *s, struct sim_view *v, const struct sim_track *t,
 	return temporal <= v->temporal;
 }
 
-void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t temporal, bool key, uint32_t bytes)
+void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t temporal, bool key,
+                 uint32_t bytes)
 {
 	const struct sim_track *t = &s->track[track];
 	uint32_t of = (bytes + PAYLOAD_MAX - 1) / PAYLOAD_MAX;
@@ -94,10 +102,18 @@ void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t tempora
 		p->frames_sent += t->kind == SH_KIND_VIDEO;
 		for (uint32_t i = 0; i < of; i++) {
 			struct sim_pkt k = {
-			    .seq = ++v->seq, .frame = v->frame, .of = (uint16_t)of, .track = (uint8_t)track,
-			    .layer = (uint8_t)layer, .temporal = (uint8_t)temporal,
-			    .bytes = (uint16_t)((bytes - i * PAYLOAD_MAX > PAYLOAD_MAX ? PAYLOAD_MAX : bytes - i * PAYLOAD_MAX) + SIM_HEAD),
-			    .flags = (t->kind == SH_KIND_AUDIO ? SIM_AUDIO : 0) | (key ? SIM_KEY : 0),
+			    .seq = ++v->seq,
+			    .frame = v->frame,
+			    .of = (uint16_t)of,
+			    .track = (uint8_t)track,
+			    .layer = (uint8_t)layer,
+			    .temporal = (uint8_t)temporal,
+			    .bytes = (uint16_t)((bytes - i * PAYLOAD_MAX > PAYLOAD_MAX
+			                             ? PAYLOAD_MAX
+			                             : bytes - i * PAYLOAD_MAX) +
+			                        SIM_HEAD),
+			    .flags =
+			        (t->kind == SH_KIND_AUDIO ? SIM_AUDIO : 0) | (key ? SIM_KEY : 0),
 			};
 
 			v->history[k.seq % SIM_HISTORY] = k;
@@ -107,15 +123,22 @@ void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t tempora
 	}
 }
 
-uint64_t sim_alloc_fill(const struct sim *s, const struct sim_peer *p, struct dp_alloc_sub sub[SIM_TRACKS])
+uint64_t sim_alloc_fill(const struct sim *s, const struct sim_peer *p,
+                        struct dp_alloc_sub sub[SIM_TRACKS])
 {
 	for (uint32_t i = 0; i < s->tracks; i++) {
 		const struct sim_track *t = &s->track[i];
 
 		sub[i] = (struct dp_alloc_sub){
-		    .kind = t->kind, .active = (uint8_t)((1u << t->layers) - 1), .temporals = t->temporals,
-		    .svc = t->svc, .max_layer = SH_MAX_LAYERS - 1, .max_temporal = SH_MAX_TEMPORAL - 1,
-		    .layer = p->view[i].want, .temporal = p->view[i].want_temporal, .rate_bps = t->rate,
+		    .kind = t->kind,
+		    .active = (uint8_t)((1u << t->layers) - 1),
+		    .temporals = t->temporals,
+		    .svc = t->svc,
+		    .max_layer = SH_MAX_LAYERS - 1,
+		    .max_temporal = SH_MAX_TEMPORAL - 1,
+		    .layer = p->view[i].want,
+		    .temporal = p->view[i].want_temporal,
+		    .rate_bps = t->rate,
 		    .speaker = p->speaker == i + 1,
 		};
 		__builtin_memcpy(sub[i].height, t->height, sizeof(t->height));
@@ -151,7 +174,8 @@ void sim_sfu_tick(struct sim *s, struct sim_peer *p)
 	drain(s, p);
 	if (s->now_ns / SIM_MS % 5)
 		return;
-	for (pad = dp_bwe_probe(&p->bwe, s->now_ns); pad; pad -= pad < PAD_BYTES ? pad : PAD_BYTES) {
+	for (pad = dp_bwe_probe(&p->bwe, s->now_ns); pad;
+	     pad -= pad < PAD_BYTES ? pad : PAD_BYTES) {
 		struct sim_pkt k = {.bytes = PAD_BYTES, .flags = SIM_PAD};
 
 		p->bwe.probe_bytes += k.bytes;
@@ -173,7 +197,8 @@ static void resend(struct sim *s, struct sim_peer *p, uint32_t track, const stru
 		struct sim_pkt k = v->history[at];
 
 		/* asked for again before the last one can have arrived */
-		if ((uint16_t)k.seq != seq || !k.bytes || (v->resent_ns[at] && now_ns - v->resent_ns[at] < p->bwe.rtt_us * 1000ull))
+		if ((uint16_t)k.seq != seq || !k.bytes ||
+		    (v->resent_ns[at] && now_ns - v->resent_ns[at] < p->bwe.rtt_us * 1000ull))
 			continue;
 		v->resent_ns[at] = now_ns;
 		k.flags |= SIM_RTX;
@@ -181,7 +206,8 @@ static void resend(struct sim *s, struct sim_peer *p, uint32_t track, const stru
 	}
 }
 
-void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len, uint64_t now_ns)
+void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len,
+                  uint64_t now_ns)
 {
 	struct dp_rtcp_iter it;
 	struct dp_rtcp_pkt k;
@@ -201,7 +227,8 @@ void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32
 		} else if (k.type == DP_RTCP_RTPFB) {
 			resend(s, p, fb.media, &fb, now_ns);
 		} else if (p->view[fb.media].layer != DP_ALLOC_NONE) {
-			sim_ask_key(s, fb.media, s->track[fb.media].svc ? 0 : p->view[fb.media].layer);
+			sim_ask_key(s, fb.media,
+			            s->track[fb.media].svc ? 0 : p->view[fb.media].layer);
 		}
 	}
 }

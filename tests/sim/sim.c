@@ -93,7 +93,8 @@ void sim_down(struct sim *s, struct sim_peer *p, const struct sim_pkt *k)
 	unsigned n = dp_link_send(&p->down, k->bytes, s->now_ns, at);
 
 	for (unsigned i = 0; i < n; i++)
-		push(&s->heap, (struct sim_event){.at_ns = at[i], .peer = (uint32_t)(p - s->peer), .pkt = *k});
+		push(&s->heap, (struct sim_event){
+		                   .at_ns = at[i], .peer = (uint32_t)(p - s->peer), .pkt = *k});
 }
 
 void sim_up(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len)
@@ -127,8 +128,8 @@ static void deliver(struct sim *s)
 
 /* ---- measures ---- */
 
-/* What the best choice costs that leaves 15 % of the link (headroom for a step up, probes, feedback, wavering rates): the
- * allocator itself, told the truth. */
+/* What the best choice costs that leaves 15 % of the link (headroom for a step up, probes,
+ * feedback, wavering rates): the allocator itself, told the truth. */
 static double oracle(const struct sim *s, const struct sim_peer *p)
 {
 	const struct dp_link_conf *c = &p->down.conf;
@@ -172,15 +173,23 @@ static double chosen(const struct sim *s, const struct sim_peer *p)
 static void sample(struct sim *s, struct sim_peer *p)
 {
 	struct sim_figures *f = &p->figure[p->now_phase];
-	double best = oracle(s, p), now = chosen(s, p), ms = (double)dp_link_wait(&p->down, s->now_ns) / 1e6;
-	bool fits = now >= 0.95 * best;
+	double best = oracle(s, p), now = chosen(s, p),
+	       ms = (double)dp_link_wait(&p->down, s->now_ns) / 1e6;
+	double pass = 1 - p->down.conf.loss_good_ppm / 1e6;
+	bool above = p->down.conf.rate_bps && now > p->down.conf.rate_bps / pass,
+	     fits = now >= 0.95 * best && !above;
 
 	if (s->trace)
-		printf("%7.1f est %7.0fk acked %6.0fk alloc %6.0fk best %6.0fk now %6.0fk queue %4.0f seen %4.0f trend %6.1f/%4.1f use %u loss %3u usual %.3f bound %u probes %lu f%u m%u l%u rtt %u\n",
-		       s->now_ns / 1e9, p->bwe.estimate_bps / 1e3, p->bwe.acked_bps / 1e3, p->alloc.allocated_bps / 1e3,
-		       best / 1e3, now / 1e3, ms, p->bwe.queue_us / 1e3, (double)p->bwe.delay.trend, (double)p->bwe.delay.threshold,
-		       p->bwe.usage, p->bwe.loss, (double)p->bwe.losses.usual, p->bwe.bound, p->bwe.probes, p->bwe.probe.failed,
-		       p->bwe.probe.misled, p->bwe.probe.length, p->bwe.rtt_us / 1000);
+		printf("%7.1f est %7.0fk acked %6.0fk alloc %6.0fk best %6.0fk now %6.0fk queue "
+		       "%4.0f seen %4.0f trend %6.1f/%4.1f use %u loss %3u usual %.3f bound %u "
+		       "probes %lu f%u m%u l%u rtt %u\n",
+		       s->now_ns / 1e9, p->bwe.estimate_bps / 1e3, p->bwe.acked_bps / 1e3,
+		       p->alloc.allocated_bps / 1e3, best / 1e3, now / 1e3, ms,
+		       p->bwe.queue_us / 1e3, (double)p->bwe.delay.trend,
+		       (double)p->bwe.delay.threshold, p->bwe.usage, p->bwe.loss,
+		       (double)p->bwe.losses.usual, p->bwe.bound, p->bwe.probes,
+		       p->bwe.probe.failed, p->bwe.probe.misled, p->bwe.probe.length,
+		       p->bwe.rtt_us / 1000);
 	if (!fits)
 		p->fits_since_ns = 0;
 	else if (!p->fits_since_ns)
@@ -189,9 +198,11 @@ static void sample(struct sim *s, struct sim_peer *p)
 		f->converge_s = (double)(p->fits_since_ns - f->from_ns) / 1e9;
 	if (f->converge_s < 0)
 		return;
+	f->switches += p->samples && now != p->last_choice;
+	p->last_choice = now;
 	p->samples++;
 	p->oracle_sum += best;
-	p->use_sum += fmin(now, best);
+	p->use_sum += above ? 0 : fmin(now, best); // what does not pass is of no use
 	p->estimate_sum += p->bwe.estimate_bps;
 }
 

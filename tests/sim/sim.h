@@ -1,9 +1,10 @@
-/* A room on a virtual clock: publishers, the SFU's own code for bandwidth (feedback, estimator, prober, allocator, pacer,
- * gap tracking), and subscribers behind links of their own. Deterministic: the same scenario gives the same figures.
+/* A room on a virtual clock: publishers, the SFU's own code for bandwidth (feedback, estimator,
+ * prober, allocator, pacer, gap tracking), and subscribers behind links of their own.
+ * Deterministic: the same scenario gives the same figures.
  *
- *  source.c  what cameras and microphones send: simulcast or SVC, temporal layers, key frames on demand
- *  sfu.c     what the nodes do with it, with packets of no content: choice of layer, pacing, probing, retransmission
- *  peer.c    a subscriber: transport-wide feedback, NACK, what it could show
+ *  source.c  what cameras and microphones send: simulcast or SVC, temporal layers, key frames on
+ * demand sfu.c     what the nodes do with it, with packets of no content: choice of layer, pacing,
+ * probing, retransmission peer.c    a subscriber: transport-wide feedback, NACK, what it could show
  *  sim.c     clock, ways between them, measures
  *  table.c   scenarios, with what must hold in each */
 #pragma once
@@ -15,18 +16,26 @@
 #include "dataplane/impair/link.h"
 #include "dataplane/rtp/rtp.h"
 
-#define SIM_MS 1000000ull
-#define SIM_S  1000000000ull
+#define SIM_MS   1000000ull
+#define SIM_S    1000000000ull
 #define SIM_FAIR 0.80
-enum { SIM_PEERS = 8, SIM_TRACKS = 6, SIM_HISTORY = 1024, SIM_ENTRIES = 1024, SIM_QUEUE = 4096, SIM_PHASES = 4, SIM_HEAD = 68 };
+enum {
+	SIM_PEERS = 8,
+	SIM_TRACKS = 6,
+	SIM_HISTORY = 1024,
+	SIM_ENTRIES = 1024,
+	SIM_QUEUE = 4096,
+	SIM_PHASES = 4,
+	SIM_HEAD = 68
+};
 
 enum { SIM_AUDIO = 1, SIM_RTX = 2, SIM_PAD = 4, SIM_KEY = 8, SIM_LAST = 16 };
 struct sim_pkt {
-	uint32_t twcc;   // extended
-	uint32_t seq;    // RTP, extended, of the subscription; SIM_RTX: of the original
-	uint32_t frame;  // number in what is sent to this subscription
-	uint16_t bytes;  // of the IP packet
-	uint16_t of;     // packets in the frame
+	uint32_t twcc;  // extended
+	uint32_t seq;   // RTP, extended, of the subscription; SIM_RTX: of the original
+	uint32_t frame; // number in what is sent to this subscription
+	uint16_t bytes; // of the IP packet
+	uint16_t of;    // packets in the frame
 	uint8_t track, layer, temporal, flags;
 };
 
@@ -50,10 +59,11 @@ struct sim_track { // published
 	uint32_t rate[SH_MAX_LAYERS][SH_MAX_TEMPORAL];    // as the SFU measures
 	uint32_t bits[SH_MAX_LAYERS][SH_MAX_TEMPORAL];    // of the current second
 	uint16_t height[SH_MAX_LAYERS];
-	uint64_t key_ns[SH_MAX_LAYERS];  // a request arrives there; 0: none
+	uint64_t key_ns[SH_MAX_LAYERS]; // a request arrives there; 0: none
 	uint64_t asked_ns[SH_MAX_LAYERS];
 	uint64_t next_ns;
-	int64_t debt[SH_MAX_LAYERS];     // bits above the aim, which the encoder makes good in the next frames
+	int64_t debt[SH_MAX_LAYERS]; // bits above the aim, which the encoder makes good in the next
+	                             // frames
 	uint32_t frames, keys;
 };
 
@@ -72,22 +82,25 @@ struct sim_view { // one track to one peer
 /* Figures of one phase. */
 struct sim_figures {
 	uint64_t from_ns, to_ns;
-	double video_bps;      // IP bits of media that left the SFU, without padding and retransmissions
-	double oracle_bps;     // what the best choice of layers costs, on average
-	double use;            // share of the time, weighted: min(allocated, oracle) / oracle
+	double video_bps; // IP bits of media that left the SFU, without padding and retransmissions
+	double oracle_bps; // what the best choice of layers costs, on average
+	double use; // share of the time, weighted: min(chosen, oracle) / oracle; 0 while more is
+	            // chosen than passes
 	double padding_bps, rtx_bps;
-	double converge_s;     // from the phase's start until the choice fits and stays for 2 s; −1: never
+	double
+	    converge_s; // from the phase's start until the choice fits and stays for 2 s; −1: never
 	double queue_mean_ms, queue_p95_ms;
-	double standing_ms;    // largest least wait of any second, once converged
-	double full, lost;     // share of packets dropped by the link's queue; lost at random
-	double frames;         // share of sent frames that came whole
-	double freeze_ms;      // longest time without a whole frame of a video that was being sent, once converged
-	uint32_t switches;     // of quality or frame rate, once converged
-	double estimate_bps;   // mean
+	double standing_ms; // largest least wait of any second, once converged
+	double full, lost;  // share of packets dropped by the link's queue; lost at random
+	double frames;      // share of sent frames that came whole
+	double freeze_ms; // longest time without a whole frame of a video that was being sent, once
+	                  // converged
+	uint32_t switches;   // of quality or frame rate, once converged
+	double estimate_bps; // mean
 };
 
 struct sim_phase {
-	double at_s;             // from here on
+	double at_s; // from here on
 	struct dp_link_conf link;
 };
 
@@ -97,7 +110,7 @@ struct sim_peer {
 	uint32_t phases;
 	uint32_t rtt_ms;
 	uint32_t up_loss_ppm;
-	uint8_t speaker;         // track it sees as the speaker, plus one
+	uint8_t speaker; // track it sees as the speaker, plus one
 	/* SFU side */
 	struct dp_bwe bwe;
 	struct dp_twcc_sent sent[SIM_ENTRIES];
@@ -115,8 +128,9 @@ struct sim_peer {
 	/* measures of the current phase */
 	uint32_t now_phase;
 	struct sim_figures figure[SIM_PHASES];
-	uint64_t video_bytes, pad_bytes, rtx_bytes, frames_sent, frames_whole, packets0, full0, lost0;
-	double oracle_sum, use_sum, queue_sum, estimate_sum;
+	uint64_t video_bytes, pad_bytes, rtx_bytes, frames_sent, frames_whole, packets0, full0,
+	    lost0;
+	double last_choice, oracle_sum, use_sum, queue_sum, estimate_sum;
 	uint32_t samples, queue_hist[512]; // ms
 	uint64_t fits_since_ns;
 	double least_ms;
@@ -131,12 +145,13 @@ struct sim {
 	uint32_t peers;
 	struct sim_heap heap;
 	double end_s;
-	bool trace;            // prints a line each 100 ms
+	bool trace; // prints a line each 100 ms
 };
 
 struct sim *sim_new(uint64_t seed);
 void sim_free(struct sim *s);
-/* 3 qualities with 3 temporal layers, 150 kb/s, 500 kb/s and 1.7 Mb/s; svc: the same as spatial layers of one stream. */
+/* 3 qualities with 3 temporal layers, 150 kb/s, 500 kb/s and 1.7 Mb/s; svc: the same as spatial
+ * layers of one stream. */
 void sim_camera(struct sim *s, bool svc);
 void sim_microphone(struct sim *s);
 /* Phases and rtt are to be filled in. */
@@ -147,13 +162,16 @@ void sim_run(struct sim *s);
 uint32_t sim_draw(struct sim *s, uint32_t below);
 
 /* ---- between the files ---- */
-void sim_sources(struct sim *s);                   // frames that are due
-void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t temporal, bool key, uint32_t bytes);
+void sim_sources(struct sim *s); // frames that are due
+void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t temporal, bool key,
+                 uint32_t bytes);
 void sim_sfu_tick(struct sim *s, struct sim_peer *p); // every ms
-void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len, uint64_t now_ns);
+void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len,
+                  uint64_t now_ns);
 void sim_ask_key(struct sim *s, uint32_t track, uint32_t layer);
 void sim_peer_receive(struct sim *s, struct sim_peer *p, const struct sim_pkt *k, uint64_t now_ns);
 void sim_peer_tick(struct sim *s, struct sim_peer *p);
 void sim_down(struct sim *s, struct sim_peer *p, const struct sim_pkt *k);
 void sim_up(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len);
-uint64_t sim_alloc_fill(const struct sim *s, const struct sim_peer *p, struct dp_alloc_sub sub[SIM_TRACKS]);
+uint64_t sim_alloc_fill(const struct sim *s, const struct sim_peer *p,
+                        struct dp_alloc_sub sub[SIM_TRACKS]);

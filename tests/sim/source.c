@@ -1,6 +1,6 @@
-/* Cameras at 30 frames a second with the pattern T0 T2 T1 T2, sizes that waver by 30 %, key frames of six mean frames
- * when asked for, which the
- * next ones make good by being smaller; microphones at 50 packets a second. */
+/* Cameras at 30 frames a second with the pattern T0 T2 T1 T2, sizes that waver by 30 %, key frames
+ * of six mean frames when asked for, which the next ones make good by being smaller; microphones at
+ * 50 packets a second. */
 #include "tests/sim/sim.h"
 
 enum { KEY_FACTOR = 6 };
@@ -9,7 +9,10 @@ enum { KEY_FACTOR = 6 };
 void sim_camera(struct sim *s, bool svc)
 {
 	static const struct sim_track camera = {
-	    .kind = SH_KIND_VIDEO, .layers = 3, .temporals = 3, .height = {180, 360, 720},
+	    .kind = SH_KIND_VIDEO,
+	    .layers = 3,
+	    .temporals = 3,
+	    .height = {180, 360, 720},
 	    .nominal = {{60000, 40000, 50000}, {200000, 130000, 170000}, {700000, 450000, 550000}}};
 	struct sim_track *t = &s->track[s->tracks++];
 
@@ -21,12 +24,16 @@ void sim_camera(struct sim *s, bool svc)
 
 void sim_microphone(struct sim *s)
 {
-	s->track[s->tracks++] = (struct sim_track){
-	    .kind = SH_KIND_AUDIO, .layers = 1, .temporals = 1, .nominal = {{32000}}, .rate = {{32000}},
-	    .next_ns = sim_draw(s, 20 * SIM_MS)};
+	s->track[s->tracks++] = (struct sim_track){.kind = SH_KIND_AUDIO,
+	                                           .layers = 1,
+	                                           .temporals = 1,
+	                                           .nominal = {{32000}},
+	                                           .rate = {{32000}},
+	                                           .next_ns = sim_draw(s, 20 * SIM_MS)};
 }
 
-static uint32_t frame_bytes(struct sim *s, struct sim_track *t, uint32_t layer, uint32_t temporal, bool key)
+static uint32_t frame_bytes(struct sim *s, struct sim_track *t, uint32_t layer, uint32_t temporal,
+                            bool key)
 {
 	static const uint32_t every[] = {4, 4, 2}; // T0 and T1 each fourth frame, T2 each second
 	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / 30, aim = bits;
@@ -62,7 +69,8 @@ static void frame(struct sim *s, uint32_t i)
 			t->key_ns[l] = 0;
 			t->keys++;
 			if (temporal)
-				t->frames = l + 1u == t->layers ? 1 : t->frames; // the pattern begins anew
+				t->frames =
+				    l + 1u == t->layers ? 1 : t->frames; // the pattern begins anew
 		}
 		t->bits[l][at] += bytes * 8;
 		sim_forward(s, i, l, at, key, bytes);
