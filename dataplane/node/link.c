@@ -42,7 +42,7 @@ static void link_make(struct dp_worker *w, uint32_t endpoint)
 	                  w->now_ns);
 	n->links[n->n_links++] = endpoint;
 	l->pos = n->n_links;
-	e->linked = 1;
+	e->linked = e->set.id;
 }
 
 /* What may change while it lives. */

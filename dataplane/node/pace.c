@@ -151,6 +151,7 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 
 	if (!l || !l->pacing)
 		return false;
+	dp_link_prefetch_sent(l);
 	bytes += l->overhead;
 	if (!video || (!l->queued && dp_pacer_room(&l->pacer, w->now_ns))) {
 		dp_pacer_sent(&l->pacer, bytes, w->now_ns);
