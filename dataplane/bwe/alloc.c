@@ -89,7 +89,7 @@ static uint64_t cost(const struct run *r, const struct dp_alloc_sub *s, struct s
 		if (active(s) >> l & 1)
 			bps += payload(s, l, p.temporal);
 	bps += bps / 16; // headers: 68 bytes of 1100
-	return bps + bps * r->loss / 256;
+	return bps + bps * r->loss / (256 - r->loss); // a retransmission can be lost too
 }
 
 static bool has(const struct dp_alloc_sub *s)

@@ -74,7 +74,7 @@ static void publish(struct dp_bwe *b)
 	lower(&bps, b->conf.max_bps, &bound, DP_BWE_BY_MAX);
 	b->estimate_bps = bps < b->conf.min_bps ? b->conf.min_bps : bps;
 	b->bound = bound;
-	b->loss = (uint8_t)(b->losses.fraction * 255);
+	b->loss = (uint8_t)((b->twcc ? b->losses.usual : b->losses.fraction) * 255);
 	moved = b->estimate_bps > b->told_bps ? b->estimate_bps - b->told_bps : b->told_bps - b->estimate_bps;
 	if (moved > b->told_bps / 32 || (moved && b->estimate_bps < b->allocated_bps)) {
 		b->told_bps = b->estimate_bps;

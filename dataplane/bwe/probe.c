@@ -167,6 +167,8 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 	if (came >= 0.9 * sent || came_us - sent_us <= slack) {
 		p->failed = 0;
 		p->at_ns = 0;
+		if (fmin(came, sent) < 1.1 * b->estimate_bps)
+			wait(p, now_ns);
 		return dp_bwe_clamp(fmin(came, sent), 0, c->target_bps);
 	}
 	fail(p, now_ns);

@@ -15,6 +15,19 @@ static uint32_t packet_len(const uint8_t *p)
 	return 4u * (dp_get16(p + 2) + 1u);
 }
 
+/* RFC 3550 §6.4.1: in the last packet only, and whole words. Transport-wide feedback is made whole words by padding of 1
+ * to 3 bytes, which libwebrtc says by the padding bit, wherever in a compound it stands. */
+static bool padding_ok(const uint8_t *p, uint32_t n, bool last)
+{
+	uint8_t pad = p[n - 1];
+
+	if (!pad || pad > n - HEAD)
+		return false;
+	if (p[1] == DP_RTCP_RTPFB && (p[0] & 31) == DP_RTCP_RTPFB_TWCC)
+		return true;
+	return last && pad % 4 == 0;
+}
+
 int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, unsigned flags)
 {
 	if (len > UINT16_MAX || (len < HEAD + 4 && !(flags & DP_RTCP_RSIZE)))
@@ -31,14 +44,8 @@ int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, uns
 		n = packet_len(buf + off);
 		if (n > len - off)
 			return -EBADMSG;
-		// RFC 3550 §6.4.1 has padding in words, in the last packet of a compound. Browsers pad
-		// transport-wide feedback by one to three bytes, and send several of them together.
-		if (buf[off] & 0x20) {
-			uint8_t pad = buf[off + n - 1];
-
-			if (!pad || pad > n - HEAD)
-				return -EBADMSG;
-		}
+		if ((buf[off] & 0x20) && !padding_ok(buf + off, n, off + n == len))
+			return -EBADMSG;
 		off += n;
 	}
 	return len ? 0 : -EBADMSG;

@@ -62,6 +62,13 @@ static void framing(void **state)
 	    {4, DP_RTCP_RSIZE, 1, 0, {0x80, 203, 0, 0}},
 	    {20, 0, 3, 0, {0x80, 201, 0, 1, 0, 0, 0,    1,   0x80, 207,
 	                   0,    1,   9, 9, 9, 9, 0x9f, 255, 0,    0}}, // 19 XR, unknown
+	    {20, 0, 3, 0, {0x80, 201, 0, 1, 0, 0, 0,    1,   0xaf, 205,
+	                   0,    1,   0, 0, 0, 2, 0x80, 203, 0,    0}}, // 20 feedback that pads itself
+	    {8, DP_RTCP_RSIZE, 1, 0, {0xaf, 205, 0, 1, 0, 0, 0, 3}},
+	    {8, DP_RTCP_RSIZE, 0, -EBADMSG, {0xaf, 205, 0, 1, 0, 0, 0, 0}}, // 22 of nothing
+	    {8, DP_RTCP_RSIZE, 0, -EBADMSG, {0xaf, 205, 0, 1, 0, 0, 0, 5}},
+	    {8, DP_RTCP_RSIZE, 0, -EBADMSG, {0xa1, 205, 0, 1, 0, 0, 0, 2}}, // 24 other feedback may not
+	    {4, DP_RTCP_RSIZE, 0, -EBADMSG, {0xaf, 205, 0, 0}},
 	};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {

@@ -46,8 +46,8 @@ struct dp_rtcp_iter {
 enum { DP_RTCP_RSIZE = 1 }; // RFC 5506 negotiated: the first packet may be of any type
 
 /* Checks the framing of the whole compound (RFC 3550 A.2): versions, lengths that add up to len
- * exactly, padding within its packet, and SR or RR first unless DP_RTCP_RSIZE. 0, or
- * -EBADMSG. */
+ * exactly, padding in the last packet only (and in transport-wide feedback, to whole words), and SR
+ * or RR first unless DP_RTCP_RSIZE. 0, or -EBADMSG. */
 int dp_rtcp_first(struct dp_rtcp_iter *it, const uint8_t *buf, uint32_t len, unsigned flags);
 /* Next packet, in order; false: no more. */
 bool dp_rtcp_next(struct dp_rtcp_iter *it, struct dp_rtcp_pkt *out);
@@ -154,7 +154,8 @@ struct dp_rtcp_out {
 	uint32_t room, len; // len: written so far, multiple of 4
 };
 
-/* All: 0; -ENOSPC (nothing was written, len unchanged); -EINVAL: none, or too many for the count. */
+/* All: 0; -ENOSPC (nothing was written, len unchanged); -EINVAL: none, or too many for the count.
+ */
 int dp_rtcp_put_sr(struct dp_rtcp_out *o, const struct dp_rtcp_sr *sr,
                    const struct dp_rtcp_block *blocks, uint32_t n); // n 0..31
 int dp_rtcp_put_rr(struct dp_rtcp_out *o, uint32_t ssrc, const struct dp_rtcp_block *blocks,

@@ -27,7 +27,7 @@ says() { # FILTER WHAT: the JSON on standard input
 }
 
 await ready
-sleep 8 # receiver reports on audio come each 5 s
+sleep "${QUALITY_SECONDS:-8}" # receiver reports on audio come each 5 s
 ctl top --once
 top=$(ctl top --json)
 says '.named and (.workers | length) == 1 and (.workers[0] | .rx_pps > 50 and .tx_pps > 50 and .load > 0 and .load < 1)' \

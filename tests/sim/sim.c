@@ -145,7 +145,7 @@ static double oracle(const struct sim *s, const struct sim_peer *p)
 	}
 	dp_alloc_run(&a, sub, s->tracks, c->rate_bps ? (uint32_t)fmin(rate * 9 / 8, 4e9) : 0,
 	             (uint8_t)((1 - pass) * 256), s->now_ns);
-	return a.allocated_bps / (1 + (1 - pass));
+	return a.allocated_bps * pass;
 }
 
 /* What the present choice costs at nominal rates, without retransmissions. */
