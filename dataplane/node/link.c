@@ -65,7 +65,6 @@ void dp_link_check(struct dp_worker *w, uint32_t endpoint)
 	if (!wants_link(e, endpoint)) {
 		if (l || e->linked)
 			dp_link_drop(w, endpoint);
-		dp_allocate_sizes(w, endpoint);
 		return;
 	}
 	if (!l) {
