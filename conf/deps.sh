@@ -2,6 +2,7 @@
 # Installs the Debian packages that CallStack needs, as far as they are missing; what is there is not touched.
 #
 #   conf/deps.sh [build] [run] [test]      all three when none is named
+#   conf/deps.sh bench                     for bench/loadgen, and the servers that bench/peers compares with
 #
 # Quick and quiet when nothing is missing, and needs no root then.
 set -euo pipefail
@@ -24,6 +25,12 @@ tests=(
 	libclang-rt-14-dev llvm-14 shellcheck python3 jq iputils-ping nftables tcpdump
 	chromium fonts-dejavu-core python3-aiortc python3-aiohttp python3-websockets
 )
+bench=(
+	libcurl4-openssl-dev
+	janus rtpengine-daemon
+)
+# Come with services that nobody asked for: masked before they are installed, so that none ever starts.
+services=(janus rtpengine-daemon rtpengine-recording-daemon)
 
 say() { printf 'deps: %s\n' "$*" >&2; }
 die() {
@@ -53,6 +60,18 @@ install() {
 	apt-get -qq install --yes --no-install-recommends --no-remove "$@" >/dev/null
 }
 
+# Only those of packages that are not there: who installed one by hand wants it to run.
+mask_services() {
+	local name
+
+	[[ $EUID -eq 0 ]] || return 0
+	for name in "${services[@]}"; do
+		if ! dpkg-query --show "$name" >/dev/null 2>&1 && [[ ! -e /etc/systemd/system/$name.service ]]; then
+			ln -s /dev/null "/etc/systemd/system/$name.service"
+		fi
+	done
+}
+
 main() {
 	local group want=() todo=()
 
@@ -63,7 +82,11 @@ main() {
 		build) want+=("${build[@]}") ;;
 		run) want+=("${run[@]}") ;;
 		test) want+=("${tests[@]}") ;;
-		*) die "no such group: $group (build, run, test)" ;;
+		bench)
+			want+=("${bench[@]}")
+			mask_services
+			;;
+		*) die "no such group: $group (build, run, test, bench)" ;;
 		esac
 	done
 	mapfile -t todo < <(missing "${want[@]}")

@@ -20,6 +20,7 @@ enum {
 	CPUS_MAX = 1024,
 	MEMORY_MB = 96,    // rings, graphs and drivers besides the packet buffers
 	MBUF_BYTES = 2432, // one with header and private area
+	PAGE_BYTES = 4096, // plain memory: none crosses a page, so each takes one
 };
 
 struct args {
@@ -155,6 +156,7 @@ static int memory(struct args *a, const struct dp_conf *conf)
 	if (huge) {
 		add(a, "--in-memory");
 	} else {
+		need += (unsigned long)conf->mbufs * (PAGE_BYTES - MBUF_BYTES) / 1000000;
 		add(a, "--no-huge");
 		add(a, "--no-shconf");
 		add(a, "-m");

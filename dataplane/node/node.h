@@ -85,14 +85,14 @@ static inline struct dp_scratch *dp_scratch(const struct rte_mbuf *m)
 struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
-	uint32_t conf;      // hash of what tmpl was made of
 	struct dp_ids last; // as sent with the newest packet
 	uint8_t intact;     // dp_layer_at
 	bool layered;       // packets may have been left out: it has maps in dp_node.drops
 	bool renumbered;    // ids inside its packets differ from the publisher's
 	uint8_t pad;
-	uint32_t owner;     // of its endpoint
 	struct dp_seqmap map;
+	uint32_t conf;       // hash of what tmpl was made of
+	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
 	uint32_t turn;       // … and when
 	uint64_t rtx_at_ns;  // when they were last topped up

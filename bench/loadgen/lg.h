@@ -1,0 +1,227 @@
+/* The load generator's insides.
+ *
+ *   scenario      what to do: rooms, layout, rates (scenario.def)
+ *   peer          one transport as a client has it: ICE, DTLS, SRTP, its streams
+ *     ice dtls crypto    the three, each by a library (libnice's STUN, OpenSSL, libsrtp2)
+ *     source rx rtcp sdp hist bencode    pure
+ *   net           packets in and out: net_udp (sockets), net_nice (libnice's agent), net_dpdk
+ * (AF_XDP, memif) media         the media thread: sends what is due, hands on what comes, timers
+ *   signal        the main thread: joins by an adapter (whip, callstack, janus, rtpengine), one
+ * after another report        figures of a run, of a step; table and JSON
+ *
+ * Two threads. The main one makes peers and speaks with the server's signaling; a peer that has
+ * heard the server's answer is handed to the media thread (lg_media_add) and from then on belongs
+ * to it alone, until that thread was joined. What the main thread reads meanwhile (progress, steps)
+ * are the atomics of struct lg_totals and what it asks the media thread for (lg_media_ask). */
+#pragma once
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <openssl/ssl.h>
+#include <srtp2/srtp.h>
+#include <stun/stunagent.h>
+#include "bench/loadgen/hist.h"
+#include "bench/loadgen/rtcp.h"
+#include "bench/loadgen/rx.h"
+#include "bench/loadgen/scenario.h"
+#include "bench/loadgen/sdp.h"
+#include "bench/loadgen/source.h"
+
+enum {
+	LG_PACKET = 1600,
+	LG_SOURCES = 4, // of a peer: audio, video's layers
+	LG_KEY_MAX = 46,
+	LG_UFRAG = 8,
+	LG_PWD = 24,
+	LG_SDP_TEXT = 128 * 1024,
+};
+
+enum lg_state { LG_IDLE, LG_ICE, LG_DTLS, LG_UP, LG_FAILED, LG_CLOSED };
+
+struct lg_member;
+
+/* A stream received. */
+struct lg_stream {
+	struct lg_rx rx;
+	bool rtx;
+	uint64_t decrypted, bad;
+};
+
+struct lg_peer {
+	struct lg_member *member;
+	unsigned index;                      // in lg_peers
+	enum lg_state state;                 // media thread, once added
+	bool sends, receives, sdes, passive; // passive: DTLS server
+	unsigned expects;                    // streams
+	char error[128];
+	char *resource; // WHIP, WHEP: its URL
+
+	/* transport */
+	int fd;      // net_udp
+	void *agent; // net_nice
+	struct sockaddr_in local, remote;
+	uint64_t started_ns, up_ns;  // since signaling began; SRTP keys are there
+	uint64_t first_ns, media_ns; // something came; all streams expected have sent
+
+	/* ice */
+	char ufrag[LG_UFRAG + 1], pwd[LG_PWD + 1], rufrag[260], rpwd[260];
+	StunAgent *stun;
+	uint64_t tie, check_ns;
+	unsigned checks;
+	bool valid; // a check was answered
+
+	/* dtls */
+	SSL *ssl;
+	char fingerprint[128]; // the server's
+	const uint8_t *record; // that OpenSSL may read now
+	size_t record_len;
+	uint64_t dtls_ns;
+
+	/* srtp */
+	srtp_t in, out;
+	char suite[32];
+	uint8_t own_key[LG_KEY_MAX]; // SDES
+
+	/* streams */
+	uint32_t ssrc;         // of its reports
+	uint8_t pt[2], rtx[2]; // audio, video
+	unsigned n_sources;
+	struct lg_source *source[LG_SOURCES];
+	unsigned n_streams, cap_streams, alive; // alive: that have sent
+	struct lg_stream *stream;
+	uint32_t *ssrcs; // of the streams, close together for the search
+	uint64_t report_ns;
+	uint64_t next_ns; // timer
+};
+
+struct lg_room;
+/* A participant. */
+struct lg_member {
+	struct lg_room *room;
+	unsigned index; // in the room
+	bool publishes;
+	unsigned watches; // publishers
+	unsigned fanout;  // subscribers, when it publishes
+	struct lg_peer *pub;
+	struct lg_peer **sub; // transports that receive; most servers give one
+	unsigned n_sub;
+	void *call; // the adapter's own
+};
+
+struct lg_room {
+	unsigned index;
+	char name[64];
+	struct lg_member *member; // publishers first
+};
+
+extern struct lg_scenario lg_sc;
+extern struct lg_peer **lg_peers;
+extern unsigned lg_peer_count;
+
+uint64_t lg_now(void); // CLOCK_MONOTONIC, ns
+uint32_t lg_random32(void);
+void lg_random(void *p, size_t n);
+__attribute__((format(printf, 1, 2))) void
+lg_say(const char *fmt, ...); // to standard error, above the progress line
+
+/* ---- peer.c; main thread until added ---- */
+
+/* A peer with a transport: its local address is known where the net tells. NULL: said why. */
+struct lg_peer *lg_peer_new(struct lg_member *m, bool sends, bool receives);
+/* What it says in SDP. fingerprint NULL with sdes. */
+struct lg_sdp_own lg_peer_own(struct lg_peer *p);
+/* Makes its sources; wants[] are the m-lines of its offer, n of them returned. */
+unsigned lg_peer_offers(struct lg_peer *p, struct lg_sdp_want *want);
+/* m-lines of an offer to receive `publishers`. */
+unsigned lg_peer_wants(struct lg_peer *p, struct lg_sdp_want *want, unsigned publishers);
+/* The server's SDP, offer or answer. 0, -errno with p->error. */
+int lg_peer_remote(struct lg_peer *p, const struct lg_sdp *sdp);
+
+/* ---- media thread ---- */
+
+void lg_peer_start(struct lg_peer *p, uint64_t now);
+void lg_peer_input(struct lg_peer *p, uint8_t *buf, size_t len, uint64_t now);
+void lg_peer_timer(struct lg_peer *p, uint64_t now); // sets next_ns
+void lg_peer_send_source(struct lg_peer *p, struct lg_source *s, uint64_t now);
+void lg_peer_secure(struct lg_peer *p, uint64_t now); // ICE has a valid pair
+void lg_peer_keyed(struct lg_peer *p, uint64_t now);  // SRTP is there
+void lg_peer_fail(struct lg_peer *p, const char *why);
+void lg_peer_close(struct lg_peer *p);
+
+void lg_ice_start(struct lg_peer *p, uint64_t now);
+void lg_ice_timer(struct lg_peer *p, uint64_t now);
+void lg_ice_input(struct lg_peer *p, const uint8_t *buf, size_t len, uint64_t now);
+
+int lg_dtls_open(void);
+const char *lg_dtls_fingerprint(void);
+int lg_dtls_start(struct lg_peer *p, uint64_t now);
+void lg_dtls_input(struct lg_peer *p, const uint8_t *buf, size_t len, uint64_t now);
+void lg_dtls_timer(struct lg_peer *p, uint64_t now);
+void lg_dtls_close(struct lg_peer *p);
+
+/* key and salt one after the other, as the suite has them. */
+int lg_crypto_open(void);
+int lg_crypto_keys(struct lg_peer *p, const char *suite, const uint8_t *own, const uint8_t *theirs);
+unsigned lg_crypto_key_len(const char *suite); // with salt; 0: not one of ours
+const char *lg_crypto_sdes(void);              // suite of the scenario's profile, as SDES writes it
+const char *lg_crypto_dtls(void);              // as OpenSSL writes it
+int lg_crypto_sdes_keys(struct lg_peer *p, const struct lg_sdp_media *m);
+void lg_crypto_sdes_own(struct lg_peer *p, char *base64, size_t size);
+void lg_crypto_close(struct lg_peer *p);
+
+/* ---- net ---- */
+
+struct lg_net {
+	const char *name;
+	int (*open)(void);
+	int (*flow)(struct lg_peer *p);  // main thread: p->local
+	int (*start)(struct lg_peer *p); // media thread: p->remote is known
+	void (*send)(struct lg_peer *p, const void *buf, size_t len);
+	void (*flush)(void);
+	/* Hands what came to lg_peer_input; waits at most so long for the first. */
+	void (*poll)(uint64_t wait_ns);
+	void (*end)(struct lg_peer *p);
+	void (*close)(void);
+};
+extern const struct lg_net *lg_net;
+extern const struct lg_net lg_net_udp, lg_net_nice, lg_net_dpdk;
+
+/* ---- media.c ---- */
+
+/* Media thread writes, anybody reads. */
+struct lg_totals {
+	_Atomic uint64_t sent, expected, received, bytes, bad, rtx, loops, failed, up, alive,
+	    late_ns;
+};
+extern struct lg_totals lg_totals;
+extern struct lg_hist lg_latency; // media thread's
+
+enum lg_ask { LG_ASK_NONE, LG_ASK_PAUSE, LG_ASK_RESUME, LG_ASK_RATE, LG_ASK_TAKE, LG_ASK_RESTART };
+int lg_media_start(void);
+void lg_media_add(struct lg_peer *p);
+void lg_media_sources(struct lg_peer *p, uint64_t now); // media thread: they begin
+/* Done by the media thread when this returns. RATE: kbit/s; TAKE: latencies since the last time
+ * into *out; RESTART: streams count anew. */
+void lg_media_ask(enum lg_ask what, uint32_t value, struct lg_hist *out);
+void lg_media_stop(void);    // joins it
+uint64_t lg_media_cpu(void); // ns that the media thread has used
+
+/* ---- signal.c and the adapters; main thread ---- */
+
+struct lg_adapter {
+	int (*open)(void);
+	int (*publish)(struct lg_member *m);   // 0, or said why
+	int (*subscribe)(struct lg_member *m); // after all have published
+	int (*turn)(unsigned ms);              // what came meanwhile; may be NULL
+	void (*leave)(struct lg_member *m);
+	void (*close)(void);
+};
+extern const struct lg_adapter lg_adapter_whip, lg_adapter_callstack, lg_adapter_janus,
+    lg_adapter_rtpengine;
+const struct lg_adapter *lg_adapter(void);
+/* Which publisher of its room the k-th one is that m watches. */
+unsigned lg_watched_index(const struct lg_member *m, unsigned k);
+/* server.token_file. NULL: said why. */
+const char *lg_token(void);

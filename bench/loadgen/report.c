@@ -1,0 +1,264 @@
+#include "bench/loadgen/report.h"
+#include <stdlib.h>
+#include <string.h>
+
+void lg_mark(struct lg_mark *m)
+{
+	lg_server_read(&m->server);
+	m->at_ns = lg_now();
+	m->sent = lg_totals.sent;
+	m->expected = lg_totals.expected;
+	m->received = lg_totals.received;
+	m->bytes = lg_totals.bytes;
+	m->own_cpu_ns = lg_media_cpu();
+}
+
+void lg_figures(struct lg_figures *f, const struct lg_mark *from, const struct lg_mark *to)
+{
+	memset(f, 0, sizeof(*f));
+	f->seconds = (double)(to->at_ns - from->at_ns) / 1e9;
+	f->sent = to->sent - from->sent;
+	f->expected = to->expected - from->expected;
+	f->received = to->received - from->received;
+	f->bytes = to->bytes - from->bytes;
+	f->own_cpu_ns = to->own_cpu_ns - from->own_cpu_ns;
+	f->late_ns = lg_totals.late_ns;
+	f->from = from->server;
+	f->to = to->server;
+}
+
+double lg_rate(const struct lg_figures *f)
+{
+	return f->seconds > 0 ? (double)f->received / f->seconds : 0;
+}
+
+double lg_loss_ppm(const struct lg_figures *f)
+{
+	return f->expected > f->received
+	           ? (double)(f->expected - f->received) * 1e6 / (double)f->expected
+	           : 0;
+}
+
+static double us(const struct lg_hist *h, double share)
+{
+	return (double)lg_hist_at(h, share) / 1000;
+}
+
+static double cycles_per_packet(const struct lg_figures *f)
+{
+	return f->received
+	           ? (double)(f->to.cpu_ns - f->from.cpu_ns) * f->to.hz / 1e9 / (double)f->received
+	           : 0;
+}
+
+static json_t *nodes_json(const struct lg_figures *f)
+{
+	json_t *all = json_object();
+	struct lg_node n;
+	double sum = 0;
+
+	for (unsigned i = 0; lg_server_node(&f->from, &f->to, i, &n); i++) {
+		double per = f->received ? (double)n.cycles / (double)f->received : 0;
+
+		if (!n.packets)
+			continue;
+		sum += per;
+		json_object_set_new(all, n.name,
+		                    json_pack("{sI sI sf sf}", "packets", (json_int_t)n.packets,
+		                              "cycles", (json_int_t)n.cycles, "per_item",
+		                              (double)n.cycles / (double)n.packets,
+		                              "per_packet_out", per));
+	}
+	return json_pack("{sf so}", "per_packet_out", sum, "nodes", all);
+}
+
+json_t *lg_figures_json(const struct lg_figures *f)
+{
+	json_t *o = json_pack(
+	    "{sf sI sI sI sI sf sf sf}", "seconds", f->seconds, "video_kbps", (json_int_t)f->kbps,
+	    "sent", (json_int_t)f->sent, "expected", (json_int_t)f->expected, "received",
+	    (json_int_t)f->received, "packets_per_second", lg_rate(f), "loss_ppm", lg_loss_ppm(f),
+	    "mbit_per_second", f->seconds > 0 ? (double)f->bytes * 8e-6 / f->seconds : 0);
+	const struct lg_hist *h = &f->latency;
+
+	json_object_set_new(
+	    o, "latency_us",
+	    json_pack("{sI sf sf sf sf sf}", "samples", (json_int_t)h->count, "mean",
+	              h->count ? (double)h->sum / (double)h->count / 1000 : 0.0, "p50", us(h, .5),
+	              "p99", us(h, .99), "p99.9", us(h, .999), "max", (double)h->max / 1000));
+	json_object_set_new(o, "generator",
+	                    json_pack("{sf sf}", "cpu",
+	                              f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
+	                              "latest_send_us", (double)f->late_ns / 1000));
+	if (lg_server_known())
+		json_object_set_new(o, "server",
+		                    json_pack("{sf sf sf sI sI}", "cpu",
+		                              lg_server_cpu(&f->from, &f->to), "cycles_per_packet",
+		                              cycles_per_packet(f), "hz", f->to.hz, "rss_kb_before",
+		                              (json_int_t)f->from.rss_kb, "rss_kb_after",
+		                              (json_int_t)f->to.rss_kb));
+	if (f->to.nodes)
+		json_object_set_new(json_object_get(o, "server"), "graph", nodes_json(f));
+	return o;
+}
+
+void lg_figures_print(const struct lg_figures *f, FILE *to)
+{
+	const struct lg_hist *h = &f->latency;
+	struct lg_node n;
+
+	fprintf(
+	    to,
+	    "%-22s %.1f s, %llu packets sent, %llu of %llu received, %.0f packets/s, %.1f Mbit/s\n",
+	    "traffic", f->seconds, (unsigned long long)f->sent, (unsigned long long)f->received,
+	    (unsigned long long)f->expected, lg_rate(f),
+	    f->seconds > 0 ? (double)f->bytes * 8e-6 / f->seconds : 0);
+	fprintf(to, "%-22s p50 %.0f  p99 %.0f  p99.9 %.0f  max %.0f (%llu samples)\n",
+	        "latency, µs", us(h, .5), us(h, .99), us(h, .999), (double)h->max / 1000,
+	        (unsigned long long)h->count);
+	fprintf(to, "%-22s %.2f CPUs, latest send %.0f µs\n", "generator",
+	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
+	        (double)f->late_ns / 1000);
+	if (lg_server_known())
+		fprintf(to,
+		        "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz); memory "
+		        "%llu MiB, "
+		        "then %llu\n",
+		        "server", lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
+		        f->to.hz / 1e9, (unsigned long long)f->from.rss_kb / 1024,
+		        (unsigned long long)f->to.rss_kb / 1024);
+	for (unsigned i = 0; lg_server_node(&f->from, &f->to, i, &n); i++)
+		if (n.packets && f->received)
+			fprintf(to, "  %-20s %12llu items %8.0f cycles each %8.0f a packet out\n",
+			        n.name, (unsigned long long)n.packets,
+			        (double)n.cycles / (double)n.packets,
+			        (double)n.cycles / (double)f->received);
+}
+
+void lg_step_head(FILE *to)
+{
+	fprintf(to, "%10s %10s %9s %7s %7s %9s %9s %9s %7s\n", "kbit/s", "packets/s", "lost ppm",
+	        "p50 µs", "p99 µs", "p99.9 µs", "server", "cycles", "own CPU");
+}
+
+void lg_step_print(const struct lg_figures *f, bool good, FILE *to)
+{
+	fprintf(to, "%10u %10.0f %9.0f %7.0f %7.0f %9.0f %9.2f %9.0f %7.2f%s\n", f->kbps,
+	        lg_rate(f), lg_loss_ppm(f), us(&f->latency, .5), us(&f->latency, .99),
+	        us(&f->latency, .999), lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
+	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
+	        good ? "" : "  lossy");
+	fflush(to);
+}
+
+/* ---- receivers ---- */
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static json_t *spread(double *v, unsigned n)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	if (!n)
+		return json_pack("{si}", "n", 0);
+	return json_pack("{si sf sf sf sf}", "n", (int)n, "min", v[0], "p50", v[n / 2], "p99",
+	                 v[(unsigned)((double)(n - 1) * .99)], "max", v[n - 1]);
+}
+
+json_t *lg_peers_json(void)
+{
+	double *join = calloc(lg_peer_count + 1, sizeof(double));
+	double *whole_ms = calloc(lg_peer_count + 1, sizeof(double));
+	double *jitter[2] = {NULL, NULL};
+	unsigned joins = 0, wholes = 0, streams[2] = {0, 0}, receiving = 0, missing = 0, failed = 0,
+	         all = 0;
+	uint64_t lost = 0, packets = 0, dup = 0, reordered = 0, freezes = 0, frozen = 0, bad = 0,
+	         keys = 0;
+	json_t *o;
+
+	for (unsigned i = 0; i < lg_peer_count; i++)
+		all += lg_peers[i]->n_streams;
+	for (unsigned k = 0; k < 2; k++)
+		jitter[k] = calloc(all + 1, sizeof(double));
+	for (unsigned i = 0; i < lg_peer_count && join && whole_ms && jitter[0] && jitter[1]; i++) {
+		const struct lg_peer *p = lg_peers[i];
+
+		failed += p->state == LG_FAILED;
+		receiving += p->receives;
+		missing += p->expects > p->alive ? p->expects - p->alive : 0;
+		if (p->first_ns)
+			join[joins++] = (double)(p->first_ns - p->started_ns) / 1e6;
+		if (p->media_ns)
+			whole_ms[wholes++] = (double)(p->media_ns - p->started_ns) / 1e6;
+		for (unsigned k = 0; k < p->n_sources; k++)
+			keys += p->source[k]->key_frames;
+		for (unsigned k = 0; k < p->n_streams; k++) {
+			const struct lg_rx *r = &p->stream[k].rx;
+
+			bad += p->stream[k].bad;
+			if (p->stream[k].rtx || !r->packets)
+				continue;
+			packets += r->packets;
+			lost += lg_rx_lost(r);
+			dup += r->duplicates;
+			reordered += r->reordered;
+			freezes += r->freezes;
+			frozen += r->frozen_ns;
+			jitter[r->video][streams[r->video]++] = r->jitter * 1000 / r->clock_hz;
+		}
+	}
+	o = json_pack("{si si si sI sI sI sI sI sf sI sI}", "receiving_transports", (int)receiving,
+	              "failed_transports", (int)failed, "missing_streams", (int)missing, "packets",
+	              (json_int_t)packets, "lost", (json_int_t)lost, "duplicates", (json_int_t)dup,
+	              "reordered", (json_int_t)reordered, "freezes", (json_int_t)freezes,
+	              "frozen_s", (double)frozen / 1e9, "not_authentic", (json_int_t)bad,
+	              "key_frames_sent", (json_int_t)keys);
+	json_object_set_new(o, "join_ms", spread(join, joins));
+	json_object_set_new(o, "all_media_ms", spread(whole_ms, wholes));
+	json_object_set_new(o, "audio_jitter_ms", spread(jitter[0], streams[0]));
+	json_object_set_new(o, "video_jitter_ms", spread(jitter[1], streams[1]));
+	free(join);
+	free(whole_ms);
+	free(jitter[0]);
+	free(jitter[1]);
+	return o;
+}
+
+static long long whole(const json_t *o, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+static void print_spread(const json_t *o, const char *key, const char *name, FILE *to)
+{
+	const json_t *s = json_object_get(o, key);
+
+	if (!whole(s, "n"))
+		return;
+	fprintf(to, "%-22s p50 %.2f  p99 %.2f  max %.2f (%lld)\n", name,
+	        json_real_value(json_object_get(s, "p50")),
+	        json_real_value(json_object_get(s, "p99")),
+	        json_real_value(json_object_get(s, "max")), whole(s, "n"));
+}
+
+void lg_peers_print(const json_t *o, FILE *to)
+{
+	fprintf(to, "%-22s %lld receiving, %lld failed, %lld streams missing\n", "transports",
+	        whole(o, "receiving_transports"), whole(o, "failed_transports"),
+	        whole(o, "missing_streams"));
+	print_spread(o, "join_ms", "join to media, ms", to);
+	print_spread(o, "all_media_ms", "to all streams, ms", to);
+	fprintf(to,
+	        "%-22s %lld of %lld packets, %lld duplicates, %lld reordered, %lld not authentic\n",
+	        "lost", whole(o, "lost"), whole(o, "lost") + whole(o, "packets"),
+	        whole(o, "duplicates"), whole(o, "reordered"), whole(o, "not_authentic"));
+	print_spread(o, "audio_jitter_ms", "audio jitter, ms", to);
+	print_spread(o, "video_jitter_ms", "video jitter, ms", to);
+	fprintf(to, "%-22s %lld, %.1f s in all; %lld key frames sent\n", "freezes over 500 ms",
+	        whole(o, "freezes"), json_real_value(json_object_get(o, "frozen_s")),
+	        whole(o, "key_frames_sent"));
+}

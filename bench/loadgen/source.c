@@ -1,0 +1,187 @@
+#include "bench/loadgen/source.h"
+#include <string.h>
+
+enum { VIDEO_HZ = 90000, AUDIO_TICKS = 960, AUDIO_MS = 20 };
+static const uint8_t mark[4] = {'C', 'S', 'L', 'G'};
+
+static void set_rate(struct lg_source *s, uint32_t kbps, uint64_t now_ns)
+{
+	s->origin_ns = now_ns;
+	s->due_ns = now_ns;
+	s->k = 0;
+	s->begun = false;
+	s->interval_ns =
+	    s->conf.video ? 8e6 * s->conf.size / (double)(kbps ? kbps : 1) : AUDIO_MS * 1e6;
+}
+
+void lg_source_init(struct lg_source *s, const struct lg_source_conf *conf, uint64_t now_ns)
+{
+	memset(s, 0, sizeof(*s));
+	s->conf = *conf;
+	s->seq = conf->seq;
+	s->ts0 = s->last_ts = conf->ts;
+	s->want_key = true;
+	set_rate(s, conf->kbps, now_ns);
+}
+
+double lg_source_pps(const struct lg_source *s)
+{
+	return 1e9 / s->interval_ns;
+}
+
+static uint64_t frame_of(const struct lg_source *s, uint64_t k)
+{
+	return (uint64_t)((double)k * s->interval_ns * s->conf.fps / 1e9);
+}
+
+static uint64_t due_of(const struct lg_source *s, uint64_t k)
+{
+	if (!s->conf.video || s->conf.paced)
+		return s->origin_ns + (uint64_t)((double)k * s->interval_ns);
+	return s->origin_ns + (uint64_t)((double)frame_of(s, k) * 1e9 / s->conf.fps);
+}
+
+/* A frame that was not finished never will be: the marker tells where the next one begins. */
+void lg_source_rate(struct lg_source *s, uint32_t kbps, uint64_t now_ns)
+{
+	s->ts0 = s->last_ts + (s->conf.video ? VIDEO_HZ / s->conf.fps : AUDIO_TICKS);
+	set_rate(s, kbps, now_ns);
+}
+
+void lg_source_resume(struct lg_source *s, uint64_t now_ns)
+{
+	double interval = s->interval_ns;
+
+	lg_source_rate(s, 1, now_ns);
+	s->interval_ns = interval;
+}
+
+void lg_source_key(struct lg_source *s)
+{
+	s->want_key = true;
+}
+
+static uint8_t *put16(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+	return p + 2;
+}
+
+static uint8_t *put32(uint8_t *p, uint32_t v)
+{
+	return put16(put16(p, v >> 16), v & 0xffff);
+}
+
+static uint8_t *put_ext(uint8_t *p, uint8_t id, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (!id || !n)
+		return p;
+	*p++ = (uint8_t)(id << 4 | (n - 1));
+	memcpy(p, text, n);
+	return p + n;
+}
+
+/* RFC 8285 §4.2. */
+static uint8_t *put_exts(const struct lg_source *s, uint8_t *p)
+{
+	uint8_t *body = p + 4, *at = put_ext(body, s->conf.mid_id, s->conf.mid);
+
+	at = put_ext(at, s->conf.rid_id, s->conf.rid);
+	if (at == body)
+		return p;
+	while ((at - body) % 4)
+		*at++ = 0;
+	put16(put16(p, 0xbede), (uint32_t)(at - body) / 4);
+	return at;
+}
+
+/* RFC 7741 §4.2 with all fields, so that a forwarder that rewrites them finds them; §4.3 and RFC
+ * 6386 §9.1. */
+static uint8_t *put_vp8(const struct lg_source *s, uint8_t *p, bool start)
+{
+	static const uint8_t picture[] = {0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01}; // 640 x 360
+
+	*p++ = (uint8_t)(0x80 | (start ? 0x10 : 0));
+	*p++ = 0xf0; // I L T K
+	p = put16(p, 0x8000U | s->picture_id);
+	*p++ = s->tl0;
+	*p++ = 0x20; // TID 0, Y; KEYIDX 0
+	if (start) {
+		*p++ = s->key ? 0x10 : 0x11; // show_frame; P
+		*p++ = 0;
+		*p++ = 0;
+		if (s->key) {
+			memcpy(p, picture, sizeof(picture));
+			p += sizeof(picture);
+		}
+	}
+	return p;
+}
+
+static void put_payload(const struct lg_source *s, uint8_t *p, bool start, uint64_t now_ns)
+{
+	uint8_t *at = p;
+
+	if (s->conf.video)
+		at = put_vp8(s, p, start);
+	else
+		*at++ = 0x78; // Opus TOC: CELT, fullband, 20 ms, mono, one frame (RFC 6716 §3.1)
+	memset(at, 0xa5, (size_t)(s->conf.size - (at - p)));
+	memcpy(p + LG_STAMP_AT, mark, sizeof(mark));
+	put32(put32(p + LG_STAMP_AT + 4, (uint32_t)(now_ns >> 32)), (uint32_t)now_ns);
+}
+
+static void next_frame(struct lg_source *s)
+{
+	s->key = s->want_key;
+	s->want_key = false;
+	s->key_frames += s->key;
+	s->picture_id = (s->picture_id + 1) & 0x7fff;
+	s->tl0++;
+}
+
+size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns)
+{
+	uint64_t frame = s->conf.video ? frame_of(s, s->k) : s->k;
+	bool start = !s->begun || frame != s->last_frame, last = false;
+	uint8_t *p;
+
+	if (s->conf.video) {
+		last = frame_of(s, s->k + 1) != frame;
+		if (start)
+			next_frame(s);
+		s->last_ts = s->ts0 + (uint32_t)(frame * VIDEO_HZ / s->conf.fps);
+	} else {
+		s->last_ts = s->ts0 + (uint32_t)(frame * AUDIO_TICKS);
+	}
+	s->begun = true;
+	s->last_frame = frame;
+	p = put32(put32(put16(buf + 2, s->seq++), s->last_ts), s->conf.ssrc);
+	buf[1] = (uint8_t)((last ? 0x80 : 0) | s->conf.pt);
+	buf[0] = 0x80;
+	if (put_exts(s, p) != p) {
+		buf[0] |= 0x10;
+		p = put_exts(s, p);
+	}
+	put_payload(s, p, start, now_ns);
+	s->packets++;
+	s->bytes += s->conf.size;
+	s->k++;
+	s->due_ns = due_of(s, s->k);
+	return (size_t)(p + s->conf.size - buf);
+}
+
+uint64_t lg_stamp(const uint8_t *payload, size_t len)
+{
+	uint64_t v = 0;
+
+	if (len < LG_STAMP_AT + LG_STAMP_LEN ||
+	    memcmp(payload + LG_STAMP_AT, mark, sizeof(mark)) != 0)
+		return 0;
+	for (unsigned i = 0; i < 8; i++)
+		v = v << 8 | payload[LG_STAMP_AT + 4 + i];
+	return v;
+}

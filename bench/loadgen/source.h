@@ -1,0 +1,59 @@
+/* A synthetic RTP source: when the next packet is due and what it looks like. Pure; time is an
+ * argument.
+ *
+ * Audio: one packet every 20 ms, 960 ticks of 48 kHz. Video: VP8 (RFC 7741) at a bitrate that may
+ * change, frames as the payload size divides them, the picture id, TL0PICIDX and key frame header
+ * that a forwarder looks at; the rest is filler. Each payload has a stamp: when it was made
+ * (CLOCK_MONOTONIC), found by its mark at a fixed place. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	LG_STAMP_AT = 20, // of the payload
+	LG_STAMP_LEN = 12,
+	LG_SOURCE_MAX = 1400,
+};
+
+struct lg_source_conf {
+	bool video, paced;
+	uint32_t ssrc;
+	uint8_t pt;
+	uint16_t size; // payload bytes
+	uint32_t kbps, fps;
+	uint8_t mid_id, rid_id; // header extension ids, 0: none
+	char mid[12], rid[12];
+	uint16_t seq;
+	uint32_t ts;
+};
+
+struct lg_source {
+	struct lg_source_conf conf;
+	uint64_t origin_ns; // of packet 0
+	uint64_t k;         // packets made since origin
+	double interval_ns; // between packets, on average
+	uint64_t due_ns;    // of the next
+	uint16_t seq;
+	uint32_t ts0;              // timestamp of frame 0 since origin
+	uint64_t last_frame;       // of the last packet
+	bool begun, want_key, key; // key: the frame that is being sent is one
+	uint16_t picture_id;
+	uint8_t tl0;
+	uint64_t packets, bytes;
+	uint32_t key_frames, last_ts;
+};
+
+void lg_source_init(struct lg_source *s, const struct lg_source_conf *conf, uint64_t now_ns);
+/* From now on; sequence numbers and timestamps go on. */
+void lg_source_rate(struct lg_source *s, uint32_t kbps, uint64_t now_ns);
+/* The next frame that begins is a key frame. */
+void lg_source_key(struct lg_source *s);
+/* A pause ends: the past is not made up for. */
+void lg_source_resume(struct lg_source *s, uint64_t now_ns);
+/* The packet that is due, without SRTP, into buf of LG_SOURCE_MAX; returns its length. */
+size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns);
+double lg_source_pps(const struct lg_source *s);
+
+/* When a payload (decrypted, without the RTP header) was made; 0: it is none of ours. */
+uint64_t lg_stamp(const uint8_t *payload, size_t len);

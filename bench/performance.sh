@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Everything that docs/performance.md tells in figures, measured anew on this machine and written into it: about ten minutes.
+#
+#   sudo bench/performance.sh [compare] [forward] [rooms]      all three when none is named
+#
+# Environment: RUNS (3): of each measurement. SECONDS_EACH (60): of each room scenario. Results stay in build/bench/.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=$root/build/bench
+runs=${RUNS:-3} seconds=${SECONDS_EACH:-60}
+
+compare() { RUNS=$runs OUT=$out/compare.json "$root/bench/peers/compare.sh"; }
+
+forward() {
+	local subs
+
+	for subs in 1000 10000 50000; do
+		"$out/bench_forward" --subs "$subs" --payload 1200 --profile 7 --memif 0 --runs "$runs" \
+			--json "$out/forward-$subs.json"
+	done
+}
+
+# A loss is a figure too, here.
+rooms() {
+	local name
+
+	for name in room-500 rooms-50x10; do
+		"$root/bench/memif.sh" "$root/bench/scenarios/$name.yaml" --set "run.duration=$seconds" --set run.progress=false \
+			--set run.max_loss=1000000 --json "$out/$name.json"
+	done
+}
+
+[[ $# -gt 0 ]] || set -- compare forward rooms
+for part in "$@"; do
+	case $part in
+	compare | forward | rooms) "$part" ;;
+	*)
+		echo "usage: bench/performance.sh [compare] [forward] [rooms]" >&2
+		exit 2
+		;;
+	esac
+done
+/usr/bin/python3 "$root/bench/performance.py" "$root/docs/performance.md" "$out"
