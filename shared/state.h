@@ -88,7 +88,7 @@ struct sh_endpoint {
 	uint64_t consent_at_ns;  // last authenticated check from `remote`
 	uint64_t rtcp_at_ns;     // when we last sent a compound report
 	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
-	uint32_t linked;         // 1: its worker estimates and paces what is sent to it
+	uint32_t linked;         // its id: its worker estimates and paces what is sent to it; 0: it does not
 	struct sh_addr local, remote; // nominated pair
 	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
 	int64_t ntp_skew;        // our NTP clock − the peer's, 32.32 s, from its SRs; 0: unknown

@@ -42,7 +42,7 @@ static void link_make(struct dp_worker *w, uint32_t endpoint)
 	                  w->now_ns);
 	n->links[n->n_links++] = endpoint;
 	l->pos = n->n_links;
-	e->linked = 1;
+	e->linked = e->set.id;
 }
 
 /* What may change while it lives. */
@@ -65,7 +65,6 @@ void dp_link_check(struct dp_worker *w, uint32_t endpoint)
 	if (!wants_link(e, endpoint)) {
 		if (l || e->linked)
 			dp_link_drop(w, endpoint);
-		dp_allocate_sizes(w, endpoint);
 		return;
 	}
 	if (!l) {

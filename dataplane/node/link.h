@@ -52,8 +52,9 @@ struct dp_link {
 	uint8_t pacing, pad;
 	struct dp_pacer pacer;
 	struct dp_pace_queue queue[DP_PACE_CLASSES];
-	uint32_t pos, busy_pos; // in dp_node.links and dp_node.busy, plus one; 0: not in it
+	_Alignas(RTE_CACHE_LINE_SIZE) struct dp_bwe bwe; // of it two lines
 	/* the rest */
+	uint32_t pos, busy_pos; // in dp_node.links and dp_node.busy, plus one; 0: not in it
 	uint32_t endpoint;
 	uint32_t big;         // sent packets in dp_node.sent_big, plus one
 	uint32_t sub_turn;    // whose packets probes repeat, in the endpoint's list
@@ -65,16 +66,26 @@ struct dp_link {
 	int64_t rtx_credit; // bytes that may be repeated at rtx_at_ns
 	uint64_t rtx_at_ns;
 	struct dp_alloc alloc;
-	struct dp_bwe bwe;
 } __rte_cache_aligned;
+_Static_assert(offsetof(struct dp_link, bwe) == RTE_CACHE_LINE_SIZE, "queues end with the first line");
+_Static_assert(offsetof(struct dp_bwe, probe.active) < 2 * RTE_CACHE_LINE_SIZE, "what sending touches");
 
-/* The link of an endpoint; NULL: it has none. */
+/* Before a packet is told to the link: where that will be noted. */
+static inline void dp_link_prefetch_sent(const struct dp_link *l)
+{
+	const struct dp_twcc_tx *t = &l->bwe.tx;
+
+	rte_prefetch0(&t->sent[t->next & t->mask]);
+	rte_prefetch0(&t->sent[t->tail & t->mask]);
+}
+
+/* The link of an endpoint; NULL: it has none. After a restart of this process `linked` may name one that was. */
 static inline struct dp_link *dp_link_of(struct dp_worker *w, uint32_t endpoint)
 {
-	const struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
+	uint32_t id = dp_slabs.endpoint[endpoint].linked;
 	struct dp_link *l = &dp_node(w)->link[endpoint];
 
-	return e->linked && l->id == e->set.id ? l : NULL;
+	return id && l->id == id ? l : NULL;
 }
 
 /* ---- link.c ---- */
@@ -105,8 +116,6 @@ static inline void dp_link_sent(struct dp_worker *w, uint32_t endpoint, uint32_t
 
 /* Gives each subscription its layers. budget_bps 0: endless. */
 void dp_link_allocate(struct dp_worker *w, struct dp_link *l, uint32_t budget_bps);
-/* An endpoint without a link gets the sizes that it asked for, whatever they take. */
-void dp_allocate_sizes(struct dp_worker *w, uint32_t endpoint);
 /* Subscriptions of an endpoint without a link get all they want again. */
 void dp_link_release_subs(struct dp_worker *w, uint32_t endpoint);
 
@@ -130,5 +139,5 @@ static inline void dp_link_prefetch(const struct dp_worker *w, uint32_t endpoint
 
 	rte_prefetch0(l);
 	rte_prefetch0((const char *)l + RTE_CACHE_LINE_SIZE);
-	rte_prefetch0(&l->bwe.tx);
+	rte_prefetch0((const char *)l + 2 * RTE_CACHE_LINE_SIZE);
 }

@@ -151,6 +151,7 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 
 	if (!l || !l->pacing)
 		return false;
+	dp_link_prefetch_sent(l);
 	bytes += l->overhead;
 	if (flags & DP_PKT_LEAVE) { // not to be sent, but to be counted in its turn
 		if (!l->queued)

@@ -88,7 +88,10 @@ static void send_frame(struct link *k, unsigned l)
 
 		if (first)
 			memcpy(payload,
-			       (uint8_t[]){0x10, key ? 0x10 : 0x11, 0, 0, 0x9d, 0x01, 0x2a}, 7);
+			       (uint8_t[]){0x10, key ? 0x10 : 0x11, 0, 0, 0x9d, 0x01, 0x2a,
+			                   (320 << l) & 255, (320 << l) >> 8, (180 << l) & 255,
+			                   (180 << l) >> 8},
+			       11);
 		left -= n;
 		send_rtp(&k->c.pub, &(struct rtp){.pt = PT_VP8,
 		                                  .marker = !left,
@@ -98,8 +101,6 @@ static void send_frame(struct link *k, unsigned l)
 		                                  .payload = payload,
 		                                  .len = n});
 	}
-	// rates as the publisher's worker measures them
-	dp_slabs.track[2].rate_bps[l][0] = frame_bytes[l] * 8 * 1000 / FRAME_MS;
 }
 
 static void publisher_hears(struct link *k)
@@ -319,8 +320,6 @@ static void sizes(void **state)
 		s.max_temporal = SH_MAX_TEMPORAL - 1;
 		s.want_height = 300;
 		world_sub(2, 2, &k.c.sub, &s);
-		for (unsigned l = 0; l < LAYERS; l++)
-			dp_slabs.track[2].height[l] = (uint16_t)(180 << l);
 		run(&k, 8000);
 		assert_int_equal(dp_slabs.sub[2].layer, 1);
 		s.want_height = 0;
@@ -445,7 +444,7 @@ static void goes_with_a_queue(void **state)
 		if (how == 0)
 			assert_int_equal(dp_slabs.endpoint[1].linked, 0);
 		if (how == 3) // another process, the same endpoint: it has a link again
-			assert_int_equal(dp_slabs.endpoint[1].linked, 1);
+			assert_int_equal(dp_slabs.endpoint[1].linked, k.c.sub.id);
 		pair_stop(&k.c);
 	}
 }
