@@ -316,7 +316,8 @@ void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns)
 		publish(b);
 	}
 	/* nothing comes back for what was sent: the way there or back is gone, or full */
-	if (!b->twcc || b->unanswered < 10 || now_ns - since < (b->decay_ns ? 500 * MS : patience))
+	if (!b->twcc || b->unanswered < 10 || now_ns - b->sent_ns > 500 * MS ||
+	    now_ns - since < (b->decay_ns ? 500 * MS : patience))
 		return;
 	b->decay_ns = now_ns;
 	dp_bwe_probe_abort(b, now_ns);
