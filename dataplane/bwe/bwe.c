@@ -5,14 +5,14 @@
  * or delayed grows on no evidence, and one that is cut to a share of what arrives falls too low.
  * Hence:
  *
- *  delay.c  says whether queues grow (trend line, adaptive threshold) and how much stands in them
- *  rate.c   what arrives, by the receiver's clock
- *  loss.c   losses above what this link loses at any rate
- *  probe.c  what would arrive: clusters of padding, when the allocator could use more
- *  bwe.c    control: cut to 0.85 of what arrives when queues grow; grow by 8 % a second, but not
- * above a tenth over what arrives; beyond that only on a probe's word twcc_tx.c, twcc_rx.c feedback
- * against history; arrivals of publishers alloc.c  spreads the estimate over subscriptions; pacer.c
- * when their packets go
+ * - delay.c: whether queues grow (trend line, adaptive threshold) and how much stands in them.
+ * - rate.c: what arrives, by the receiver's clock.
+ * - loss.c: losses above what this link loses at any rate.
+ * - probe.c: what would arrive: clusters of padding, when the allocator could use more.
+ * - bwe.c: control. Cut to 0.85 of what arrives when queues grow; grow by 8 % a second, but not
+ *   above a tenth over what arrives; beyond that only on a probe's word.
+ * - twcc_tx.c, twcc_rx.c: feedback against history; arrivals of publishers.
+ * - alloc.c spreads the estimate over subscriptions; pacer.c says when their packets go.
  *
  * A cut needs both signs, a slope above the threshold and a queue that stands, or 80 ms of queue
  * alone. If the queue stays whatever is done, it is not ours (another way, another flow), and
@@ -316,7 +316,8 @@ void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns)
 		publish(b);
 	}
 	/* nothing comes back for what was sent: the way there or back is gone, or full */
-	if (!b->twcc || b->unanswered < 10 || now_ns - since < (b->decay_ns ? 500 * MS : patience))
+	if (!b->twcc || b->unanswered < 10 || now_ns - b->sent_ns > 500 * MS ||
+	    now_ns - since < (b->decay_ns ? 500 * MS : patience))
 		return;
 	b->decay_ns = now_ns;
 	dp_bwe_probe_abort(b, now_ns);
