@@ -103,7 +103,7 @@ struct sh_msg_track_set {
 	uint8_t layers; // 1..SH_MAX_LAYERS; of a slot SH_MAX_LAYERS for video, 1 for audio
 	uint8_t mid_len;
 	uint8_t flags;  // SH_TRACK_*
-	uint8_t slot;   // SH_TRACK_SLOT: place, 0 = the most recent speaker's; unique in its group and kind
+	uint8_t slot;   // SH_TRACK_SLOT: place, unique in its group and kind; fixed. Sources keep theirs while they stay
 	uint8_t pad[3];
 	uint8_t mid[SH_MID_MAX];
 	struct sh_track_pt pt[SH_MAX_PTS];

@@ -7,6 +7,7 @@
 #include "dataplane/event.h"
 #include "dataplane/node/frame.h"
 #include "dataplane/node/story.h"
+#include "dataplane/rtp/speaker.h"
 #include "dataplane/speaker.h"
 #include "dataplane/table/group.h"
 
@@ -417,12 +418,53 @@ static void outlives(void **state)
 	room_stop();
 }
 
+/* Opus in DTX: a packet each 400 ms, numbers without a gap (RFC 7587 §3.1.3). No loss to ask for, no silence of the
+ * track, and time goes on as it does at the publisher. */
+static void dtx_is_no_loss(void **state)
+{
+	struct sh_msg_track_set t = audio_track;
+	struct rtp_out o, last = {0};
+	struct pair c;
+	uint32_t ts = 1000;
+
+	pair_start(&c);
+	t.flags |= SH_TRACK_NACK;
+	world_track(0, &c.pub, &t);
+	for (uint16_t i = 0; i < 100; i++) {
+		bool dtx = i >= 40 && i < 60;
+
+		send_rtp(&c.pub, &(struct rtp){.pt = PT_OPUS,
+		                               .seq = i,
+		                               .ts = ts,
+		                               .ssrc = SSRC_AUDIO,
+		                               .payload = (const uint8_t *)"opus payload",
+		                               .len = dtx ? 1 : 12});
+		world_run(dtx ? 400 : 20);
+		assert_true(peer_take_rtp(&c.sub, &o));
+		assert_false(peer_take_rtp(&c.sub, &last));
+		assert_true(!i || o.hdr.ts == last.hdr.ts + (i > 40 && i <= 60 ? 19200u : 960u));
+		assert_true(!i || o.hdr.seq == (uint16_t)(last.hdr.seq + 1));
+		assert_int_equal(o.hdr.payload_len, dtx ? 1 : 12);
+		last = o;
+		ts += dtx ? 19200 : 960;
+		assert_true(dp_node(world.w[0])->track[0].alive & 1);
+		if (i > 50 && i < 60)
+			assert_true(dp_slabs.track[0].level > DP_LEVEL_UNTOLD); // silent
+	}
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_RTPFB, DP_RTCP_RTPFB_NACK, NULL), 0);
+	assert_int_equal(dp_slabs.track[0].media[0].max_ext_seq -
+	                     dp_slabs.track[0].media[0].base_ext_seq + 1,
+	                 dp_slabs.track[0].media[0].received);
+	pair_stop(&c);
+}
+
 int stories_slots(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(loudest_are_heard),   cmocka_unit_test(sources_leave),
 	    cmocka_unit_test(video_follows),       cmocka_unit_test(pinned_and_followed),
 	    cmocka_unit_test(outlives),
+	    cmocka_unit_test(dtx_is_no_loss),
 	};
 
 	return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
