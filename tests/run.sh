@@ -104,7 +104,12 @@ prepare() {
 	shift 2
 	log=$(log_of "$name")
 	if {
-		[[ -f $dir/build.ninja ]] || meson setup "$@" "$dir" "$root"
+		if [[ ! -f $dir/build.ninja ]]; then
+			meson setup "$@" "$dir" "$root"
+		elif [[ ! -f $dir/.options || $(<"$dir/.options") != "$*" ]]; then
+			meson configure "$dir" "$@" # made by another version of this script
+		fi
+		printf '%s\n' "$*" >"$dir/.options"
 		ninja -C "$dir" ${CALLSTACK_JOBS:+-j "$CALLSTACK_JOBS"}
 	} >"$log" 2>&1; then
 		return 0
@@ -237,7 +242,7 @@ main() {
 	fi
 	# Sanitizers make gcc warn of what cannot be; warnings are the release build's business.
 	if wanted_group asan && prepare build/asan build-asan -Db_sanitize=address,undefined \
-		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false; then
+		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false -Dimpairment=true; then
 		unit asan build-asan
 	fi
 	if wanted_group tsan && prepare build/tsan build-tsan -Db_sanitize=thread \

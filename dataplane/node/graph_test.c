@@ -188,6 +188,9 @@ int main(void)
 		place = places[i];
 		failed += stories_ice() + stories_media() + stories_rtcp() + stories_bwe() +
 		          stories_life() + stories_slots();
+#ifdef CALLSTACK_IMPAIRMENT
+		failed += stories_impair();
+#endif
 	}
 	world_teardown();
 	return !!failed;
