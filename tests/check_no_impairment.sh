@@ -11,4 +11,4 @@ if said=$("$1" --set impairment.seed=1 --check-config 2>&1); then
 	echo "$1: takes the option impairment.seed"
 	exit 1
 fi
-echo "$said" | grep -q 'impairment.*unknown' || { echo "$said"; exit 1; }
+echo "$said" | grep -q 'impairment.seed: no such option' || { echo "$said"; exit 1; }

@@ -134,6 +134,13 @@ for line in open(testlog, encoding="utf-8", errors="replace"):
 PYTHON
 }
 
+# Sanitizers make gcc warn of what cannot be; warnings are the release build's business. The node that impairs the network
+# is in this build, for its own tests and a story.
+asan_build() {
+	prepare build/asan build-asan -Db_sanitize=address,undefined \
+		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false -Dimpairment=true
+}
+
 # unit GROUP FOLDER: the unit tests of a build that is ready.
 unit() {
 	local group=$1 dir=$root/$2 result name why shown=0
@@ -240,10 +247,10 @@ main() {
 	if wanted_group unit && prepare build/release build --buildtype=release; then
 		unit unit build
 	fi
-	# Sanitizers make gcc warn of what cannot be; warnings are the release build's business.
-	if wanted_group asan && prepare build/asan build-asan -Db_sanitize=address,undefined \
-		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false -Dimpairment=true; then
-		unit asan build-asan
+	if wanted_group asan || wanted e2e/impaired; then
+		if asan_build && wanted_group asan; then
+			unit asan build-asan
+		fi
 	fi
 	if wanted_group tsan && prepare build/tsan build-tsan -Db_sanitize=thread \
 		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false; then
