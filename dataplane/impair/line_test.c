@@ -11,7 +11,8 @@ static uint64_t at[N];
 
 static void in_order_of_their_times(void **state)
 {
-	struct dp_link_conf conf = {.delay_us = 50000, .jitter_us = 20000, .reorder_ppm = 100000, .reorder_us = 30000};
+	struct dp_link_conf conf = {
+	    .delay_us = 50000, .jitter_us = 20000, .reorder_ppm = 100000, .reorder_us = 30000};
 	struct dp_line *l = dp_line_new(&conf, 7, N);
 	uint64_t out[2], before = 0, now = 0;
 	unsigned came = 0, passed = 0;

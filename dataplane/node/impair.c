@@ -1,6 +1,7 @@
-/* A bad network between the ports and the graph. Frames go onto a line of their direction where rx takes them from a port
- * and where tx would hand them to one; the node is the other end of both lines: it lets go what is due, to classify or to the port. What
- * another worker's queue brings was on that worker's line before it was handed over. */
+/* A bad network between the ports and the graph. Frames go onto a line of their direction where rx
+ * takes them from a port and where tx would hand them to one; the node is the other end of both
+ * lines: it lets go what is due, to classify or to the port. What another worker's queue brings was
+ * on that worker's line before it was handed over. */
 #include "dataplane/node/impair.h"
 #include <string.h>
 #include "dataplane/impair/line.h"

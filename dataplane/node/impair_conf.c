@@ -43,8 +43,8 @@ int dp_impair_init(struct dp_worker *w)
 
 		if (!any(c))
 			continue;
-		dp_node(w)->impair[way] =
-		    dp_line_new(&conf, dp_impair_config.seed + w->index * DP_IMPAIR_WAYS + way, ROOM);
+		dp_node(w)->impair[way] = dp_line_new(
+		    &conf, dp_impair_config.seed + w->index * DP_IMPAIR_WAYS + way, ROOM);
 		if (!dp_node(w)->impair[way])
 			return -ENOMEM;
 	}

@@ -1,4 +1,5 @@
-/* The impairment node, in builds that have it: what is late, lost, doubled and spared, the same for the same seed. */
+/* The impairment node, in builds that have it: what is late, lost, doubled and spared, the same for
+ * the same seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -153,14 +154,16 @@ static void doubled_and_spared(void **state)
 	end(&c);
 }
 
-/* 64 kbit/s with room for 4,000 bytes: what is more than that is lost, the rest comes at that rate. */
+/* 64 kbit/s with room for 4,000 bytes: what is more than that is lost, the rest comes at that rate.
+ */
 static void limited(void **state)
 {
 	struct pair c;
 	unsigned n;
 
 	begin(&c, 1);
-	dp_impair_config.way[DP_IMPAIR_OUT] = (struct dp_impair_way){.rate_kbps = 64, .queue_bytes = 4000};
+	dp_impair_config.way[DP_IMPAIR_OUT] =
+	    (struct dp_impair_way){.rate_kbps = 64, .queue_bytes = 4000};
 	impair();
 	for (unsigned i = 0; i < 200; i++)
 		send_audio(&c.pub, (uint16_t)i);
@@ -177,10 +180,8 @@ static void limited(void **state)
 int stories_impair(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(late),
-	    cmocka_unit_test(lost),
-	    cmocka_unit_test(lost_in_bursts),
-	    cmocka_unit_test(doubled_and_spared),
+	    cmocka_unit_test(late),           cmocka_unit_test(lost),
+	    cmocka_unit_test(lost_in_bursts), cmocka_unit_test(doubled_and_spared),
 	    cmocka_unit_test(limited),
 	};
 
