@@ -145,6 +145,14 @@ unsigned long bench_option(struct bench *b, const char *name, unsigned long othe
 	return otherwise;
 }
 
+const char *bench_text(struct bench *b, const char *name)
+{
+	for (char **a = b->argv + 1; *a; a++)
+		if (strcmp(*a, name) == 0)
+			return a[1];
+	return NULL;
+}
+
 bool bench_quick(const struct bench *b)
 {
 	return b->quick;
@@ -177,6 +185,14 @@ void bench_fact(struct bench *b, const char *key, const char *value)
 {
 	printf("%s: %s\n", key, value);
 	json_object_set_new(b->facts, key, json_string(value));
+}
+
+void bench_tsc_fact(struct bench *b)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.0f", 1e9 / tick_ns);
+	bench_fact(b, "tsc_hz", text);
 }
 
 static json_t *json_value(const char *text)

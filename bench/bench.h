@@ -20,6 +20,8 @@ struct bench_stat {
 struct bench *bench_open(const char *name, const char *usage, int argc, char **argv);
 /* Value of "--name N" as a number, or `otherwise`; call for each option before the first row. */
 unsigned long bench_option(struct bench *b, const char *name, unsigned long otherwise);
+/* The same as text; NULL: not given. */
+const char *bench_text(struct bench *b, const char *name);
 bool bench_quick(const struct bench *b);
 unsigned bench_runs(const struct bench *b); // how often to measure each row; 1..BENCH_RUNS_MAX
 enum { BENCH_RUNS_MAX = 64, BENCH_COLUMNS_MAX = 8 };
@@ -36,6 +38,7 @@ void bench_row(struct bench *b, const char *const *values, const struct bench_st
 void bench_row_value(struct bench *b, const char *group, const char *key, double value);
 /* A fact about the run, for both outputs: "cpu", "tsc_hz", … */
 void bench_fact(struct bench *b, const char *key, const char *value);
+void bench_tsc_fact(struct bench *b); // "tsc_hz": of bench_ticks()
 /* Writes the JSON file; returns the process's exit code. b is freed. */
 int bench_close(struct bench *b);
 

@@ -177,7 +177,7 @@ static void describe(struct texts *t, const struct fwd_shape *s)
 	snprintf(t->text[1], 16, "%u", s->fanout);
 	snprintf(t->text[2], 16, "%u", s->subs);
 	t->values[0] = profile_name(s->profile);
-	t->values[1] = s->memif ? "memif" : "null";
+	t->values[1] = s->memif ? "memif" : s->af_xdp ? "af_xdp" : "null";
 	t->values[2] = t->text[0];
 	t->values[3] = t->text[1];
 	t->values[4] = t->text[2];
@@ -457,14 +457,16 @@ int main(int argc, char **argv)
 {
 	static const char *const columns[] = {"profile", "port", "payload", "fanout", "subs", NULL};
 	char dir[] = "/tmp/bench_forward_XXXXXX", socket[64], prefix[32], text[16];
-	struct fwd_shape only;
+	struct fwd_shape only = {0};
+	const char *interface, *peer;
 	unsigned cpu, peer_cpu;
 	bool memif;
 
 	bench =
 	    bench_open("bench_forward",
-	               "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] "
-	               "[--burst N] [--packets N] [--cpu N] [--peer-cpu N]",
+	               "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] [--links 0|1] "
+	               "[--burst N] [--packets N] [--cpu N] [--peer-cpu N] "
+	               "[--interface IF --peer IF]",
 	               argc, argv);
 	only.subs = (unsigned)bench_option(bench, "--subs", 0);
 	only.fanout = (unsigned)bench_option(bench, "--fanout", 50);
@@ -472,6 +474,16 @@ int main(int argc, char **argv)
 	only.profile = (uint16_t)bench_option(bench, "--profile", SH_SRTP_AEAD_AES_128_GCM);
 	memif = bench_option(bench, "--memif", only.subs ? 0 : 1);
 	only.memif = memif;
+	only.links = bench_option(bench, "--links", 0);
+	interface = bench_text(bench, "--interface");
+	peer = bench_text(bench, "--peer");
+	only.af_xdp = interface != NULL;
+	if (interface && (!peer || !only.subs || memif)) {
+		fprintf(
+		    stderr,
+		    "bench_forward: --interface goes with --peer and --subs, not with --memif\n");
+		return 2;
+	}
 	burst = (unsigned)bench_option(bench, "--burst", DP_BURST);
 	target = (unsigned)bench_option(bench, "--packets", bench_quick(bench) ? 20000 : 400000);
 	cpu = (unsigned)bench_option(bench, "--cpu", sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0);
@@ -485,6 +497,7 @@ int main(int argc, char **argv)
 	}
 	snprintf(text, sizeof(text), "%u", burst);
 	bench_fact(bench, "burst", text);
+	bench_tsc_fact(bench);
 	bench_columns(bench, columns);
 	if (!mkdtemp(dir))
 		return 1;
@@ -492,7 +505,11 @@ int main(int argc, char **argv)
 	snprintf(prefix, sizeof(prefix), "bench-forward-%d", (int)getpid());
 	if (memif && fwd_link_fork(socket, peer_cpu) < 0)
 		return 1;
-	fwd_start(prefix, cpu, memif ? socket : NULL);
+	fwd_start(&(struct fwd_start){.prefix = prefix,
+	                              .memif = memif ? socket : NULL,
+	                              .interface = only.af_xdp ? interface : NULL,
+	                              .peer = peer,
+	                              .cpu = cpu});
 	if (only.subs)
 		row(only);
 	else

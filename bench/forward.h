@@ -35,7 +35,8 @@ struct fwd_shape {
 	unsigned subs;    // in all; a multiple of fanout
 	unsigned fanout;  // subscribers of each track
 	unsigned payload; // bytes of RTP payload; up to FWD_AUDIO_MAX it is Opus, else VP8
-	bool memif;
+	bool memif, af_xdp;
+	bool links;       // each subscriber's link is estimated and paced, and bears all
 };
 enum { FWD_AUDIO_MAX = 400 };
 static inline unsigned fwd_tracks(const struct fwd_shape *s)
@@ -58,10 +59,34 @@ static inline uint32_t fwd_ssrc(uint32_t track)
 }
 
 /* ---- forward_world.c ---- */
-enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_MEMIF }; // position in dp_ports
-/* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. Exits with a message when
- * it cannot. */
-void fwd_start(const char *prefix, unsigned cpu, const char *memif);
+enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_LINK }; // position in dp_ports
+/* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. interface: a network device
+ * for AF_XDP, and peer the other end of its veth, by which publishers' packets come in, or NULL.
+ * Exits with a message when it cannot. */
+struct fwd_start {
+	const char *prefix, *memif, *interface, *peer;
+	unsigned cpu;
+};
+void fwd_start(const struct fwd_start *s);
+/* Any layout of tracks and subscriptions: who they are of, by number. Subscriptions are in the
+ * plane, peers connected; no packet has been sent. mid: of the m-line, unique in its endpoint. */
+struct fwd_track {
+	uint32_t endpoint;
+	unsigned payload, mid;
+};
+struct fwd_sub {
+	uint32_t track, endpoint;
+	unsigned payload, mid;
+};
+struct fwd_layout {
+	uint16_t profile;
+	bool link; // packets leave by the third port
+	unsigned endpoints, tracks, subs;
+	void (*track)(uint32_t i, struct fwd_track *out);
+	void (*sub)(uint32_t i, struct fwd_sub *out);
+};
+void fwd_open_layout(const struct fwd_layout *layout);
+void fwd_close_layout(void);
 /* Tables of a shape, every peer connected and every subscription past its first key frame. */
 void fwd_open(const struct fwd_shape *shape);
 void fwd_close(void);
@@ -73,6 +98,8 @@ void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n);
  * nothing else: else what is due by the clock (reports, scans) would be charged to packets that had
  * no time to come. */
 uint64_t fwd_turn(void);
+/* The same when it is `tsc` (which only grows), whatever time it is. */
+uint64_t fwd_turn_at(uint64_t tsc);
 uint64_t fwd_stat(unsigned stat);
 uint64_t fwd_drops(void);
 /* Names of drops since before[], to stderr. */

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <urcu-qsbr.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -34,11 +37,13 @@ static struct {
 	struct rte_mempool *pool;
 	const struct dp_srtp_backend *backend;
 	struct fwd_shape shape;
+	struct fwd_layout layout;
 	uint64_t txn, bytes;
 	uint64_t stopped; // end of the last turn
 	uint32_t records;
+	int raw;         // packet socket at the other end of a veth; 0: none
+	bool connected;  // peers are; from here on publishers send
 	uint32_t *place; // a permutation of the subscriptions: who is whose subscriber
-	unsigned memif;
 } world;
 
 static __attribute__((noreturn, format(printf, 1, 2))) void die(const char *fmt, ...)
@@ -147,8 +152,9 @@ static void add_endpoint(uint32_t i)
 	    .rtcp_ssrc = 0x70000000u + i,
 	    .cname_len = 9,
 	    .cname = "callstack",
+	    .flags = world.shape.links ? SH_EP_TWCC : 0,
 	};
-	struct sh_msg_endpoint_keys k = {.id = s.id, .profile = world.shape.profile};
+	struct sh_msg_endpoint_keys k = {.id = s.id, .profile = world.layout.profile};
 
 	ufrag(i, s.ufrag);
 	memcpy(s.pwd, password, 24);
@@ -157,63 +163,65 @@ static void add_endpoint(uint32_t i)
 	record(SH_MSG_ENDPOINT_KEYS, &k, sizeof(k));
 }
 
-static bool audio(void)
+static uint8_t put_mid(uint8_t mid[SH_MID_MAX], unsigned number)
 {
-	return world.shape.payload <= FWD_AUDIO_MAX;
+	char text[SH_MID_MAX];
+	int n = snprintf(text, sizeof(text), "%u", number);
+
+	memcpy(mid, text, (size_t)n);
+	return (uint8_t)n;
 }
 
 static void add_track(uint32_t i)
 {
-	struct sh_msg_track_set s = {
-	    .id = id_of(i),
-	    .endpoint = id_of(i),
-	    .kind = audio() ? SH_KIND_AUDIO : SH_KIND_VIDEO,
-	    .layers = 1,
-	    .mid_len = 1,
-	    .mid = "0",
-	    .flags = audio() ? 0 : SH_TRACK_NACK | SH_TRACK_PLI,
-	    .layer[0].ssrc = fwd_ssrc(i),
-	};
+	struct fwd_track t;
+	struct sh_msg_track_set s = {.id = id_of(i), .layers = 1, .layer[0].ssrc = fwd_ssrc(i)};
+	bool audio;
+
+	world.layout.track(i, &t);
+	audio = t.payload <= FWD_AUDIO_MAX;
+	s.endpoint = id_of(t.endpoint);
+	s.kind = audio ? SH_KIND_AUDIO : SH_KIND_VIDEO;
+	s.flags = audio ? 0 : SH_TRACK_NACK | SH_TRACK_PLI;
+	s.mid_len = put_mid(s.mid, t.mid);
 
 	for (unsigned k = 0; k < SH_MAX_PTS; k++)
 		s.pt[k] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
-	s.pt[0] = (struct sh_track_pt){PUB_PT, audio() ? SH_CODEC_OPUS : SH_CODEC_VP8, 255, 0,
-	                               audio() ? 48000 : 90000};
-	if (!audio())
+	s.pt[0] = (struct sh_track_pt){PUB_PT, audio ? SH_CODEC_OPUS : SH_CODEC_VP8, 255, 0,
+	                               audio ? 48000 : 90000};
+	if (!audio)
 		s.pt[1] = (struct sh_track_pt){PUB_RTX, SH_CODEC_RTX, 0, 0, 90000};
 	record(SH_MSG_TRACK_SET, &s, sizeof(s));
 }
 
 static void add_sub(uint32_t i)
 {
-	uint32_t tracks = fwd_tracks(&world.shape);
-	struct sh_msg_sub_set s = {
-	    .id = id_of(i),
-	    .track = id_of(world.place[i] % tracks),
-	    .endpoint = id_of(tracks + i),
-	    .ssrc = 0x20000000u + i,
-	    .rtx_ssrc = audio() ? 0 : 0x30000000u + i,
-	    .mid_len = 1,
-	    .mid = "0",
-	    .flags = audio() ? 0 : SH_SUB_NACK,
-	    .max_layer = 0,
-	};
+	struct sh_msg_sub_set s = {.id = id_of(i), .ssrc = 0x20000000u + i};
+	struct fwd_sub b;
+	bool audio;
 
+	world.layout.sub(i, &b);
+	audio = b.payload <= FWD_AUDIO_MAX;
+	s.track = id_of(b.track);
+	s.endpoint = id_of(b.endpoint);
+	s.rtx_ssrc = audio ? 0 : 0x30000000u + i;
+	s.flags = audio ? 0 : SH_SUB_NACK;
+	s.mid_len = put_mid(s.mid, b.mid);
 	memset(s.pt, 255, sizeof(s.pt));
 	s.pt[0] = SUB_PT;
-	if (!audio())
+	if (!audio)
 		s.pt[1] = SUB_RTX;
 	record(SH_MSG_SUB_SET, &s, sizeof(s));
 }
 
 static void fill_tables(void)
 {
-	const struct fwd_shape *s = &world.shape;
+	const struct fwd_layout *s = &world.layout;
 
-	for (uint32_t i = 0; i < fwd_endpoints(s); i++)
+	for (uint32_t i = 0; i < s->endpoints; i++)
 		add_endpoint(i);
 	commit();
-	for (uint32_t i = 0; i < fwd_tracks(s); i++)
+	for (uint32_t i = 0; i < s->tracks; i++)
 		add_track(i);
 	commit();
 	for (uint32_t i = 0; i < s->subs; i++)
@@ -223,9 +231,22 @@ static void fill_tables(void)
 
 /* ---- frames ---- */
 
+/* Onto the wire: the kernel carries them to the other end before this returns. */
+static void send_raw(const uint8_t *const *frame, const uint16_t *len, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (send(world.raw, frame[i], len[i], 0) != len[i])
+			die("the other end of the veth: %s", strerror(errno));
+}
+
 void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n)
 {
 	struct rte_mbuf *m[DP_BURST];
+
+	if (world.raw > 0 && world.connected) {
+		send_raw(frame, len, n);
+		return;
+	}
 
 	for (unsigned at = 0; at < n; at += DP_BURST) {
 		unsigned k = RTE_MIN(n - at, (unsigned)DP_BURST);
@@ -295,7 +316,7 @@ static void add_path(uint32_t endpoint)
 	path->l2_len = 14;
 	path->l3_len = 20;
 	path->family = 4;
-	path->port = dp_ports[world.shape.memif ? FWD_ETH_MEMIF : FWD_ETH_NULL].eth;
+	path->port = dp_ports[world.layout.link ? FWD_ETH_LINK : FWD_ETH_NULL].eth;
 	path->mtu = 1500;
 	path->reachable = path->routed = true;
 	dp_path_set(endpoint, path);
@@ -314,7 +335,9 @@ static void connect_all(void)
 {
 	static uint8_t frame[FWD_FRAME];
 	const uint8_t *at = frame;
-	unsigned n = fwd_endpoints(&world.shape);
+	unsigned n = world.layout.endpoints;
+
+	world.connected = false;
 
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t len = stun_frame(i, frame);
@@ -329,6 +352,7 @@ static void connect_all(void)
 	}
 	for (unsigned i = 0; i < 64; i++) // answers to checks came back through the ring
 		dp_worker_turn(0);
+	world.connected = true;
 }
 
 /* Two rounds of packets: subscriptions begin with a key frame, history and trackers are made. */
@@ -349,7 +373,7 @@ static void warm_up(void)
 		done += n;
 	}
 	drain_punt();
-	if (world.shape.memif)
+	if (world.shape.memif || world.shape.af_xdp)
 		return;
 	if (fwd_stat(SH_STAT_rtp_out) - before != 2ull * world.shape.subs)
 		die("of %u packets %llu came out in the warm-up", 2 * world.shape.subs,
@@ -385,11 +409,35 @@ static void open_port(const struct dp_conf_port *conf)
 		die("port %u: %s", dp_port_count, strerror(-err));
 }
 
-void fwd_start(const char *prefix, unsigned cpu, const char *memif)
+static int open_raw(const char *peer)
+{
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(peer)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0); // receives nothing
+
+	if (fd < 0 || !at.sll_ifindex || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		die("%s: %s", peer, strerror(errno));
+	return fd;
+}
+
+static void open_link(const struct fwd_start *s)
+{
+	static struct dp_conf_port link;
+
+	if (s->memif) {
+		link = (struct dp_conf_port){.kind = DP_PORT_MEMIF, .role = DP_MEMIF_SERVER};
+		snprintf(link.socket, sizeof(link.socket), "%s", s->memif);
+	} else {
+		link = (struct dp_conf_port){.kind = DP_PORT_AF_XDP};
+		snprintf(link.interface, sizeof(link.interface), "%s", s->interface);
+		world.raw = open_raw(s->peer);
+	}
+	open_port(&link);
+}
+
+void fwd_start(const struct fwd_start *s)
 {
 	static const struct dp_conf_port ring = {.kind = DP_PORT_RING},
 	                                 null = {.kind = DP_PORT_NULL};
-	static struct dp_conf_port link = {.kind = DP_PORT_MEMIF, .role = DP_MEMIF_SERVER};
 	char lcores[32], mem[16], file[64];
 	char *argv[] = {"bench_forward",
 	                "--no-huge",
@@ -404,27 +452,27 @@ void fwd_start(const char *prefix, unsigned cpu, const char *memif)
 	                file,
 	                NULL};
 
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", s->cpu);
 	snprintf(mem, sizeof(mem), "%d", MEMORY_MB);
-	snprintf(file, sizeof(file), "--file-prefix=%s", prefix);
+	snprintf(file, sizeof(file), "--file-prefix=%s", s->prefix);
 	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0)
 		die("EAL: %s", rte_strerror(rte_errno));
 	dp_clock_update(rte_get_tsc_hz());
 	world.backend = dp_srtp_backend_find("ipsec_mb");
 	if (!world.backend)
 		die("no ipsec_mb on this CPU");
-	world.pool = dp_pool_new("packets", MBUFS, false);
+	world.pool = dp_pool_new("packets", MBUFS, s->interface != NULL);
 	if (!world.pool)
 		die("packet buffers: %s", rte_strerror(rte_errno));
 	open_port(&ring);
 	open_port(&null);
-	if (memif) {
-		snprintf(link.socket, sizeof(link.socket), "%s", memif);
-		open_port(&link);
-	}
+	if (s->memif || s->interface)
+		open_link(s);
 	dp_nodes_config.consent_s = 86400;   // nobody renews it here
 	dp_nodes_config.history_video = 512; // as callstack-dataplane is configured
 	dp_nodes_config.history_audio = 128;
+	dp_nodes_config.bwe_min_kbps = 1000000; // nobody tells what arrives
+	dp_nodes_config.bwe_start_kbps = dp_nodes_config.bwe_max_kbps = 1000000;
 }
 
 static void make_place(void)
@@ -451,7 +499,7 @@ static void wait_turn(void *arg)
 static void open_slabs(void)
 {
 	char path[] = "/dev/shm/bench_forward_XXXXXX";
-	const struct fwd_shape *s = &world.shape;
+	const struct fwd_layout *s = &world.layout;
 	int fd = mkstemp(path), err;
 	bool created;
 
@@ -459,7 +507,7 @@ static void open_slabs(void)
 		die("%s: %s", path, strerror(errno));
 	close(fd);
 	unlink(path);
-	err = sh_slabs_create(&dp_slabs, path, fwd_endpoints(s), fwd_tracks(s), s->subs, &created);
+	err = sh_slabs_create(&dp_slabs, path, s->endpoints, s->tracks, s->subs, &created);
 	unlink(path);
 	if (err)
 		die("slabs: %s", strerror(-err));
@@ -467,7 +515,7 @@ static void open_slabs(void)
 	dp_slabs.head->workers = 1;
 }
 
-void fwd_open(const struct fwd_shape *shape)
+void fwd_open_layout(const struct fwd_layout *layout)
 {
 	struct dp_table_cfg cfg = {.workers = 1, .backend = world.backend, .wait = wait_turn};
 	struct dp_run_params run = {
@@ -479,10 +527,8 @@ void fwd_open(const struct fwd_shape *shape)
 	};
 	int err;
 
-	world.shape = *shape;
+	world.layout = *layout;
 	dp_clock_update(rte_get_tsc_hz()); // real time again
-	fwd_feed_open(shape);
-	make_place();
 	world.bytes = resident();
 	open_slabs();
 	err = dp_table_init(&cfg);
@@ -490,11 +536,42 @@ void fwd_open(const struct fwd_shape *shape)
 		err = dp_workers_init(&run);
 	if (err)
 		die("%s", strerror(-err));
-	if (!shape->memif)
+	if (!layout->link)
 		dp_workers[0]->n_ports = 1; // nothing comes in but through the ring
 	dp_worker_enter(0);
 	fill_tables();
 	connect_all();
+	world.stopped = bench_ticks();
+}
+
+static void shape_track(uint32_t i, struct fwd_track *out)
+{
+	*out = (struct fwd_track){i, world.shape.payload, 0};
+}
+
+static void shape_sub(uint32_t i, struct fwd_sub *out)
+{
+	uint32_t tracks = fwd_tracks(&world.shape);
+
+	*out = (struct fwd_sub){world.place[i] % tracks, tracks + i, world.shape.payload, 0};
+}
+
+void fwd_open(const struct fwd_shape *shape)
+{
+	const struct fwd_layout layout = {
+	    .profile = shape->profile,
+	    .link = shape->memif || shape->af_xdp,
+	    .endpoints = fwd_endpoints(shape),
+	    .tracks = fwd_tracks(shape),
+	    .subs = shape->subs,
+	    .track = shape_track,
+	    .sub = shape_sub,
+	};
+
+	world.shape = *shape;
+	fwd_feed_open(shape);
+	make_place();
+	fwd_open_layout(&layout);
 	warm_up();
 	world.stopped = bench_ticks();
 	world.bytes = resident() - world.bytes;
@@ -505,21 +582,26 @@ uint64_t fwd_bytes(void)
 	return world.bytes;
 }
 
-void fwd_close(void)
+void fwd_close_layout(void)
 {
 	dp_worker_leave(0);
 	dp_workers_free();
 	dp_table_free();
 	sh_slabs_close(&dp_slabs);
 	memset(&dp_slabs, 0, sizeof(dp_slabs));
+}
+
+void fwd_close(void)
+{
+	fwd_close_layout();
 	fwd_feed_close();
 }
 
-uint64_t fwd_turn(void)
+uint64_t fwd_turn_at(uint64_t tsc)
 {
 	uint64_t t, mono, ntp;
 
-	dp_clock_read(world.stopped, &mono, &ntp);
+	dp_clock_read(tsc, &mono, &ntp);
 	t = bench_ticks();
 	dp_clock.mono_ns = mono;
 	dp_clock.ntp = ntp;
@@ -527,6 +609,11 @@ uint64_t fwd_turn(void)
 	dp_worker_turn(0);
 	world.stopped = bench_ticks();
 	return world.stopped - t;
+}
+
+uint64_t fwd_turn(void)
+{
+	return fwd_turn_at(world.stopped);
 }
 
 /* ---- counters ---- */

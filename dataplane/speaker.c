@@ -213,6 +213,7 @@ static void put(uint32_t slot, uint32_t source, uint64_t now)
 	uint32_t old = track_of(slot)->source;
 
 	dp_slot_set(slot, source);
+	dp_slabs.head->stats[SH_MAX_WORKERS].v[SH_STAT_slot_changes]++;
 	if (old)
 		dp_event_watch(SH_ID_INDEX(old), now);
 	dp_event_watch(source, now);

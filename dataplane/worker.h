@@ -42,7 +42,9 @@ struct dp_pkt {
 	uint64_t index;      // SRTP packet index: extended sequence number (in: publisher's; out: ours)
 	struct rte_mbuf *src;// fanout: the shared plaintext that this egress packet takes its payload from
 	uint32_t ast;        // rtp_in: abs-send-time of its arrival
-	uint8_t pt, pad[3];  // rewrite: payload type to send
+	uint8_t pt;          // rewrite: payload type to send
+	uint8_t frame;       // rtp_in: DP_FRAME_*
+	uint8_t pad[2];
 	uint64_t at_ns;      // srtp_in: now_ns of the walk that it arrived in
 };
 _Static_assert(sizeof(struct dp_pkt) == RTE_CACHE_LINE_SIZE, "one cache line");

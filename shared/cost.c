@@ -61,18 +61,28 @@ static const struct sh_cost_cipher_coef *coef(const struct sh_cost_model *m, uns
 	return most;
 }
 
-double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load, double subs)
+static double far_from(double n, double cached)
 {
-	double all = load->subs + subs, sum;
-	double cache = all > SH_COST_CACHED ? m->cache * log2(all / SH_COST_CACHED) : 0;
+	return n > cached ? log2(n / cached) : 0;
+}
+
+double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load,
+                    const struct sh_cost_load *others)
+{
+	static const struct sh_cost_load none;
+	const struct sh_cost_load *o = others ? others : &none;
+	double far = m->cache * far_from(load->subs + o->subs, SH_COST_CACHED), sum;
+	double far_in = m->cache_in * far_from(load->videos + load->audios + o->videos + o->audios,
+	                                       SH_COST_CACHED_IN);
 
 	sum = load->endpoints * m->endpoint + load->handoffs * m->handoff;
 	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
 		const struct sh_cost_cipher_coef *c = coef(m, i);
 		const struct sh_cost_flow *in = &load->in[i], *out = &load->out[i];
 
-		sum += in->pps * (c->in + m->port.in) + in->bytes * (c->in_byte + m->port.in_byte);
-		sum += out->pps * (c->out + cache + m->port.out) +
+		sum += in->pps * (c->in + far_in + m->port.in) +
+		       in->bytes * (c->in_byte + m->port.in_byte);
+		sum += out->pps * (c->out + far + m->port.out) +
 		       out->bytes * (c->out_byte + m->port.out_byte);
 	}
 	return sum;
@@ -80,7 +90,7 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 
 double sh_cost_cycles(const struct sh_cost_model *m, const struct sh_cost_load *load)
 {
-	return sh_cost_more(m, load, 0);
+	return sh_cost_more(m, load, NULL);
 }
 
 double sh_cost_bps(const struct sh_cost_flow *f)
@@ -134,8 +144,8 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 	             rate = 1e15; // far beyond any host, so that no sum overflows
 	bool ok =
 	    within(m->tsc_hz, 1e6, 1e11) && within(m->usable, 0.1, 1) && within(m->error, 0, 10);
-	const double per_packet[] = {m->cache,        m->endpoint, m->handoff,      m->port.in,
-	                             m->port.in_byte, m->port.out, m->port.out_byte};
+	const double per_packet[] = {m->cache,   m->cache_in,     m->endpoint, m->handoff,
+	                             m->port.in, m->port.in_byte, m->port.out, m->port.out_byte};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,
 	                        m->video_bytes, m->audio_bytes,    m->memory};
 	bool any = false;

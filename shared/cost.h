@@ -4,10 +4,10 @@
  *
  * One worker, in TSC cycles a second, over its flows:
  *
- *     in       pps · (in + port.in) + bytes · (in_byte + port.in_byte)
+ *     in       pps · (in + port.in + far_in) + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + far) + bytes · (out_byte + port.out_byte)
  *     the rest endpoints · endpoint + handoffs · handoff
- *     where    far = cache · log2(max(subs, CACHED) / CACHED)
+ *     where    far = cache · log2(max(subs, CACHED) / CACHED), far_in the same of tracks
  *
  * in, in_byte, out and out_byte are of the flow's cipher. far is what keys, sequence
  * state and headers cost that do not fit into the caches any more. A packet handed to the worker of
@@ -36,7 +36,8 @@ extern const char *const sh_cost_cipher_name[SH_COST_CIPHER_COUNT];
 enum sh_cost_cipher sh_cost_cipher(unsigned profile);
 
 enum {
-	SH_COST_CACHED = 256, // subscriptions of a worker that cost nothing extra
+	SH_COST_CACHED = 256,   // subscriptions of a worker that cost nothing extra
+	SH_COST_CACHED_IN = 64, // tracks of one
 	SH_COST_NAME_MAX = 32,
 	SH_COST_RTP_BYTES = 20, // header with extensions, as we write it
 	SH_COST_TAG_BYTES = 16,
@@ -65,7 +66,7 @@ struct sh_cost_port {
 struct sh_cost_model {
 	double tsc_hz;
 	struct sh_cost_cipher_coef cipher[SH_COST_CIPHER_COUNT];
-	double cache, endpoint, handoff;
+	double cache, cache_in, endpoint, handoff;
 	struct sh_cost_port port;
 	double usable; // share of a core that a worker has, 0.1..1
 	double error;  // of a prediction, relative: what is within it was seen of points that were
@@ -119,8 +120,10 @@ struct sh_cost_answer {
 
 /* Cycles a second that the load costs a worker. */
 double sh_cost_cycles(const struct sh_cost_model *m, const struct sh_cost_load *load);
-/* The same of a load that comes on top of `subs` others. */
-double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load, double subs);
+/* What it costs when the worker carries others already: of these only how many tracks and
+ * subscriptions there are counts. NULL: none. */
+double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load,
+                    const struct sh_cost_load *others);
 /* What the load means for a host with that many workers (1..). */
 void sh_cost_predict(const struct sh_cost_model *m, const struct sh_cost_load *load,
                      unsigned workers, struct sh_cost_answer *out);

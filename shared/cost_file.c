@@ -104,6 +104,7 @@ int sh_cost_load_json(struct sh_cost_model *out, const json_t *doc, char *why, s
 	number(&r, &m.usable, doc, "usable");
 	number(&r, &m.error, doc, "error");
 	number(&r, &m.cache, doc, "cache");
+	number(&r, &m.cache_in, doc, "cache_in");
 	number(&r, &m.endpoint, doc, "endpoint");
 	number(&r, &m.handoff, doc, "handoff");
 	read_ciphers(&r, &m, object(&r, doc, "ciphers"));
@@ -171,12 +172,12 @@ json_t *sh_cost_json(const struct sh_cost_model *m)
 			                              c->in_byte, "out", c->out, "out_byte",
 			                              c->out_byte));
 	}
-	return json_pack("{ss sf sf sf so sf sf sf s{ss sf sf sf sf sf sf} s{sf sf sf sf sf sf}}",
-	                 "format", FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error",
-	                 m->error, "ciphers", ciphers, "cache", m->cache, "endpoint", m->endpoint,
-	                 "handoff", m->handoff, "port", "name", p->name, "in", p->in, "in_byte",
-	                 p->in_byte, "out", p->out, "out_byte", p->out_byte, "max_pps", p->max_pps,
-	                 "max_bps", p->max_bps, "memory", "base", m->base_bytes, "endpoint",
-	                 m->endpoint_bytes, "subscription", m->sub_bytes, "video", m->video_bytes,
-	                 "audio", m->audio_bytes, "available", m->memory);
+	return json_pack(
+	    "{ss sf sf sf so sf sf sf sf s{ss sf sf sf sf sf sf} s{sf sf sf sf sf sf}}", "format",
+	    FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error", m->error, "ciphers", ciphers,
+	    "cache", m->cache, "cache_in", m->cache_in, "endpoint", m->endpoint, "handoff",
+	    m->handoff, "port", "name", p->name, "in", p->in, "in_byte", p->in_byte, "out", p->out,
+	    "out_byte", p->out_byte, "max_pps", p->max_pps, "max_bps", p->max_bps, "memory", "base",
+	    m->base_bytes, "endpoint", m->endpoint_bytes, "subscription", m->sub_bytes, "video",
+	    m->video_bytes, "audio", m->audio_bytes, "available", m->memory);
 }

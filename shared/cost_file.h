@@ -2,7 +2,7 @@
  *
  *     {"format": "callstack-cost-1", "tsc_hz": …, "usable": …, "error": …,
  *      "ciphers": {"aes_128_gcm": {"in": …, "in_byte": …, "out": …, "out_byte": …}, …},
- *      "cache": …, "endpoint": …, "handoff": …,
+ *      "cache": …, "cache_in": …, "endpoint": …, "handoff": …,
  *      "port": {"name": …, "in": …, "in_byte": …, "out": …, "out_byte": …, "max_pps": …, "max_bps":
  * …}, "memory": {"base": …, "endpoint": …, "subscription": …, "video": …, "audio": …, "available":
  * …}}

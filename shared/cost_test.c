@@ -18,6 +18,7 @@ static const struct sh_cost_model model = {
     .tsc_hz = 1e9,
     .cipher = {[SH_COST_GCM128] = {100, 1, 200, 0.5}, [SH_COST_CM_SHA1] = {300, 2, 400, 3}},
     .cache = 10,
+    .cache_in = 30,
     .endpoint = 1000,
     .handoff = 50,
     .port = {"test", 7, 0.1, 11, 0.2, 1e6, 1e9},
@@ -51,7 +52,11 @@ static void by_hand(void **state)
 	l = (struct sh_cost_load){.subs = 1};
 	sh_cost_flow(&l.out[SH_COST_GCM128], 1, 0);
 	near(sh_cost_cycles(&model, &l), 211);
-	near(sh_cost_more(&model, &l, 511), 221);
+	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.subs = 511}), 221);
+	l = (struct sh_cost_load){.videos = 100, .audios = 28};
+	sh_cost_flow(&l.in[SH_COST_GCM128], 1, 0);
+	near(sh_cost_cycles(&model, &l), 100 + 7 + 30);
+	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.videos = 128}), 100 + 7 + 60);
 }
 
 static void a_cipher_that_was_not_measured_is_the_costliest(void **state)

@@ -104,11 +104,14 @@ struct sh_track {
 	struct sh_rx_stream media[SH_MAX_LAYERS];
 	struct sh_rx_stream rtx[SH_MAX_LAYERS];
 	uint32_t fir_seq; // next command sequence number (RFC 5104 §4.3.1.1)
-	uint8_t spatial, temporal; // layers seen in it: SVC has more than one spatial layer in media[0]
+	uint8_t spatial, temporal; // layers in it: SVC has more than one spatial layer in media[0]; 0: not known
 	uint8_t level;    // audio: smoothed, −dBov, 0 loudest to 127 silent (RFC 6464)
 	uint8_t pad1;
-	uint32_t rate_bps[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // of the last second, of just that quality and temporal layer
-	uint16_t width[SH_MAX_LAYERS], height[SH_MAX_LAYERS]; // 0: not known
+	/* Of just that quality and temporal layer, RTP packets with their headers, in the last second that had any of that
+	 * quality: one that pauses keeps what it had, as what it would cost; whether it is there, last_at_ns of its
+	 * media[] says, or `spatial`. */
+	uint32_t rate_bps[SH_MAX_LAYERS][SH_MAX_TEMPORAL];
+	uint16_t width[SH_MAX_LAYERS], height[SH_MAX_LAYERS]; // of its last key frame; 0: not known
 	uint32_t pad2;
 	uint64_t spoke_at_ns; // when it was last loud enough to be speech
 	/* control thread: rw, workers: ro */
@@ -124,7 +127,7 @@ struct sh_sub {
 	struct sh_msg_sub_set set; // control: rw, workers: ro
 	/* live — subscriber's worker: rw. Outgoing index = roc << 16 | seq, always growing, so that no SRTP index
 	 * is used twice with one key; advanced before the packet is encrypted. */
-	uint8_t layer;         // the one being sent; 255: waiting for a key frame
+	uint8_t layer;         // the one being sent, of a track with several SSRCs or spatial layers; 255: waiting for a key frame
 	uint8_t want_layer;    // switch to it at its next key frame; 255: paused for want of bandwidth
 	uint8_t temporal, want_temporal; // the same of temporal layers
 	uint8_t ideal_layer;   // that it would have with all the bandwidth it wants
@@ -140,9 +143,11 @@ struct sh_sub {
 	/* the subscriber's view, from its last report block (RFC 3550 §6.4.1) */
 	uint32_t rr_lost, rr_jitter; // cumulative packets; RTP units
 	uint32_t rr_rtt_us;          // 0: not known yet
-	uint8_t rr_fraction, pad2[3];
+	uint8_t rr_fraction;
+	uint8_t tl0_offset, keyidx_offset, pad2; // ours − publisher's, of the current layer: TL0PICIDX, KEYIDX (VP8) …
 	uint64_t sr_at_ns;     // when we last sent an SR for it
-	uint32_t sr_ntp_mid, pad3; // middle 32 bits of its NTP time, to match LSR
+	uint32_t sr_ntp_mid;   // middle 32 bits of its NTP time, to match LSR
+	uint16_t pid_offset, frame_offset; // … picture id (VP8, VP9), the Dependency Descriptor's frame number
 	uint64_t rr_at_ns;     // when the last report block came; 0: none yet
 	/* control thread: rw, workers: ro */
 	struct sh_quality quality;

@@ -58,7 +58,8 @@ static double usable(const struct cp_admit *a)
 	return a->has_model ? a->model.usable : 1;
 }
 
-static double by_model(const struct cp_admit *a, const struct sh_cost_load *load, double on_top_of)
+static double by_model(const struct cp_admit *a, const struct sh_cost_load *load,
+                       const struct sh_cost_load *on_top_of)
 {
 	if (!a->has_model)
 		return 0;
@@ -69,14 +70,14 @@ static double use(const struct cp_admit *a, unsigned w)
 {
 	const struct cp_admit_measured *m = &a->measured[w];
 
-	return fmax(m->share / usable(a) + m->coming, by_model(a, &a->load[w], 0));
+	return fmax(m->share / usable(a) + m->coming, by_model(a, &a->load[w], NULL));
 }
 
 /* In steps, so that of workers that are about equally used the one with the fewest transports is
  * taken: what is measured says nothing yet of those who came in the last second. */
 static double step(const struct cp_admit *a, const struct ask *ask, unsigned w)
 {
-	return floor((use(a, w) + by_model(a, &ask->add[w], a->load[w].subs)) * STEPS);
+	return floor((use(a, w) + by_model(a, &ask->add[w], &a->load[w])) * STEPS);
 }
 
 /* The least used. If it cannot carry a newcomer, none can. */
@@ -126,7 +127,7 @@ static bool touches(const struct sh_cost_load *l)
 static int check_workers(struct cp_admit *a, const struct ask *ask)
 {
 	for (unsigned w = 0; w < cp_load_workers(a); w++) {
-		double after = use(a, w) + by_model(a, &ask->add[w], a->load[w].subs);
+		double after = use(a, w) + by_model(a, &ask->add[w], &a->load[w]);
 
 		if (touches(&ask->add[w]) && after * 100 > a->budget)
 			return refuse(a,
@@ -183,7 +184,7 @@ static int decide(struct cp_admit *a, const struct ask *ask)
 	if (!err)
 		err = check_host(a, ask);
 	for (unsigned w = 0; !err && w < cp_load_workers(a); w++) {
-		a->measured[w].coming += by_model(a, &ask->add[w], a->load[w].subs);
+		a->measured[w].coming += by_model(a, &ask->add[w], &a->load[w]);
 		sh_cost_add(&a->load[w], &ask->add[w], 1);
 	}
 	return err;
@@ -233,7 +234,7 @@ static void gives(struct cp_admit *a, struct ask *ask, const struct cp_room *roo
 	ask->add[w].in[SH_COST_GCM128].bytes += times * f.bytes;
 	*(kind == SH_KIND_AUDIO ? &ask->add[w].audios : &ask->add[w].videos) += times;
 	ask->tracks += (unsigned)ceil(times);
-	if (!room)
+	if (!room || cp_room_has_slots(room)) // there are as many slots as there were
 		return;
 	TAILQ_FOREACH (o, &room->participants, entry) {
 		unsigned at;
@@ -275,9 +276,12 @@ static void takes_room(struct cp_admit *a, struct ask *ask, const struct cp_room
 	const struct cp_participant *p;
 	const struct cp_track *t;
 
+	TAILQ_FOREACH (t, &room->slots, entry)
+		takes(ask, w, &cp_load_rate(a, t)->out, 1);
 	TAILQ_FOREACH (p, &room->participants, entry)
 		TAILQ_FOREACH (t, &p->tracks, entry)
-			takes(ask, w, &cp_load_rate(a, t)->out, 1);
+			if (!cp_room_has_slots(room) || !cp_slot_stands_for(t))
+				takes(ask, w, &cp_load_rate(a, t)->out, 1);
 }
 
 /* A player has one m-line of a kind, as a rule. */
@@ -443,7 +447,7 @@ json_t *cp_admission_json(const struct cp_calls *c)
 	for (unsigned w = 0; w < cp_load_workers(a); w++)
 		cp_json_push(&workers, json_pack("{si sf sf si sf}", "worker", (int)w, "measured",
 		                                 a->measured[w].share * 100, "model",
-		                                 by_model(a, &a->load[w], 0) * 100, "transports",
+		                                 by_model(a, &a->load[w], NULL) * 100, "transports",
 		                                 (int)a->load[w].endpoints, "subscriptions",
 		                                 a->load[w].subs));
 	return json_pack("{sb sb si sI ss so}", "enabled", 1, "model", a->has_model, "budget",

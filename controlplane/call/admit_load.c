@@ -10,6 +10,7 @@
 #define SECOND_NS 1000000000ull
 enum {
 	PERIOD_MS = 1000,
+	SHOWN_S = 5,
 	SETTLE_S = 10, // a new track counts as usual ones do, until it has shown what it sends
 };
 /* A stream that falls silent may come back: what it sent fades by so much a second. */
@@ -96,6 +97,26 @@ static void sample_track(struct cp_admit *a, const struct cp_track *t, double se
 	for (const struct cp_room_entry *r = (c)->rooms; r; r = r->hh.next)                        \
 		TAILQ_FOREACH (p, &r->room.participants, entry)
 
+static void forget_file(struct cp_admit *a)
+{
+	if (a->slabs.head)
+		sh_slabs_close(&a->slabs);
+	a->slabs = (struct sh_slabs){0};
+}
+
+/* The file is another one when the dataplane came back in another shape. */
+static void follow_file(struct cp_admit *a)
+{
+	uint64_t epoch = cp_calls_ready(a->calls) ? cp_plane_hello(a->calls->plane)->slab_epoch : 0;
+
+	if (a->slabs.head && a->slabs.head->slab_epoch != epoch)
+		forget_file(a);
+	if (!a->slabs.head && epoch && sh_slabs_open(&a->slabs, a->state))
+		a->slabs = (struct sh_slabs){0};
+	if (a->slabs.head && a->slabs.head->slab_epoch != epoch)
+		forget_file(a);
+}
+
 static void sample(void *arg)
 {
 	struct cp_admit *a = arg;
@@ -105,13 +126,7 @@ static void sample(void *arg)
 	const struct cp_track *t;
 
 	cp_timer_start(a->timer, PERIOD_MS);
-	/* The file is another one when the dataplane came back in another shape. */
-	if (!cp_calls_ready(a->calls) && a->slabs.head)
-		sh_slabs_close(&a->slabs);
-	if (!cp_calls_ready(a->calls))
-		a->slabs = (struct sh_slabs){0};
-	else if (!a->slabs.head && sh_slabs_open(&a->slabs, a->state))
-		a->slabs = (struct sh_slabs){0};
+	follow_file(a);
 	a->sampled_ns = now;
 	if (!a->slabs.head || seconds < 0.1)
 		return;
@@ -120,6 +135,8 @@ static void sample(void *arg)
 	TAILQ_FOREACH (t, &p->tracks, entry)
 		if (t->plane_id)
 			sample_track(a, t, seconds);
+	if (now - a->loaded_ns > SHOWN_S * SECOND_NS)
+		cp_load_refresh(a); // for the metrics
 }
 
 int cp_load_start(struct cp_admit *a)
@@ -138,8 +155,7 @@ int cp_load_start(struct cp_admit *a)
 void cp_load_stop(struct cp_admit *a)
 {
 	cp_timer_free(a->timer);
-	if (a->slabs.head)
-		sh_slabs_close(&a->slabs);
+	forget_file(a);
 	free(a->rate);
 }
 
@@ -169,15 +185,29 @@ static void at_least(struct sh_cost_flow *f, const struct sh_cost_flow *than, do
 	f->bytes = fmax(f->bytes, than->bytes * times);
 }
 
+/* What a slot carries is its source's; nothing while it is empty, but somebody will speak. */
+static const struct cp_rate *slot_rate(struct cp_admit *a, const struct cp_track *t)
+{
+	const struct sh_track *s = slab_of(a, t);
+	const struct cp_track *from =
+	    s ? a->calls->track[SH_ID_INDEX(atomic_load_explicit(&s->source, memory_order_relaxed))]
+	      : NULL;
+
+	return from && from->owner && from->kind == t->kind ? cp_load_rate(a, from) : NULL;
+}
+
 const struct cp_rate *cp_load_rate(struct cp_admit *a, const struct cp_track *t)
 {
 	const struct sh_cost_flow usual = cp_load_default(t->kind);
 	struct cp_rate *r = &a->rate[SH_ID_INDEX(t->plane_id)];
+	const struct cp_rate *source = t->owner ? NULL : slot_rate(a, t);
 
+	if (source)
+		return source;
 	if (r->id != t->plane_id)
 		*r = (struct cp_rate){.id = t->plane_id, .born_ns = cp_now_ns()};
 	/* Two lower layers of a simulcast are about a third of the best one. */
-	if (!a->slabs.head || cp_now_ns() - r->born_ns < SETTLE_S * SECOND_NS) {
+	if (!a->slabs.head || !t->owner || cp_now_ns() - r->born_ns < SETTLE_S * SECOND_NS) {
 		at_least(&r->in, &usual, t->set.layers > 1 ? 1.35 : 1);
 		at_least(&r->out, &usual, 1);
 	}
@@ -202,16 +232,18 @@ static void add(struct sh_cost_flow *to, const struct sh_cost_flow *what)
 /* The track at its publisher, at its subscribers, and handed over to the workers of those. */
 static void add_track(struct cp_admit *a, const struct cp_track *t)
 {
-	const struct cp_endpoint *from = t->owner->endpoint[CP_PUBLISH], *to;
+	const struct cp_endpoint *from = t->owner ? t->owner->endpoint[CP_PUBLISH] : NULL, *to;
 	const struct cp_rate *rate = cp_load_rate(a, t);
 	unsigned handed = 0;
 	const struct cp_sub *s;
 
-	if (!from)
+	if (t->owner && !from)
 		return;
-	add(&a->load[from->worker].in[cp_load_cipher(a, from)], &rate->in);
-	*(t->kind == SH_KIND_AUDIO ? &a->load[from->worker].audios
-	                           : &a->load[from->worker].videos) += 1;
+	if (from) {
+		add(&a->load[from->worker].in[cp_load_cipher(a, from)], &rate->in);
+		*(t->kind == SH_KIND_AUDIO ? &a->load[from->worker].audios
+		                           : &a->load[from->worker].videos) += 1;
+	}
 	TAILQ_FOREACH (s, &t->subs, by_track) {
 		to = s->owner->endpoint[CP_SUBSCRIBE];
 		if (!to)
@@ -220,7 +252,7 @@ static void add_track(struct cp_admit *a, const struct cp_track *t)
 		if (s->paused)
 			continue;
 		add(&a->load[to->worker].out[cp_load_cipher(a, to)], &rate->out);
-		if (to->worker != from->worker)
+		if (from && to->worker != from->worker)
 			handed |= 1u << to->worker;
 	}
 	for (unsigned w = 0; handed >> w; w++)
@@ -238,6 +270,9 @@ void cp_load_refresh(struct cp_admit *a)
 		return;
 	a->loaded_ns = now;
 	memset(a->load, 0, sizeof(a->load));
+	for (const struct cp_room_entry *r = a->calls->rooms; r; r = r->hh.next)
+		TAILQ_FOREACH (t, &r->room.slots, entry)
+			add_track(a, t);
 	EACH_PARTICIPANT(a->calls, r, p)
 	{
 		for (int i = 0; i < 2; i++)

@@ -36,6 +36,7 @@ static int setup(void **unused)
 	snprintf(state, sizeof(state), "%s/slabs", world.dir);
 	assert_int_equal(sh_slabs_create(&slabs, state, 64, 64, 64, &created), 0);
 	slabs.head->workers = 1;
+	slabs.head->slab_epoch = cp_plane_hello(world.plane)->slab_epoch;
 	((struct sh_msg_e_hello *)cp_plane_hello(world.plane))->workers = 1;
 	conn_login(&a, "ann", NULL);
 	conn_login(&b, "bob", NULL);
@@ -122,6 +123,7 @@ static void the_third_is_one_too_many(void **unused)
 	conn_forget(&a);
 	conn_forget(&b);
 	assert_true(percent("model", 0) > 4.5 && percent("model", 0) < 4.7);
+	assert_true(percent("subscriptions", 0) == 4);
 	before = world_counts();
 	conn_refused(&c, "overloaded", "{ss ss}", "type", "join", "room", "kitchen");
 	assert_non_null(strstr(cp_admission_why(world.calls), "worker 0"));
@@ -326,6 +328,39 @@ static void full_tables_refuse_whole(void **unused)
 	assert_non_null(strstr(cp_admission_why(world.calls), "max_endpoints"));
 }
 
+/* One slot of each kind: whoever comes costs 2.3 %, however many there are. */
+static void slots_keep_a_large_room_cheap(void **unused)
+{
+	world.calls->limits.direct_max = 1;
+	world.calls->limits.audio_slots = world.calls->limits.video_slots = 1;
+	admission(9, &costs_out);
+	join(&a, "hall");
+	publish(&a, NULL, NULL);
+	join(&b, "hall");
+	publish(&b, &a, NULL);
+	conn_forget(&b);
+	world_advance(1500);
+	assert_false(TAILQ_EMPTY(&conn_party(&a)->room->slots));
+	assert_true(percent("model", 0) > 4.5 && percent("model", 0) < 4.7);
+	join(&c, "hall");
+	publish(&c, &a, &b);
+	world_advance(1500);
+	assert_true(percent("model", 0) > 6.8 && percent("model", 0) < 7.0);
+	conn_refused(&d, "overloaded", "{ss ss}", "type", "join", "room", "hall"); // 9.2 %
+}
+
+/* What was measured of another mapping says nothing of this one. */
+static void slabs_of_another_dataplane_are_not_read(void **unused)
+{
+	slabs.head->slab_epoch++;
+	admission(50, NULL);
+	works(0, 1, 5);
+	assert_true(percent("measured", 0) == 0);
+	slabs.head->slab_epoch--;
+	works(0, 1, 5);
+	assert_true(percent("measured", 0) > 80);
+}
+
 static void the_least_used_worker_is_chosen(void **unused)
 {
 	struct sh_msg_e_hello *h = (struct sh_msg_e_hello *)cp_plane_hello(world.plane);
@@ -368,6 +403,8 @@ int main(void)
 	    T(whip_and_whep_hear_when_to_come_again),
 	    T(a_call_is_weighed_when_it_is_placed),
 	    T(full_tables_refuse_whole),
+	    T(slots_keep_a_large_room_cheap),
+	    T(slabs_of_another_dataplane_are_not_read),
 	    T(the_least_used_worker_is_chosen),
 #undef T
 	};

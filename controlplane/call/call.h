@@ -121,6 +121,7 @@ struct cp_track {
 	TAILQ_HEAD(, cp_sub) subs;
 	uint8_t active; // layers that the dataplane sees
 	uint8_t watched; // bit l: somebody watches layer l, as the owner was last told; at first all
+#define CP_WATCHED_UNKNOWN 0xff // the daemon before us told it
 	struct cp_measured measured[SH_MAX_LAYERS];
 };
 

@@ -137,7 +137,7 @@ static int track_load(struct cp_participant *p, json_t *o)
 	t->source = source;
 	t->muted = muted;
 	t->announced = true;
-	t->watched = 0xff; // what the owner was told is not known
+	t->watched = CP_WATCHED_UNKNOWN;
 	t->media = media;
 	TAILQ_INIT(&t->subs);
 	err = -EBADMSG;

@@ -454,6 +454,46 @@ static void deleting_takes_what_hangs_on_it(void **state)
 
 /* ---- ids ---- */
 
+static int set_slot(sh_id id, uint32_t group, uint8_t at)
+{
+	struct sh_msg_track_set m = {
+	    .id = id, .group = group, .kind = SH_KIND_AUDIO, .layers = 1, .flags = SH_TRACK_SLOT, .slot = at};
+
+	for (unsigned i = 0; i < SH_MAX_PTS; i++)
+		m.pt[i] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
+	m.pt[0] = (struct sh_track_pt){.pt = 111, .codec = SH_CODEC_OPUS, .apt_slot = 255, .clock_hz = 48000};
+	return cp_plane_track_set(w.p, &m);
+}
+
+/* A slot hangs on no endpoint; subscriptions hang on it. */
+static void slots(void **state)
+{
+	sh_id e, slot, s;
+
+	connect_all();
+	e = add_endpoint(true);
+	slot = new_id(SH_DEL_TRACK);
+	assert_int_equal(set_slot(slot, 5, 2), 0);
+	assert_int_equal(set_slot(slot, 6, 2), -EINVAL);
+	assert_int_equal(set_slot(slot, 5, 3), -EINVAL);
+	s = add_sub(slot, e);
+	settle();
+	assert_same();
+	assert_int_equal(w.dp.now.track[SH_ID_INDEX(slot)].endpoint, 0);
+	assert_int_equal(w.dp.now.sub[SH_ID_INDEX(s)].track, slot);
+	assert_int_equal(cp_plane_del(w.p, SH_DEL_ENDPOINT, e), 0); // the slot stays
+	settle();
+	assert_same();
+	assert_int_equal(w.dp.now.track[SH_ID_INDEX(slot)].id, slot);
+	e = add_endpoint(false);
+	s = add_sub(slot, e);
+	settle();
+	assert_int_equal(cp_plane_del(w.p, SH_DEL_TRACK, slot), 0); // and takes them along
+	settle();
+	assert_same();
+	assert_int_equal(w.dp.now.sub[SH_ID_INDEX(s)].id, 0);
+}
+
 static void an_index_is_not_reused_too_early(void **state)
 {
 	connect_all();
@@ -1093,6 +1133,7 @@ int main(void)
 	    T(one_commit_a_turn),
 	    T(setters_refuse),
 	    T(deleting_takes_what_hangs_on_it),
+	    T(slots),
 	    T(an_index_is_not_reused_too_early),
 	    T(generations_wrap_past_zero),
 	    T(freed_indexes_rest),

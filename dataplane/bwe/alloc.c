@@ -6,11 +6,14 @@
 #include "shared/limits.h"
 
 #define UP_PAUSE_NS 1500000000ull
+#define HELD_NS     8000000000ull  // a step up that lasts so long was right
+#define BOLD_NS     30000000000ull // after so long it is worth a try again
 enum {
 	AUDIO_HEAD_BPS = 28800, // 50 packets a second with 72 bytes of IPv4, UDP, RTP with extensions, SRTP
 	AUDIO_GUESS_BPS = 32000,
 	HOLD = 16,              // what it had may be so much (1/16) above the budget: rates waver, and the pacer evens it out
-	HEADROOM = 12,
+	HEADROOM = 8,           // a step up needs 1/8 of it all to spare,
+	SHY_MAX = 3,            // and as much again for each time that a step up was taken back at once
 };
 
 struct step {
@@ -21,7 +24,7 @@ struct run {
 	struct dp_alloc *a;
 	uint64_t total, budget;  // budget UINT64_MAX: unlimited
 	uint32_t loss;
-	bool may_rise;
+	bool may_rise, rose;
 };
 
 static uint32_t temporals(const struct dp_alloc_sub *s)
@@ -86,7 +89,7 @@ static uint64_t cost(const struct run *r, const struct dp_alloc_sub *s, struct s
 		if (active(s) >> l & 1)
 			bps += payload(s, l, p.temporal);
 	bps += bps / 16; // headers: 68 bytes of 1100
-	return bps + bps * r->loss / 256;
+	return bps + bps * r->loss / (256 - r->loss); // a retransmission can be lost too
 }
 
 static bool has(const struct dp_alloc_sub *s)
@@ -152,7 +155,7 @@ static bool raise(struct run *r, struct dp_alloc_sub *s)
 		return false;
 	total = r->total - s->cost_bps + cost(r, s, to);
 	if (above(to, had(s))) {
-		need = total + total / HEADROOM;
+		need = total + total / HEADROOM * (1 + r->a->shy);
 		if (need > r->budget || !r->may_rise) {
 			if (!r->a->next_bps)
 				r->a->next_bps = need > UINT32_MAX ? UINT32_MAX : (uint32_t)need;
@@ -163,6 +166,7 @@ static bool raise(struct run *r, struct dp_alloc_sub *s)
 			r->a->next_bps = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
 		return false;
 	}
+	r->rose |= above(to, had(s));
 	r->total = total;
 	s->cost_bps = (uint32_t)cost(r, s, to);
 	s->want_layer = to.layer;
@@ -221,9 +225,16 @@ static void start(struct run *r, struct dp_alloc_sub *s, uint64_t *wanted)
 void dp_alloc_run(struct dp_alloc *a, struct dp_alloc_sub *subs, uint32_t n, uint32_t budget_bps,
                   uint8_t loss, uint64_t now_ns)
 {
-	struct run r = {a, 0, budget_bps ? budget_bps : UINT64_MAX, loss, true};
+	struct run r = {a, 0, budget_bps ? budget_bps : UINT64_MAX, loss, true, false};
+	bool lowered = false;
 	uint64_t wanted = 0;
 
+	if (budget_bps / 13 * 10 > a->shy_bps) // another link than then
+		a->shy = 0;
+	if (a->shy && now_ns - a->lowered_ns > BOLD_NS) {
+		a->shy--;
+		a->lowered_ns = now_ns - UP_PAUSE_NS;
+	}
 	r.may_rise = !budget_bps || !a->lowered_ns || now_ns - a->lowered_ns >= UP_PAUSE_NS;
 	a->next_bps = a->paused = 0;
 	for (uint32_t i = 0; i < n; i++)
@@ -240,7 +251,15 @@ void dp_alloc_run(struct dp_alloc *a, struct dp_alloc_sub *subs, uint32_t n, uin
 			continue;
 		a->paused += s->want_layer == DP_ALLOC_NONE;
 		if (above(had(s), (struct step){s->want_layer, s->want_temporal}))
-			a->lowered_ns = now_ns;
+			lowered = true;
+	}
+	if (lowered) {
+		a->shy += a->raised_ns && now_ns - a->raised_ns < HELD_NS && a->shy < SHY_MAX;
+		a->lowered_ns = now_ns;
+		a->raised_ns = 0;
+	} else if (r.rose) {
+		a->raised_ns = now_ns;
+		a->shy_bps = budget_bps;
 	}
 	a->allocated_bps = r.total > UINT32_MAX ? UINT32_MAX : (uint32_t)r.total;
 	a->wanted_bps = wanted > UINT32_MAX ? UINT32_MAX : (uint32_t)wanted;

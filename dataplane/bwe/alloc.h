@@ -37,13 +37,17 @@ struct dp_alloc_sub {
 
 /* Kept by the caller from one run to the next, one per subscriber; zeroed = new. */
 struct dp_alloc {
-	uint64_t lowered_ns;  // when something was last lowered for want of bandwidth
+	uint64_t lowered_ns;  // when something was last lowered for want of bandwidth; 0: never
+	uint64_t raised_ns;   // when something was last raised, if nothing was lowered since; 0: never
 	uint32_t allocated_bps, wanted_bps; // results of the last run, for dp_bwe_needs()
 	uint32_t next_bps;    // budget with which the next step up would fit; 0: all have what they want
 	uint32_t paused;      // video subscriptions that got nothing though they want something
+	uint32_t shy_bps;     // budget of the last raise
+	uint8_t shy, pad[7];  // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
 };
 
-/* budget_bps: the estimate; 0: unlimited. loss: 1/256, what retransmissions will cost. A step up needs 8 % (1/12) of
- * headroom over the whole, and 1.5 s without a lowering before it; a step down is taken at once. */
+/* budget_bps: the estimate; 0: unlimited. loss: 1/256, what retransmissions will cost. A step up needs 1/8 of
+ * headroom over the whole (more, up to 1/2, after steps up that did not last), and 1.5 s without a lowering before it; a
+ * step down is taken at once. */
 void dp_alloc_run(struct dp_alloc *a, struct dp_alloc_sub *subs, uint32_t n, uint32_t budget_bps,
                   uint8_t loss, uint64_t now_ns);

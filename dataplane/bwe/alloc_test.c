@@ -43,9 +43,9 @@ static void one_video(void **state)
 	static const struct {
 		uint32_t budget, layer, temporal;
 	} row[] = {
-	    {0, 2, 2},       {5000000, 2, 2}, {2000000, 2, 2}, {1900000, 2, 1}, {1330000, 2, 1},
-	    {1300000, 1, 2}, {580000, 1, 2},  {570000, 1, 1},  {385000, 1, 1},  {370000, 0, 2},
-	    {175000, 0, 2},  {165000, 0, 1},  {110000, 0, 0},  {69500, 0, 0},   {68000, DP_ALLOC_NONE, 0},
+	    {0, 2, 2},       {5000000, 2, 2}, {2040000, 2, 2}, {2020000, 2, 1}, {1380000, 2, 1},
+	    {1360000, 1, 2}, {600000, 1, 2},  {590000, 1, 1},  {400000, 1, 1},  {390000, 0, 2},
+	    {180000, 0, 2},  {175000, 0, 1},  {115000, 0, 0},  {72000, 0, 0},   {71000, DP_ALLOC_NONE, 0},
 	    {1, DP_ALLOC_NONE, 0}, {UINT32_MAX, 2, 2},
 	};
 
@@ -60,7 +60,7 @@ static void one_video(void **state)
 		assert_int_equal(a.wanted_bps, L2);
 		assert_int_equal(a.allocated_bps, s.cost_bps);
 		assert_int_equal(a.paused, row[i].layer == DP_ALLOC_NONE);
-		assert_true(!row[i].budget || s.cost_bps + s.cost_bps / 12 <= row[i].budget);
+		assert_true(!row[i].budget || s.cost_bps + s.cost_bps / 8 <= row[i].budget);
 		if (row[i].layer != 2 || row[i].temporal != 2) {
 			uint32_t need = a.next_bps; // and with that it does rise
 
@@ -130,7 +130,7 @@ static void scalable(void **state)
 	/* losses cost retransmissions */
 	s = video();
 	dp_alloc_run(&a, &s, 1, 0, 26, S);
-	assert_in_range(a.allocated_bps, L2 * 1.09, L2 * 1.11);
+	assert_in_range(a.allocated_bps, L2 * 1.11, L2 * 1.12);
 }
 
 static void audio_first(void **state)
@@ -155,10 +155,10 @@ static void ranks(void **state)
 	struct dp_alloc a = {0};
 
 	/* equal ones share step by step: none gets the next before all have this one */
-	dp_alloc_run(&a, s, 4, 4 * L1 * 13 / 12 + 10, 0, S);
+	dp_alloc_run(&a, s, 4, 4 * L1 * 9 / 8 + 10, 0, S);
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(s[i].want_layer == 1 && s[i].want_temporal == 2);
-	dp_alloc_run(&a, s, 4, 4 * L0 * 13 / 12 + 10, 0, S);
+	dp_alloc_run(&a, s, 4, 4 * L0 * 9 / 8 + 10, 0, S);
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(s[i].want_layer == 0 && s[i].want_temporal == 2);
 	/* too little for all: the first ones in the array */
@@ -177,7 +177,7 @@ static void ranks(void **state)
 	s[3].priority = 200;
 	dp_alloc_run(&a, s, 4, 150000, 0, S);
 	assert_true(s[2].want_layer == 0 && s[3].want_layer == 0 && s[0].want_layer == DP_ALLOC_NONE);
-	dp_alloc_run(&a, s, 4, (L2 + L1) * 13 / 12 + 160000, 0, S);
+	dp_alloc_run(&a, s, 4, (L2 + L1) * 9 / 8 + 160000, 0, S);
 	assert_true(s[2].want_layer == 2 && s[2].want_temporal == 2 && s[3].want_layer == 1 && s[0].want_layer == 0);
 }
 
@@ -206,11 +206,20 @@ static void steady(void **state)
 	assert_int_equal(s.want_layer, 0);
 	again(&a, &s, 1, 5000000, 201 * S + S / 2);
 	assert_int_equal(s.want_layer, 2);
+	/* raises that are taken back at once make it shy, until the link is another or time has passed */
+	for (unsigned i = 0; i < 5; i++) {
+		again(&a, &s, 1, 700000, 300 * S + i * 4 * S);
+		again(&a, &s, 1, 200000, 302 * S + i * 4 * S);
+	}
+	again(&a, &s, 1, 700000, 330 * S);
+	assert_true(s.want_layer == 1 && s.want_temporal == 1);
+	again(&a, &s, 1, 5000000, 332 * S);
+	assert_int_equal(s.want_layer, 2);
 	/* a wish for less is no lack of bandwidth */
 	s.want_height = 180;
-	again(&a, &s, 1, 5000000, 210 * S);
+	again(&a, &s, 1, 5000000, 410 * S);
 	s.want_height = 0;
-	again(&a, &s, 1, 5000000, 210 * S + 1);
+	again(&a, &s, 1, 5000000, 410 * S + 1);
 	assert_int_equal(s.want_layer, 2);
 }
 

@@ -22,15 +22,16 @@
 #include "dataplane/bwe/priv.h"
 
 #define MS          1000000ull
-#define PATIENCE_NS (250 * MS)
+#define PATIENCE_NS (400 * MS)
 enum {
 	QUEUE_SIGN_US = 10000,   // least that stands in queues when a slope is believed
 	QUEUE_OWN_US = 50000,    // from here on it is certainly ours
 	QUEUE_MAX_US = 80000,
+	QUEUE_DEEP_US = 120000,
 	CUTS_MAX = 6,
 	REMB_S = 10,
 };
-static const double cut_to = 0.85, grow_a_second = 0.08, over_acked = 1.1;
+static const double cut_to = 0.85, deep_cut_to = 0.75, grow_a_second = 0.08, over_acked = 1.1;
 
 int dp_bwe_init(struct dp_bwe *b, const struct dp_bwe_conf *conf, struct dp_twcc_sent *sent,
                 uint32_t entries, uint64_t now_ns)
@@ -73,7 +74,7 @@ static void publish(struct dp_bwe *b)
 	lower(&bps, b->conf.max_bps, &bound, DP_BWE_BY_MAX);
 	b->estimate_bps = bps < b->conf.min_bps ? b->conf.min_bps : bps;
 	b->bound = bound;
-	b->loss = (uint8_t)(b->losses.fraction * 255);
+	b->loss = (uint8_t)((b->twcc ? b->losses.usual : b->losses.fraction) * 255);
 	moved = b->estimate_bps > b->told_bps ? b->estimate_bps - b->told_bps : b->told_bps - b->estimate_bps;
 	if (moved > b->told_bps / 32 || (moved && b->estimate_bps < b->allocated_bps)) {
 		b->told_bps = b->estimate_bps;
@@ -135,7 +136,8 @@ static void cut(struct dp_bwe *b, uint64_t now_ns)
 	/* While a queue stands the link is full, so what arrives is what it has: since then, not before. */
 	uint64_t us = (now_ns - b->over_ns) / 1000;
 	uint32_t passes = whole(b, us < 200000 ? 200000 : us > 500000 ? 500000 : (uint32_t)us);
-	double to = cut_to * (passes ? passes : b->target_bps);
+	double share = b->queue_us > QUEUE_DEEP_US ? deep_cut_to : cut_to;
+	double to = share * (passes ? passes : b->target_bps);
 
 	/* little was sent, and little stands: then what arrives is no measure of the link */
 	if (b->sent_bps < 0.6 * b->target_bps && b->queue_us < QUEUE_OWN_US && to < cut_to * b->target_bps)
@@ -155,11 +157,19 @@ static void overuse(struct dp_bwe *b, uint64_t now_ns)
 
 	if (!b->over_ns) {
 		b->over_ns = now_ns;
+		b->over_queue_us = b->queue_us;
 		b->cuts = 0;
 	}
-	/* a key frame's queue is gone by then */
-	if (!b->cuts && now_ns - b->over_ns < (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
-		return;
+	if (!b->cuts) { // a key frame's queue drains; it has time as long as it does
+		if (b->queue_us < b->over_queue_us / 10 * 9) {
+			b->over_queue_us = b->queue_us;
+			b->over_ns = now_ns;
+		} else if (b->queue_us > b->over_queue_us) {
+			b->over_queue_us = b->queue_us;
+		}
+		if (now_ns - b->over_ns < (b->queue_us > 2 * QUEUE_MAX_US ? PATIENCE_NS / 2 : PATIENCE_NS))
+			return;
+	}
 	if (b->cuts && (now_ns - b->cut_ns < pause || b->queue_us < b->over_queue_us / 10 * 9))
 		return; // it has not had its time, or drains
 	if (b->cuts >= CUTS_MAX) {
@@ -197,6 +207,7 @@ static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newes
 
 	for (dp_twcc_tx_first(&m, &b->tx, t); dp_twcc_tx_next(&m, &a);) {
 		dp_bwe_loss_add(&b->losses, &a, now_ns);
+		dp_bwe_probe_acked(&b->probe, &a);
 		if (!a.received)
 			continue;
 		if (!any || (int32_t)(a.sent_us - *newest_us) > 0)
@@ -204,7 +215,6 @@ static bool take(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint32_t *newes
 		any = true;
 		dp_bwe_delay_packet(&b->delay, &a, a.cluster != 0);
 		dp_bwe_rate_add(&b->rate, a.arrival_us, a.bytes);
-		dp_bwe_probe_acked(&b->probe, &a);
 	}
 	return any;
 }
@@ -225,7 +235,7 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	b->queue_us = (uint32_t)(b->delay.queue_us > 0 ? b->delay.queue_us : 0);
 	b->acked_bps = whole(b, 500000);
 	b->usage = judge(b);
-	if (dp_bwe_loss_done(&b->losses, b->acked_bps, now_ns))
+	if (dp_bwe_loss_done(&b->losses, b->acked_bps, b->queue_us > QUEUE_OWN_US, now_ns))
 		dp_bwe_probe_abort(b, now_ns);
 	if (b->usage == DP_BWE_OVERUSE) {
 		overuse(b, now_ns);
@@ -240,6 +250,10 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	if (passes > b->target_bps && b->usage != DP_BWE_OVERUSE) {
 		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
 		b->probe.raised_ns = now_ns;
+	} else if (passes && passes < b->target_bps && b->probe.limit && b->probe.raised_ns) {
+		/* a short cluster passed, a longer one did not */
+		b->target_bps = dp_bwe_clamp(passes, b->conf.min_bps, b->conf.max_bps);
+		dp_bwe_probe_misled(&b->probe);
 	}
 	dp_bwe_loss_raise(&b->losses, passes);
 	publish(b);

@@ -54,7 +54,7 @@ struct dp_bwe_delay {
 	int64_t base_at_us;       // when the current one began
 	int64_t least_us;         // of the current feedback
 	float queue_us;           // above base, smoothed: what is left when bursts are gone
-	float jitter_us;          // mean change from packet to packet
+	float jitter_us;          // mean change of delay from group to group
 	int64_t last_owd_us;
 	uint8_t started, has_least, has_base, overuse; // overuse: as the trend says
 	uint8_t pad[4];
@@ -86,29 +86,43 @@ struct dp_bwe_loss {
 struct dp_bwe_cluster {
 	uint8_t id;              // 1..255; 0: none
 	uint8_t done;            // all of it was sent
-	uint16_t packets;        // arrived
+	uint16_t packets;        // that are measured
 	uint32_t target_bps;
-	uint32_t sent_bytes, bytes; // sent; arrived
-	uint32_t first_sent_us, last_sent_us; // of those that arrived
+	uint32_t sent_bytes, bytes, lost_bytes; // sent; arrived; told lost
+	/* what is measured: of a long cluster its second half, when a token bucket is used up */
+	uint32_t from_us;        // what was sent from here on
+	uint32_t measured_bytes;
+	uint32_t first_sent_us, last_sent_us;
 	int64_t first_us, last_us;  // arrival
 	uint32_t first_bytes, last_bytes; // of those two packets
 	uint32_t end_us;         // when its last packet went, modulo 2^32
 	uint64_t end_ns;
 };
 struct dp_bwe_probe {
-	struct dp_bwe_cluster c;
 	uint8_t active;          // its packets are being sent now
 	uint8_t started;         // a first one went out
 	uint8_t length;          // clusters last 60 ms << length: more when short ones have misled
 	uint8_t failed;          // in a row
 	uint8_t misled, pad[3];  // a raise was followed by overuse, in a row
+	struct dp_bwe_cluster c;
 	uint64_t at_ns;          // not before; 0: any time
 	uint64_t start_ns, until_ns; // of the active one
 	uint32_t budget_bytes, pad2; // of it, all in
 	uint64_t raised_ns;      // when one last raised the estimate; 0: never, or it has held
+	uint8_t limit, pad3[7];  // the last result is the link's limit, not what happened to be sent
 };
 
 struct dp_bwe {
+	/* what each packet sent touches, two cache lines of a struct that begins one */
+	struct dp_twcc_tx tx;
+	uint64_t sent_ns;
+	uint32_t sent_bytes;     // in the current 100 ms
+	uint32_t sent_bps;       // smoothed
+	uint64_t sent_at_ns;     // start of the current 100 ms
+	uint32_t unanswered;     // packets since the last feedback
+	uint32_t pad_sent;
+	struct dp_bwe_probe probe;
+
 	/* results */
 	uint32_t estimate_bps;   // what may be sent in all; 0: no way to know (no feedback of any kind negotiated yet)
 	uint32_t acked_bps;      // what arrived lately, by feedback; 0: unknown
@@ -121,23 +135,17 @@ struct dp_bwe {
 	uint64_t feedbacks, probes, probe_bytes, overuses;
 
 	struct dp_bwe_conf conf;
-	struct dp_twcc_tx tx;
 	struct dp_bwe_delay delay;
 	struct dp_bwe_rate rate;
 	struct dp_bwe_loss losses;
-	struct dp_bwe_probe probe;
 
 	uint32_t target_bps;     // of the delay-based control, before the other bounds
 	uint32_t remb_bps;       // 0: none
 	uint32_t allocated_bps, wanted_bps; // as the allocator said last
 	uint32_t told_bps;       // estimate when `changed` was last set
-	uint64_t remb_ns, feedback_ns, sent_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
+	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
 	uint64_t over_ns;        // when the present overuse began; 0: there is none
-	uint32_t sent_bytes;     // in the current 100 ms
-	uint32_t sent_bps;       // smoothed
-	uint64_t sent_at_ns;     // start of the current 100 ms
-	uint32_t unanswered;     // packets since the last feedback
-	uint32_t over_queue_us;  // standing queue at the first cut of this overuse
+	uint32_t over_queue_us;  // standing queue at the last cut of this overuse; before it, its peak
 	uint8_t cuts;            // in this overuse
 	uint8_t expect;          // some feedback was negotiated
 	uint8_t twcc;            // transport-wide feedback comes, or will

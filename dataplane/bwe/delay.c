@@ -89,6 +89,7 @@ static void compare(struct dp_bwe_delay *d)
 		return;
 	}
 	d->sum += (float)(came - sent) / 1000;
+	d->jitter_us += (fabsf((float)(came - sent)) - d->jitter_us) / 16;
 	d->smooth = smoothing * d->smooth + (1 - smoothing) * d->sum;
 	d->x[d->n % DP_BWE_TREND] = (uint32_t)d->cur.arrival_us;
 	d->y[d->n % DP_BWE_TREND] = d->smooth;
@@ -129,13 +130,10 @@ static void group(struct dp_bwe_delay *d, uint64_t sent_us, int64_t arrival_us)
 
 static void level(struct dp_bwe_delay *d, int64_t owd, int64_t arrival_us)
 {
-	int64_t change = owd - d->last_owd_us;
-
 	if (!d->has_base || arrival_us - d->base_at_us > 2 * BASE_US || arrival_us < d->base_at_us - GAP_US) {
 		d->base[0] = d->base[1] = owd;
 		d->base_at_us = arrival_us;
 		d->has_base = 1;
-		change = 0;
 	} else if (arrival_us - d->base_at_us > BASE_US) {
 		d->base[1] = d->base[0];
 		d->base[0] = owd;
@@ -144,7 +142,6 @@ static void level(struct dp_bwe_delay *d, int64_t owd, int64_t arrival_us)
 	if (owd < d->base[0])
 		d->base[0] = owd;
 	d->last_owd_us = owd;
-	d->jitter_us += ((float)(change < 0 ? -change : change) - d->jitter_us) / 16;
 	if (!d->has_least || owd < d->least_us)
 		d->least_us = owd;
 	d->has_least = 1;

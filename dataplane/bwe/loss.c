@@ -38,21 +38,23 @@ static void relax(struct dp_bwe_loss *l, uint64_t now_ns)
 }
 
 /* What a share of n packets says; whether it is congestion. */
-static bool judge(struct dp_bwe_loss *l, float f, uint32_t n)
+static bool judge(struct dp_bwe_loss *l, float f, uint32_t n, bool queue)
 {
 	bool heavy = f > l->usual + excess + 2 * deviation(l->usual, n);
 	float weight = l->intervals < 16 ? 1 / (1 + (float)l->intervals) : 1 / 16.f;
 
-	l->fraction += (f - l->fraction) * 0.3f;
+	l->fraction += (f - l->fraction) * 0.1f;
 	l->bad = heavy ? l->bad + (l->bad < 255) : 0;
-	/* also when it is heavy, so that a link that becomes worse is learned in the end */
-	l->usual += (f - l->usual) * (heavy ? weight / 4 : weight);
+	/* also when it is heavy, so that a link that becomes worse is learned in the end; but a full queue's losses are
+	 * never usual */
+	if (!queue || f < l->usual)
+		l->usual += (f - l->usual) * (heavy ? weight / 4 : weight);
 	l->usual = fminf(l->usual, usual_max);
 	l->intervals += l->intervals < 255;
 	return l->bad >= 2 || (heavy && f > 0.4f);
 }
 
-bool dp_bwe_loss_done(struct dp_bwe_loss *l, uint32_t acked_bps, uint64_t now_ns)
+bool dp_bwe_loss_done(struct dp_bwe_loss *l, uint32_t acked_bps, bool queue, uint64_t now_ns)
 {
 	uint32_t n = l->lost + l->received, bound;
 	bool congested;
@@ -61,7 +63,7 @@ bool dp_bwe_loss_done(struct dp_bwe_loss *l, uint32_t acked_bps, uint64_t now_ns
 		return false;
 	if (n < PACKETS && now_ns - l->since_ns < 4 * INTERVAL_NS)
 		return false;
-	congested = n >= PACKETS / 2 && judge(l, (float)l->lost / (float)n, n);
+	congested = n >= PACKETS / 2 && judge(l, (float)l->lost / (float)n, n, queue);
 	l->lost = l->received = 0;
 	l->since_ns = now_ns;
 	if (!congested || !acked_bps) {
@@ -80,7 +82,7 @@ void dp_bwe_loss_report(struct dp_bwe_loss *l, uint8_t fraction, uint32_t estima
 {
 	float f = (float)fraction / 256;
 
-	l->fraction += (f - l->fraction) * 0.3f;
+	l->fraction += (f - l->fraction) * 0.1f;
 	/* draft-ietf-rmcat-gcc-02 §6 */
 	if (f > 0.1f) {
 		l->bound_bps = dp_bwe_clamp((double)estimate_bps * (1 - 0.5f * f), 1, UINT32_MAX);

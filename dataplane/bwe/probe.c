@@ -6,18 +6,20 @@
  * is found within a second or two. After one that showed the limit the next waits for 2 to 8 seconds. One that was
  * believed and then led to congestion (a token bucket lets short bursts pass) makes the next ones longer. */
 #include "dataplane/bwe/priv.h"
+#include <math.h>
 
-enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250 };
+enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250, QUEUE_ENOUGH_US = 60000 };
 #define MS           1000000ull
 #define LENGTH_NS    (60 * MS)
+#define AGAIN_NS     (300 * MS)
 #define INTERVAL_NS  (2000 * MS)
 #define MORE_NS      (1500 * MS)
 #define INTERVAL_MAX (8000 * MS)
 
-/* What it is worth to reach: all that is wanted, and the allocator's headroom. */
+/* What it is worth to reach: all that is wanted, and the most headroom that the allocator asks for. */
 static uint32_t goal(const struct dp_bwe *b)
 {
-	double bps = b->wanted_bps * 1.15;
+	double bps = b->wanted_bps * 1.55;
 
 	if (b->remb_bps && bps > b->remb_bps)
 		bps = b->remb_bps;
@@ -33,19 +35,17 @@ static bool needed(const struct dp_bwe *b)
 static void start(struct dp_bwe *b, uint64_t now_ns)
 {
 	struct dp_bwe_probe *p = &b->probe;
-	double step = !p->started ? 3 : !p->failed ? 2 : p->misled ? 1.3 : 1.5;
-	unsigned length = p->length;
-	uint64_t bytes;
+	double step = !p->started ? 3 : !p->failed || p->misled ? 2 : 1.5;
+	uint64_t length = LENGTH_NS << p->length, bytes;
 
-	while (length < LENGTH_MAX && (LENGTH_NS << length) < 4000 * (uint64_t)b->delay.jitter_us)
-		length++;
 	p->c = (struct dp_bwe_cluster){
 	    .id = (uint8_t)(b->probes % 255 + 1),
 	    .target_bps = dp_bwe_clamp(b->estimate_bps * step, b->conf.min_bps, goal(b)),
+	    .from_us = (uint32_t)((now_ns + (p->length ? length / 2 : 0)) / 1000),
 	};
 	p->start_ns = now_ns;
-	p->until_ns = now_ns + (LENGTH_NS << length);
-	bytes = p->c.target_bps * (LENGTH_NS << length) / 8 / 1000000000;
+	p->until_ns = now_ns + length;
+	bytes = p->c.target_bps * length / 8 / 1000000000;
 	p->budget_bytes = bytes < BUDGET_MIN ? BUDGET_MIN : (uint32_t)bytes;
 	p->active = 1;
 	p->started = 1;
@@ -109,6 +109,13 @@ void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a)
 
 	if (!c->id || a->cluster != c->id)
 		return;
+	if (!a->received) {
+		c->lost_bytes += a->bytes;
+		return;
+	}
+	c->bytes += a->bytes;
+	if ((int32_t)(a->sent_us - c->from_us) < 0)
+		return;
 	if (!c->packets || a->arrival_us < c->first_us) {
 		c->first_us = a->arrival_us;
 		c->first_bytes = a->bytes;
@@ -121,13 +128,8 @@ void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a)
 		c->last_sent_us = a->sent_us;
 		c->last_bytes = a->bytes;
 	}
-	c->bytes += a->bytes;
+	c->measured_bytes += a->bytes;
 	c->packets++;
-}
-
-static double rate(uint32_t bytes, int64_t us)
-{
-	return us < 1000 ? 0 : bytes * 8e6 / (double)us;
 }
 
 static void wait(struct dp_bwe_probe *p, uint64_t now_ns)
@@ -137,30 +139,39 @@ static void wait(struct dp_bwe_probe *p, uint64_t now_ns)
 	p->at_ns = now_ns + (ns < INTERVAL_MAX ? ns : INTERVAL_MAX);
 }
 
+static void fail(struct dp_bwe_probe *p, uint64_t now_ns)
+{
+	p->failed += p->failed < 255;
+	wait(p, now_ns);
+}
+
 /* Of a complete cluster: what passes, 0: it says nothing. */
 static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 {
 	struct dp_bwe_probe *p = &b->probe;
 	struct dp_bwe_cluster *c = &p->c;
+	double sent_us = (int32_t)(c->last_sent_us - c->first_sent_us), came_us = (double)(c->last_us - c->first_us);
+	double slack = fmin(1.5 * b->delay.jitter_us, 0.4 * sent_us), sent, came;
 	/* what is usually lost was sent as well */
-	double whole = 1 / (1 - (double)b->losses.usual);
-	double sent = rate(c->bytes - c->last_bytes, (int32_t)(c->last_sent_us - c->first_sent_us)) * whole;
-	double came = rate(c->bytes - c->first_bytes, c->last_us - c->first_us) * whole;
+	double whole = 8e6 / (1 - (double)b->losses.usual);
 
-	if (c->packets < PACKETS || c->bytes * 2 < c->sent_bytes || (!sent && !came)) {
-		p->failed += p->failed < 255;
-		wait(p, now_ns);
+	if (c->packets < PACKETS || c->bytes * 2 < c->sent_bytes || sent_us < 1000) {
+		p->at_ns = now_ns + AGAIN_NS; // feedback was lost
+		if (c->lost_bytes * 2 > c->sent_bytes)
+			fail(p, now_ns);
 		return 0;
 	}
-	if (!sent || !came) // all in one go
-		sent = came = sent + came;
-	if (came >= 0.9 * sent) {
+	sent = (c->measured_bytes - c->last_bytes) * whole / sent_us;
+	came = (c->measured_bytes - c->first_bytes) * whole / fmax(came_us, 1000);
+	p->limit = came < 0.9 * sent && came_us - sent_us > 3 * b->delay.jitter_us;
+	if (came >= 0.9 * sent || came_us - sent_us <= slack) {
 		p->failed = 0;
 		p->at_ns = 0;
-		return dp_bwe_clamp(came < sent ? came : sent, 0, c->target_bps);
+		if (fmin(came, sent) < 1.1 * b->estimate_bps)
+			wait(p, now_ns);
+		return dp_bwe_clamp(fmin(came, sent), 0, c->target_bps);
 	}
-	p->failed += p->failed < 255;
-	wait(p, now_ns);
+	fail(p, now_ns);
 	return dp_bwe_clamp(0.95 * came, 0, c->target_bps);
 }
 
@@ -175,15 +186,25 @@ uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_
 		p->misled = 0;
 		p->length -= p->length > 0;
 	}
-	if (p->active && b->queue_us > 80000)
+	if (p->active && b->queue_us > QUEUE_ENOUGH_US)
 		finish(p, now_ns);
 	if (!p->c.id || !p->c.done)
 		return 0;
 	if ((int32_t)(newest_us - p->c.end_us) <= 0 && p->c.bytes < p->c.sent_bytes && now_ns - p->c.end_ns < patience)
 		return 0;
+	p->limit = 0;
 	bps = measure(b, now_ns);
 	p->c.id = 0;
 	return bps;
+}
+
+void dp_bwe_probe_misled(struct dp_bwe_probe *p)
+{
+	if (!p->raised_ns)
+		return;
+	p->raised_ns = 0;
+	p->misled += p->misled < 4;
+	p->length += p->length < LENGTH_MAX;
 }
 
 void dp_bwe_probe_abort(struct dp_bwe *b, uint64_t now_ns)
@@ -192,11 +213,7 @@ void dp_bwe_probe_abort(struct dp_bwe *b, uint64_t now_ns)
 
 	p->active = 0;
 	p->c.id = 0;
-	if (p->raised_ns) {
-		p->raised_ns = 0;
-		p->misled += p->misled < 4;
-		p->length += p->length < LENGTH_MAX;
-	}
+	dp_bwe_probe_misled(p);
 	p->failed += !p->failed;
 	wait(p, now_ns);
 }

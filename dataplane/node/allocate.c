@@ -82,27 +82,52 @@ static void apply(struct sh_sub *s, const struct dp_alloc_sub *a)
 		s->layer = DP_LAYER_NONE; // fanout asks for a key frame when it is wanted again
 }
 
-void dp_link_allocate(struct dp_worker *w, struct dp_link *l, uint32_t budget_bps)
+static void allocate(struct dp_worker *w, uint32_t endpoint, struct dp_alloc *state,
+                     uint32_t budget_bps, uint8_t loss)
 {
-	const struct dp_fanout *subs = dp_endpoint_subs(l->endpoint);
+	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
 	struct dp_alloc_sub *a = dp_node(w)->alloc;
 	uint32_t many = subs ? RTE_MIN(subs->n, (uint32_t)DP_LINK_ALLOC) : 0;
 
 	for (uint32_t i = 0; i < many; i++)
 		describe(w, &a[i], &dp_slabs.sub[subs->sub[i]]);
-	dp_alloc_run(&l->alloc, a, many, budget_bps, l->bwe.loss, w->now_ns);
+	dp_alloc_run(state, a, many, budget_bps, loss, w->now_ns);
 	for (uint32_t i = 0; i < many; i++)
 		apply(&dp_slabs.sub[subs->sub[i]], &a[i]);
+}
+
+void dp_link_allocate(struct dp_worker *w, struct dp_link *l, uint32_t budget_bps)
+{
+	allocate(w, l->endpoint, &l->alloc, budget_bps, l->bwe.loss);
+}
+
+static void release(struct sh_sub *s)
+{
+	s->want_layer = s->ideal_layer = SH_MAX_LAYERS - 1;
+	s->want_temporal = SH_MAX_TEMPORAL - 1;
 }
 
 void dp_link_release_subs(struct dp_worker *w, uint32_t endpoint)
 {
 	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
 
+	for (uint32_t i = 0; subs && i < subs->n; i++)
+		release(&dp_slabs.sub[subs->sub[i]]);
+}
+
+void dp_allocate_sizes(struct dp_worker *w, uint32_t endpoint)
+{
+	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
+	struct dp_alloc state = {0};
+	bool sized = false;
+
 	for (uint32_t i = 0; subs && i < subs->n; i++) {
 		struct sh_sub *s = &dp_slabs.sub[subs->sub[i]];
 
-		s->want_layer = s->ideal_layer = SH_MAX_LAYERS - 1;
-		s->want_temporal = SH_MAX_TEMPORAL - 1;
+		sized |= s->set.want_height;
+		if (!s->set.want_height && s->want_layer != SH_MAX_LAYERS - 1)
+			release(s);
 	}
+	if (sized)
+		allocate(w, endpoint, &state, 0, 0);
 }

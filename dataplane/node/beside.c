@@ -16,6 +16,7 @@ static void track_rt_clear(struct dp_worker *w, struct dp_track_rt *r, uint32_t 
 		if (r->nack[l])
 			dp_pool_give(&n->nacks, r->nack[l] - 1);
 	}
+	dp_frames_forget(w, index);
 	if (r->active_pos) {
 		uint32_t last = n->active[--n->n_active];
 
@@ -86,14 +87,17 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 
 	memset(r, 0, sizeof(*r));
 	r->id = s->set.id;
+	r->renumbered = s->pid_offset || s->frame_offset || s->tl0_offset || s->keyidx_offset;
 	r->conf = conf_hash(s, e);
 	r->owner = e->set.owner;
 	memcpy(ext_id, e->set.ext_id, sizeof(ext_id));
 	if ((s->set.flags & SH_SUB_NACK) && !s->set.rtx_ssrc)
 		ext_id[SH_EXT_TWCC] = 0;
 	dp_rtp_tmpl_init(&r->tmpl, ext_id, e->set.ext_two_byte, s->set.mid, s->set.mid_len);
-	if (!s->tx_index)
+	if (!s->tx_index) {
 		s->layer = DP_LAYER_NONE;
+		s->temporal = SH_MAX_TEMPORAL - 1;
+	}
 	if (!s->tx_index ||
 	    s->want_layer == DP_LAYER_NONE) { // until bandwidth estimation says less
 		s->want_layer = s->ideal_layer = SH_MAX_LAYERS - 1;

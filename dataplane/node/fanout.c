@@ -35,20 +35,6 @@ static uint32_t to_other_workers(struct dp_worker *w, struct rte_mbuf *m, sh_id 
 	return all;
 }
 
-/* Layers that had packets within the last second. */
-static uint8_t active_layers(const struct dp_worker *w, const struct sh_track *t)
-{
-	uint8_t mask = 0;
-
-	for (unsigned l = 0; l < t->set.layers; l++) {
-		uint64_t at = __atomic_load_n(&t->media[l].last_at_ns, __ATOMIC_RELAXED);
-
-		if (at && (int64_t)(w->now_ns - at) < 1000000000)
-			mask |= (uint8_t)(1u << l);
-	}
-	return mask;
-}
-
 /* Queues a packet for a list, with a reference of its own; NULL: no room. */
 static struct dp_pending *queue(struct dp_worker *w, struct rte_mbuf *m, const struct sh_track *t,
                                 const struct dp_fanout *list)
@@ -67,8 +53,7 @@ static struct dp_pending *queue(struct dp_worker *w, struct rte_mbuf *m, const s
 	    .list = list,
 	    .layers = t->set.layers,
 	    .video = t->set.kind == SH_KIND_VIDEO,
-	    .active =
-	        t->set.layers > 1 ? (uint8_t)(active_layers(w, t) | 1u << dp_pkt(m)->layer) : 1,
+	    .plain = t->set.layers == 1 && !(dp_pkt(m)->frame & DP_FRAME_LAYERED),
 	    .pt_slot = dp_pkt(m)->pt_slot,
 	};
 	return q;
@@ -113,15 +98,36 @@ static inline bool connected(uint32_t endpoint)
 	       dp_path(endpoint);
 }
 
-/* Whether this subscriber gets the packet, when it is not plain; counted when not. */
+/* The highest quality it may be sent: no more than it wants, is allowed and can show. */
+static uint8_t limit_of(const struct sh_sub *s, const struct sh_track *t)
+{
+	uint8_t limit = RTE_MIN(s->want_layer, s->set.max_layer);
+
+	if (s->set.want_height)
+		for (uint8_t l = 0; l < limit; l++)
+			if (__atomic_load_n(&t->height[l], __ATOMIC_RELAXED) >= s->set.want_height)
+				return l;
+	return limit;
+}
+
+/* It is older than what was looked at for this subscriber. */
+static bool seen(const struct dp_sub_rt *r, const struct dp_pkt *p)
+{
+	return r->head_ssrc == p->ssrc && r->head - p->index < DP_SEQMAP_JUMP;
+}
+
+/* Whether this subscriber gets the packet, when it is not plain, or rewrite has to know that it
+ * does not; counted when not. */
 static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p, uint32_t sub,
                    uint8_t *flags)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
+	struct dp_sub_rt *r = dp_sub_rt(w, sub); // makes a new one ready, its layer too
+	const struct dp_frame_info *f = &dp_scratch(q->m)->f;
+	struct dp_layer_at at;
 	enum dp_layer_verdict v;
 	uint8_t ask;
 
-	(void)dp_sub_rt(w, sub); // makes a new one ready, its layer too
 	if ((s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state) ||
 	    (q->video && s->want_layer == DP_LAYER_NONE)) {
 		s->layer = DP_LAYER_NONE;
@@ -133,13 +139,16 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_not_connected]++;
 		return false;
 	}
-	v = dp_layer_choose(&s->layer,
+	at = (struct dp_layer_at){s->layer, s->temporal, r->intact};
+	v = dp_layer_choose(&at,
 	                    &(struct dp_layer_in){
 	                        .layers = q->layers,
-	                        .active = q->active,
-	                        .limit = RTE_MIN(s->want_layer, s->set.max_layer),
+	                        .active = f->streams,
+	                        .limit = limit_of(s, &dp_slabs.track[p->track]),
+	                        .limit_temporal = RTE_MIN(s->want_temporal, s->set.max_temporal),
 	                        .layer = p->layer,
-	                        .key = p->flags & DP_PKT_KEY,
+	                        .late = seen(r, p),
+	                        .f = f,
 	                    },
 	                    &ask);
 	q->ask |= ask;
@@ -155,7 +164,20 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_pt]++;
 		return false;
 	}
-	*flags = v == DP_LAYER_SWITCH ? DP_PKT_SWITCH : 0;
+	s->layer = at.layer;
+	s->temporal = at.temporal;
+	r->intact = at.intact;
+	if (!q->plain) {
+		r->layered = true;
+		if (v == DP_LAYER_SWITCH || r->head_ssrc != p->ssrc || !seen(r, p)) {
+			r->head = p->index;
+			r->head_ssrc = p->ssrc;
+		}
+	}
+	*flags = v == DP_LAYER_SWITCH  ? DP_PKT_SWITCH
+	         : v == DP_LAYER_LEAVE ? DP_PKT_LEAVE
+	         : v == DP_LAYER_MARK  ? DP_PKT_MARKER
+	                               : 0;
 	return true;
 }
 
@@ -241,8 +263,8 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 static inline bool plain(const struct dp_node *n, const struct dp_pending *q, uint32_t sub,
                          const struct sh_sub *s)
 {
-	return q->layers == 1 && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) &&
-	       dp_live(&s->state) && n->sub[sub].id == s->set.id && s->set.pt[q->pt_slot] != 255 &&
+	return q->plain && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) && dp_live(&s->state) &&
+	       n->sub[sub].id == s->set.id && s->set.pt[q->pt_slot] != 255 &&
 	       connected(SH_ID_INDEX(s->set.endpoint));
 }
 

@@ -64,7 +64,7 @@ uint32_t make_rtp(uint8_t *buf, const struct rtp *r)
 	dp_put32(buf + 4, r->ts);
 	dp_put32(buf + 8, r->ssrc);
 	if (r->ext) {
-		dp_put16(buf + 12, 0xbede);
+		dp_put16(buf + 12, r->two_byte ? 0x1000 : 0xbede);
 		dp_put16(buf + 14, (uint16_t)(r->ext_len / 4));
 		memcpy(buf + 16, r->ext, r->ext_len);
 		at += 4 + r->ext_len;
@@ -186,8 +186,8 @@ int main(void)
 		return 1;
 	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		place = places[i];
-		failed += stories_ice() + stories_media() + stories_rtcp() + stories_bwe() +
-		          stories_life() + stories_slots() + stories_quality();
+		failed += stories_ice() + stories_media() + stories_layers() + stories_rtcp() +
+		          stories_bwe() + stories_life() + stories_slots() + stories_quality();
 #ifdef CALLSTACK_IMPAIRMENT
 		failed += stories_impair();
 #endif

@@ -1,29 +1,55 @@
-/* Which simulcast layer a subscriber gets. Pure. A switch happens only where a decoder can start:
- * at a key frame of the layer switched to. Audio and single-layer tracks are layer 0 with every
- * audio packet a start. */
+/* Which layers of a track a subscriber gets: what is sent of a simulcast stream, of spatial and of
+ * temporal layers. Pure.
+ *
+ * Quality. Of several streams (simulcast) one is sent, and a switch happens only where a decoder
+ * can start: at a key frame of the stream switched to; until then the old one goes on. Of one
+ * stream with spatial layers (SVC) those that the wanted one needs are sent: up at a key picture
+ * only, as only there nothing refers to what was left out, and the end of the picture, which is
+ * marked, is known in advance; down at the next picture, when all of the lower layer has been sent
+ * since the last key picture, so not with inter-layer prediction on key pictures only (L3T3_KEY),
+ * where it takes a key picture too.
+ *
+ * Temporal layers. Down at the next picture. Up where the stream allows it: at a key frame; VP8:
+ * one layer at a frame of it that depends on layer 0 only (Y); otherwise at a frame that is sent
+ * and from which on it says that no higher one depends on what was left out (VP9 U, Dependency
+ * Descriptor's switch indication, H264's lowest layer). No key frame is asked for.
+ *
+ * Audio and tracks with one layer are layer 0, every audio packet a start. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include "shared/limits.h"
+#include "dataplane/rtp/layers.h"
 
 enum { DP_LAYER_NONE = 255 };
 
 enum dp_layer_verdict {
-	DP_LAYER_SKIP, // not the layer that is sent: nothing is lost
+	DP_LAYER_SKIP, // of a stream that is not sent: nothing is lost
 	DP_LAYER_WAIT, // nothing is sent until a key frame comes: the packet counts as dropped
 	DP_LAYER_SEND,
-	DP_LAYER_SWITCH, // send, as the first of a new segment; *current was changed
+	DP_LAYER_MARK,   // send, as the end of its picture
+	DP_LAYER_LEAVE,  // leave it out of the stream that is sent
+	DP_LAYER_SWITCH, // send, as the first of a new segment
+};
+
+/* What a subscriber is sent now. */
+struct dp_layer_at {
+	uint8_t layer;    // stream, or highest spatial layer of a single one; or DP_LAYER_NONE
+	uint8_t temporal; // highest temporal layer
+	uint8_t intact; // bit s: nothing of spatial layer s was left out since the last key picture
 };
 
 struct dp_layer_in {
-	uint8_t layers; // of the track, 1..SH_MAX_LAYERS
-	uint8_t active; // bit l: layer l had packets lately; the packet's own bit is set
-	uint8_t limit;  // highest that may be sent: min(want_layer, max_layer)
-	uint8_t layer;  // the packet's
-	bool key;       // it starts a key frame, or is audio
+	uint8_t layers;         // streams of the track, 1..SH_MAX_LAYERS
+	uint8_t active;         // bit l: stream l is being sent; the packet's own bit is set
+	uint8_t limit;          // highest stream or spatial layer that may be sent
+	uint8_t limit_temporal; // the same, temporal
+	uint8_t layer;          // the packet's stream
+	bool late;              // a later packet of its stream was seen: it changes nothing
+	const struct dp_frame_info *f;
 };
 
 /* The layer to aim at: the highest active one within the limit, else the lowest active one. */
-uint8_t dp_layer_target(const struct dp_layer_in *in);
-/* *current: layer being sent or DP_LAYER_NONE. *ask: bit l = a key frame of layer l is wanted. */
-enum dp_layer_verdict dp_layer_choose(uint8_t *current, const struct dp_layer_in *in, uint8_t *ask);
+uint8_t dp_layer_target(uint8_t active, uint8_t limit);
+/* *ask: bit l = a key frame of stream l is wanted. */
+enum dp_layer_verdict dp_layer_choose(struct dp_layer_at *at, const struct dp_layer_in *in,
+                                      uint8_t *ask);

@@ -16,9 +16,7 @@ static void target(void **state)
 	};
 
 	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++) {
-		struct dp_layer_in in = {.layers = 3, .active = t[i].active, .limit = t[i].limit};
-
-		assert_int_equal(dp_layer_target(&in), t[i].want);
+		assert_int_equal(dp_layer_target(t[i].active, t[i].limit), t[i].want);
 	}
 }
 
@@ -48,27 +46,157 @@ static void choices(void **state)
 	    {2, 3, 7, 1, 1, 1, DP_LAYER_SWITCH, 1, 0},
 	    {2, 3, 3, 2, 1, 0, DP_LAYER_SKIP, 2, 2},
 	    {2, 3, 3, 2, 1, 1, DP_LAYER_SWITCH, 1, 0},
+	    // what was sent has ended: any key frame within the limit is better than nothing
+	    {2, 3, 3, 2, 0, 1, DP_LAYER_SWITCH, 0, 2},
 	};
 
 	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++) {
-		uint8_t now = t[i].now, ask = 99;
+		uint8_t ask = 99;
+		struct dp_layer_at now = {.layer = t[i].now};
+		struct dp_frame_info f = {
+		    .flags = DP_FRAME_START | (t[i].key ? DP_FRAME_KEY : 0),
+		    .need = 7,
+		    .spatial = 1,
+		};
 		struct dp_layer_in in = {
 		    .layers = t[i].layers,
 		    .active = t[i].active,
 		    .limit = t[i].limit,
 		    .layer = t[i].layer,
-		    .key = t[i].key,
+		    .f = &f,
 		};
 
 		assert_int_equal(dp_layer_choose(&now, &in, &ask), t[i].verdict);
-		assert_int_equal(now, t[i].after);
+		assert_int_equal(now.layer, t[i].after);
 		assert_int_equal(ask, t[i].ask);
 	}
 }
 
+enum {
+	S = DP_FRAME_START,
+	P = DP_FRAME_START | DP_FRAME_PICTURE,
+	K = DP_FRAME_START | DP_FRAME_PICTURE | DP_FRAME_KEY,
+	Y = DP_FRAME_SYNC,
+	E = DP_FRAME_END,
+	SEND = DP_LAYER_SEND,
+	LEAVE = DP_LAYER_LEAVE,
+	MARK = DP_LAYER_MARK,
+};
+
+struct step {
+	uint8_t limit, limit_t, flags, sid, tid, need;
+	uint16_t up;
+	uint8_t verdict, layer, temporal, ask;
+};
+
+static void run(struct dp_layer_at at, const struct step *t, unsigned n, uint8_t spatial)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct dp_frame_info f = {
+		    .flags = t[i].flags,
+		    .sid = t[i].sid,
+		    .tid = t[i].tid,
+		    .need = t[i].need,
+		    .up = t[i].up,
+		    .spatial = spatial,
+		};
+		struct dp_layer_in in = {
+		    .layers = 1, .limit = t[i].limit, .limit_temporal = t[i].limit_t, .f = &f};
+		uint8_t ask;
+		enum dp_layer_verdict v = dp_layer_choose(&at, &in, &ask);
+
+		if (v != t[i].verdict || at.layer != t[i].layer || at.temporal != t[i].temporal ||
+		    ask != t[i].ask)
+			fail_msg("step %u: verdict %u, layer %u, temporal %u, ask %u", i, v,
+			         at.layer, at.temporal, ask);
+	}
+}
+
+static void temporal_vp8(void **state)
+{
+	static const struct step t[] = {
+	    {0, 2, P, 0, 0, 7, 0, SEND, 0, 2, 0},
+	    {0, 2, P | E, 0, 2, 7, 0, SEND, 0, 2, 0},
+	    {0, 0, S, 0, 2, 7, 0, SEND, 0, 2, 0}, // in the middle of a picture: nothing changes
+	    {0, 0, P | E, 0, 1, 7, 0, LEAVE, 0, 0, 0},
+	    {0, 0, P | E, 0, 0, 7, 0, SEND, 0, 0, 0},
+	    {0, 2, P | E, 0, 2, 7, 0, LEAVE, 0, 0, 0},     // up: not without Y
+	    {0, 2, P | E | Y, 0, 2, 7, 0, LEAVE, 0, 0, 0}, // nor two at once
+	    {0, 2, P | E | Y, 0, 1, 7, 0, SEND, 0, 1, 0},
+	    {0, 2, P | E, 0, 2, 7, 0, LEAVE, 0, 1, 0},
+	    {0, 2, P | E | Y, 0, 2, 7, 0, SEND, 0, 2, 0},
+	    {0, 0, P | E, 0, 0, 7, 0, SEND, 0, 0, 0},
+	    {0, 2, K | E, 0, 0, 7, 0, SEND, 0, 2, 0}, // a key frame lets all go up
+	};
+
+	run((struct dp_layer_at){0, 2, 7}, t, sizeof(t) / sizeof(*t), 1);
+}
+
+static void temporal_by_mask(void **state)
+{
+	static const struct step t[] = {
+	    {0, 2, P, 0, 1, 1, DP_UP(0, 2), LEAVE, 0, 0, 0}, // not of a layer that is not sent
+	    {0, 2, P, 0, 0, 1, 0, SEND, 0, 0, 0},
+	    {0, 2, P, 0, 0, 1, DP_UP(0, 0) | DP_UP(0, 1), SEND, 0, 1, 0}, // as far as it says
+	    {0, 2, P, 0, 2, 1, 0, LEAVE, 0, 1, 0},
+	    {0, 2, P, 0, 1, 1, DP_UP(0, 1) | DP_UP(0, 2), SEND, 0, 2, 0},
+	    {0, 1, P, 0, 2, 1, 0, LEAVE, 0, 1, 0},
+	};
+
+	run((struct dp_layer_at){0, 0, 7}, t, sizeof(t) / sizeof(*t), 1);
+}
+
+/* Every picture depends on its lower layers: down at once, up at a key picture. */
+static void spatial_full(void **state)
+{
+	static const struct step t[] = {
+	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},  {2, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0},
+	    {2, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},  {2, 0, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {1, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0}, // within a picture: not yet
+	    {1, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},  {1, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
+	    {1, 0, S, 1, 0, 6, 0, SEND, 1, 0, 0},      {1, 0, E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0}, {0, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 0},
+	    {2, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 1}, // up: asks
+	    {2, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0}, {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	};
+
+	run((struct dp_layer_at){2, 0, 7}, t, sizeof(t) / sizeof(*t), 7);
+}
+
+/* Only key pictures do: the lower layers are left out of the others, so down takes a key picture.
+ */
+static void spatial_key(void **state)
+{
+	static const struct step t[] = {
+	    {1, 0, K | E, 0, 0, 7, 0, SEND, 1, 0, 0},  {1, 0, S | E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0}, {1, 0, P | E, 0, 0, 1, 0, LEAVE, 1, 0, 0},
+	    {1, 0, S | E, 1, 0, 2, 0, MARK, 1, 0, 0},  {0, 0, P | E, 0, 0, 1, 0, LEAVE, 1, 0, 1},
+	    {0, 0, S | E, 1, 0, 2, 0, MARK, 1, 0, 0},  {0, 0, K | E, 0, 0, 7, 0, MARK, 0, 0, 0},
+	    {0, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0}, {0, 0, P | E, 0, 0, 1, 0, MARK, 0, 0, 0},
+	};
+
+	run((struct dp_layer_at){1, 0, 7}, t, sizeof(t) / sizeof(*t), 7);
+}
+
+/* The publisher stops its highest layer. */
+static void spatial_ends(void **state)
+{
+	static const struct step t[] = {
+	    {2, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
+	    {2, 0, S | E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	};
+
+	run((struct dp_layer_at){2, 0, 7}, t, sizeof(t) / sizeof(*t), 3);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(target), cmocka_unit_test(choices)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(target),       cmocka_unit_test(choices),
+	    cmocka_unit_test(temporal_vp8), cmocka_unit_test(temporal_by_mask),
+	    cmocka_unit_test(spatial_full), cmocka_unit_test(spatial_key),
+	    cmocka_unit_test(spatial_ends),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

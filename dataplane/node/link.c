@@ -65,6 +65,7 @@ void dp_link_check(struct dp_worker *w, uint32_t endpoint)
 	if (!wants_link(e, endpoint)) {
 		if (l || e->linked)
 			dp_link_drop(w, endpoint);
+		dp_allocate_sizes(w, endpoint);
 		return;
 	}
 	if (!l) {
@@ -130,8 +131,12 @@ void dp_link_feedback(struct dp_worker *w, uint32_t endpoint, const struct dp_rt
 	struct dp_link *l = dp_link_of(w, endpoint);
 	struct dp_rtcp_twcc t;
 
-	if (!l || !(dp_slabs.endpoint[endpoint].set.flags & SH_EP_TWCC) || dp_rtcp_twcc(&t, fb))
+	if (!l || !(dp_slabs.endpoint[endpoint].set.flags & SH_EP_TWCC))
 		return;
+	if (dp_rtcp_twcc(&t, fb)) {
+		DP_COUNT(w, twcc_malformed, 1);
+		return;
+	}
 	DP_COUNT(w, twcc_in, 1);
 	dp_bwe_feedback(&l->bwe, &t, w->now_ns);
 	remember_more(w, l);

@@ -105,6 +105,8 @@ static inline void dp_link_sent(struct dp_worker *w, uint32_t endpoint, uint32_t
 
 /* Gives each subscription its layers. budget_bps 0: endless. */
 void dp_link_allocate(struct dp_worker *w, struct dp_link *l, uint32_t budget_bps);
+/* An endpoint without a link gets the sizes that it asked for, whatever they take. */
+void dp_allocate_sizes(struct dp_worker *w, uint32_t endpoint);
 /* Subscriptions of an endpoint without a link get all they want again. */
 void dp_link_release_subs(struct dp_worker *w, uint32_t endpoint);
 

@@ -8,9 +8,9 @@
  *   inject (control) → tx             fanout hands others' packets to their fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
- * (simulcast), seqmap (our sequence numbers), report (RTCP times); the nodes carry packets to them.
- * beside, bind, history, hear, link and valid keep the per-worker state that the nodes share. This
- * file alone allocates.
+ * (simulcast, spatial and temporal layers), seqmap and drops (our sequence numbers), report (RTCP
+ * times); the nodes carry packets to them. beside, bind, frames, history, hear, link and valid keep
+ * the per-worker state that the nodes share. This file alone allocates.
  *
  * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
  * control thread while the lcore does not run. The only packets that more than one worker sees are
@@ -100,6 +100,7 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
 	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
 	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
+	n->again = map(n, 9, DP_AGAINS, sizeof(*n->again));
 	n->link = map(n, 10, dp_slabs.endpoints, sizeof(*n->link));
 	n->links = map(n, 11, dp_slabs.endpoints, sizeof(*n->links));
 	n->busy = map(n, 12, dp_slabs.endpoints, sizeof(*n->busy));
@@ -109,7 +110,9 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->sent_big = map(n, 16, (size_t)bigs * DP_LINK_SENT_BIG, sizeof(*n->sent_big));
 	n->heard = map(n, 17, dp_slabs.endpoints, sizeof(*n->heard));
 	n->hearing = map(n, 18, dp_slabs.endpoints, sizeof(*n->hearing));
-	n->again = map(n, 9, DP_AGAINS, sizeof(*n->again));
+	n->frames = map(n, 19, dp_slabs.tracks, sizeof(*n->frames));
+	n->drops = map(n, 20, dp_slabs.subs, sizeof(*n->drops));
+	n->dd = map(n, 21, c->nack_streams, sizeof(*n->dd));
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
@@ -118,9 +121,11 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	    !n->pending)
 		return -ENOMEM;
 	if (!n->link || !n->links || !n->busy || !n->waiting || !n->alloc || !n->sent ||
-	    !n->sent_big || !n->heard || !n->hearing || pool_init(&n->sents_big, bigs))
+	    !n->sent_big || !n->heard || !n->hearing || !n->frames || !n->drops || !n->dd ||
+	    pool_init(&n->sents_big, bigs))
 		return -ENOMEM;
-	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams))
+	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams) ||
+	    pool_init(&n->dds, c->nack_streams))
 		return -ENOMEM;
 	return 0;
 }
@@ -191,12 +196,16 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->sent_big, n->bytes[16]);
 	unmap(n->heard, n->bytes[17]);
 	unmap(n->hearing, n->bytes[18]);
+	unmap(n->frames, n->bytes[19]);
+	unmap(n->drops, n->bytes[20]);
+	unmap(n->dd, n->bytes[21]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);
 	free(n->histories.free);
 	free(n->nacks.free);
 	free(n->sents_big.free);
+	free(n->dds.free);
 	free(n);
 	w->node = NULL;
 }

@@ -6,9 +6,11 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "dataplane/node/ice.h"
 #include "dataplane/node/seqmap.h"
+#include "dataplane/rtp/layers.h"
 #include "dataplane/rtp/rtp.h"
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/worker.h"
@@ -39,6 +41,8 @@ enum {
 	DP_PKT_FRAMED = 32, // whole frame, headers in front of the data: lengths and checksums are
 	                    // to be filled in
 	DP_PKT_SWITCH = 64, // fanout → rewrite: first packet of a segment
+	DP_PKT_LEAVE = 128, // fanout → rewrite: not to be sent, the numbers close up over it
+	                    // (DP_PKT_MARKER: to be sent with a marker)
 };
 
 enum { DP_AHEAD = 4 }; // packets that a loop prefetches ahead
@@ -65,22 +69,44 @@ enum { SRTP_OUT_TX, SRTP_OUT_EDGES };
 /* ---- state beside the slabs, by slab index; zero = not seen yet, id says for which entry it holds
  * ---- */
 
+/* What a plaintext's reader learned that its senders need; in front of it, where the frame's
+ * headers were, which nobody needs any more. One cache line. */
+struct dp_scratch {
+	struct dp_rtp_exts exts;
+	struct dp_frame_info f;
+};
+_Static_assert(sizeof(struct dp_scratch) <= RTE_CACHE_LINE_SIZE, "one cache line");
+
+static inline struct dp_scratch *dp_scratch(const struct rte_mbuf *m)
+{
+	return m->buf_addr;
+}
+
 /* A subscription on its way out. The first two cache lines are read for every packet. */
 struct dp_sub_rt {
 	struct dp_rtp_tmpl tmpl;
 	sh_id id;
+	struct dp_ids last; // as sent with the newest packet
+	uint8_t intact;     // dp_layer_at
+	bool layered;       // packets may have been left out: it has maps in dp_node.drops
+	bool renumbered;    // ids inside its packets differ from the publisher's
+	uint8_t pad;
+	struct dp_seqmap map;
 	uint32_t conf;       // hash of what tmpl was made of
 	uint32_t owner;      // of its endpoint
 	sh_id source;        // of a slot: the track that it was last sent
-	uint32_t rtx_tokens; // retransmissions that it may ask for now
 	uint32_t turn;       // … and when
+	uint64_t rtx_at_ns;  // when they were last topped up
+	uint32_t rtx_tokens; // retransmissions that it may ask for now
 	uint32_t fir_keys;   // key frames of its layer that had come at its last FIR command
-	uint16_t fir;        // 256 + that one's sequence number; 0: none
-	uint16_t pad;
-	struct dp_seqmap map;
-	uint64_t rtx_at_ns; // when they were last topped up
+	uint64_t head;       // newest index seen of a stream with layers …
+	uint32_t head_ssrc;  // … this one
+	uint16_t fir;        // 256 + the sequence number of its last FIR command; 0: none
+	uint16_t pad2;
 } __rte_cache_aligned;
 _Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
+_Static_assert(offsetof(struct dp_sub_rt, map.seg[1]) <= 2 * RTE_CACHE_LINE_SIZE,
+               "what goes on is in the first two lines");
 
 struct dp_ep_rt {
 	sh_id id;
@@ -115,6 +141,24 @@ struct dp_track_rt {
 	uint8_t retired_next;
 	uint32_t rebind_s;
 	struct dp_retired retired[DP_RETIRED];
+};
+
+/* Of a video track's streams, by its publisher's worker (frames.c). Zero: nothing seen yet. */
+struct dp_stream_frames {
+	uint64_t head; // newest index
+	uint32_t ssrc, ts;
+	uint32_t pictures;              // so far
+	uint32_t picture_at;            // dp_track_frames.pictures at the last one
+	uint32_t sid_at[SH_MAX_LAYERS]; // `pictures` when a spatial layer was last seen
+	uint32_t dd;                    // what its Dependency Descriptors refer to, plus one
+	uint8_t top;                    // highest spatial layer seen
+	uint8_t unit_tid;               // H264: temporal layer of the present access unit
+};
+struct dp_track_frames {
+	struct dp_stream_frames stream[SH_MAX_LAYERS];
+	uint32_t pictures;                              // of all streams
+	uint32_t bytes[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // since
+	uint64_t since_ns;
 };
 
 /* A plaintext packet kept for retransmission; position in dp_node.kept is the handle in dp_hist. */
@@ -157,9 +201,9 @@ struct dp_pending { // plaintext on its way through fanout
 	struct rte_mbuf *m;
 	const struct dp_fanout *list; // of this walk
 	uint32_t at;                  // next position in it
-	uint8_t layers;               // of its track
-	uint8_t active;               // bit l: layer l had packets lately
-	uint8_t ask;                  // bit l: somebody waits for a key frame of layer l
+	uint8_t layers;               // streams of its track
+	bool plain;                   // one layer of every kind
+	uint8_t ask;                  // bit l: somebody waits for a key frame of stream l
 	bool kept;                    // it is in the history
 	bool video;
 	bool slot;                    // the list is of a slot that the packet's track is in
@@ -201,6 +245,10 @@ struct dp_node {
 	struct dp_sub_rt *sub;
 	struct dp_ep_rt *ep;
 	struct dp_track_rt *track;
+	struct dp_track_frames *frames;          // by track
+	struct dp_drops (*drops)[DP_DROPS_MAPS]; // by subscription
+	struct dp_dd *dd;
+	struct dp_pool dds;
 	struct dp_valid *valid;
 	struct dp_bound *bound;
 
@@ -268,7 +316,7 @@ struct dp_node {
 		uint64_t at_ns;
 		uint64_t many;
 	} arrived[DP_VECTOR];
-	size_t bytes[20]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[22]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)
@@ -426,6 +474,13 @@ static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_tr
 			return i;
 	return 255;
 }
+/* ---- frames and layers of video (frames.c) ---- */
+
+/* Fills dp_scratch.f of a packet whose other fields are those that rtp_in set; sizes, rates and
+ * layers of its track. */
+void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp_hdr *hdr,
+                    const uint8_t *buf);
+void dp_frames_forget(struct dp_worker *w, uint32_t track);
 
 /* ---- retransmission (history.c) ---- */
 

@@ -152,6 +152,11 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 	if (!l || !l->pacing)
 		return false;
 	bytes += l->overhead;
+	if (flags & DP_PKT_LEAVE) { // not to be sent, but to be counted in its turn
+		if (!l->queued)
+			return false;
+		bytes = 0;
+	}
 	if (!video || (!l->queued && dp_pacer_room(&l->pacer, w->now_ns))) {
 		dp_pacer_sent(&l->pacer, bytes, w->now_ns);
 		return false;
@@ -288,17 +293,20 @@ static struct rte_mbuf *recent(struct dp_worker *w, struct dp_link *l, const str
                                struct dp_pkt *out)
 {
 	const struct dp_sub_rt *r = dp_sub_rt(w, (uint32_t)(s - dp_slabs.sub));
+	const struct dp_drops *drops = dp_node(w)->drops[s - dp_slabs.sub];
 
 	if (!(s->set.flags & SH_SUB_NACK))
 		return NULL;
 	for (unsigned i = 0; i < REPEAT_BACK; i++) {
 		uint64_t index = s->tx_index - l->repeat++ % REPEAT_BACK;
-		const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
+		uint64_t theirs;
+		const struct dp_segment *g =
+		    dp_seqmap_find(&r->map, drops, s->tx_index, index, &theirs);
 		struct rte_mbuf *src;
 
 		if (!g)
 			continue;
-		src = dp_history_get(w, g->track, g->layer, g->ssrc, index - g->offset);
+		src = dp_history_get(w, g->track, g->layer, g->ssrc, theirs);
 		if (!src)
 			continue;
 		out->pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],

@@ -32,9 +32,70 @@ static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct 
 	return true;
 }
 
+/* What becomes of a packet beyond its header. Zero: its payload is sent as it is. */
+struct plan {
+	struct dp_ids ids; // to be added to its numbers
+	uint16_t osn;
+	bool as_rtx, empty, marker;
+};
+
+/* Of a packet of a stream with layers, or whose numbers are not the publisher's: the same each time
+ * it is sent. p->index is its index as first sent. */
+static void recall(struct dp_worker *w, struct plan *plan, const struct dp_pkt *p,
+                   const struct sh_sub *s, const struct dp_sub_rt *r)
+{
+	const struct dp_drops *drops = dp_node(w)->drops[p->sub];
+	uint64_t theirs;
+	const struct dp_segment *g = dp_seqmap_find(&r->map, drops, s->tx_index, p->index, &theirs);
+
+	if (!g)
+		return;
+	plan->ids = dp_seqmap_ids(g, drops, theirs);
+	plan->empty = dp_seqmap_was(g, drops, DP_DROPS_EMPTY, theirs);
+	plan->marker = dp_seqmap_was(g, drops, DP_DROPS_MARKED, theirs);
+}
+
 /* 0, or the drop reason. */
-static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s,
-                           struct dp_sub_rt *r, const struct dp_pkt *src)
+static unsigned map_slowly(struct dp_worker *w, struct plan *plan, struct dp_pkt *p,
+                           struct sh_sub *s, struct dp_sub_rt *r, struct dp_seqmap_in *in,
+                           const struct dp_pkt *src)
+{
+	const struct dp_frame_info *f = &dp_scratch(p->src)->f;
+	int how;
+
+	in->ids = &f->ids;
+	in->last = &r->last;
+	if (r->layered) {
+		in->drops = dp_node(w)->drops[p->sub];
+		in->skip = (p->flags & DP_PKT_LEAVE) || s->set.pt[p->pt_slot] == 255;
+		// VP8's ids close up; VP9's are what its structure counts pictures by, and stay
+		in->picture = (src->frame & DP_FRAME_PICTURE) && (f->ids.has & DP_IDS_VP8);
+		in->mark = (p->flags & DP_PKT_MARKER) && !(src->flags & DP_PKT_MARKER);
+	}
+	how = dp_seqmap_out(&r->map, s, in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index,
+	                    &p->ts);
+	if (how < 0)
+		return SH_STAT_drop_sub_paused; // late, from before a switch
+	if (how == DP_SEQ_LEFT_OUT)
+		return s->set.pt[p->pt_slot] == 255 ? SH_STAT_drop_sub_pt
+		                                    : SH_STAT_drop_sub_layer;
+	if (s->pid_offset | s->frame_offset | s->tl0_offset | s->keyidx_offset)
+		r->renumbered = true;
+	if (r->layered | r->renumbered)
+		recall(w, plan, p, s, r);
+	if (p->index != s->tx_index || plan->empty)
+		return 0;
+	r->last = f->ids;
+	r->last.pid = (r->last.pid + plan->ids.pid) & 0x7fff;
+	r->last.frame += plan->ids.frame;
+	r->last.tl0 += plan->ids.tl0;
+	r->last.keyidx = (r->last.keyidx + plan->ids.keyidx) & 31;
+	return 0;
+}
+
+/* 0, or the drop reason. */
+static unsigned map_packet(struct dp_worker *w, struct plan *plan, struct dp_pkt *p,
+                           struct sh_sub *s, struct dp_sub_rt *r, const struct dp_pkt *src)
 {
 	const struct sh_track *t = &dp_slabs.track[src->track];
 	struct dp_seqmap_in in = {
@@ -48,21 +109,23 @@ static unsigned map_packet(struct dp_worker *w, struct dp_pkt *p, struct sh_sub 
 	    .now_ns = w->now_ns,
 	};
 	uint32_t ts;
+	unsigned why;
 
-	if (unlikely(s->set.pt[p->pt_slot] == 255)) {
+	if (unlikely(s->set.pt[p->pt_slot] == 255 && !r->layered)) {
 		dp_seqmap_skip(&r->map, s, src->index, src->ssrc, src->layer);
 		return SH_STAT_drop_sub_pt;
 	}
 	if (unlikely(in.start) && translate_ts(&ts, r, t, s, src, w->now_ns))
 		in.ts_out = &ts;
-	if (!dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts) &&
-	    dp_seqmap_out(&r->map, s, &in, s->tx_index ? 0 : (uint16_t)dp_random(w), &p->index,
-	                  &p->ts))
-		return SH_STAT_drop_sub_paused; // late, from before a switch
+	if (likely(!r->layered && !r->renumbered &&
+	           dp_seqmap_next(&r->map, s, &in, &p->index, &p->ts)))
+		r->last = dp_scratch(p->src)->f.ids;
+	else if ((why = map_slowly(w, plan, p, s, r, &in, src)))
+		return why;
 	p->ssrc = s->set.ssrc;
 	p->pt = s->set.pt[p->pt_slot];
 	s->packets++;
-	s->bytes += src->payload_len;
+	s->bytes += plan->empty ? 0 : src->payload_len;
 	return 0;
 }
 
@@ -76,31 +139,40 @@ static uint8_t rtx_pt(const struct sh_sub *s, const struct sh_track *t, uint8_t 
 	return 255;
 }
 
-/* What rtcp_in found in the history: *osn is its number when it goes out as RTX, else it is the
- * same packet again, byte for byte. */
-static void map_again(struct dp_worker *w, struct dp_pkt *p, struct sh_sub *s, bool *as_rtx,
-                      uint16_t *osn)
+/* What rtcp_in found in the history: plan->osn is its number when it goes out as RTX, else it is
+ * the same packet again, byte for byte. */
+static void map_again(struct dp_worker *w, struct plan *plan, struct dp_pkt *p, struct sh_sub *s,
+                      const struct dp_sub_rt *r)
 {
-	p->pt = s->set.rtx_ssrc
-	            ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
-	            : 255;
-	*as_rtx = p->pt != 255;
+	if (r->layered | r->renumbered)
+		recall(w, plan, p, s, r);
+	p->pt = s->set.rtx_ssrc ? rtx_pt(s, &dp_slabs.track[SH_ID_INDEX(s->set.track)], p->pt_slot)
+	                        : 255;
+	plan->as_rtx = p->pt != 255;
 	s->rtx_packets++;
-	if (!*as_rtx) {
+	if (!plan->as_rtx) {
 		p->pt = s->set.pt[p->pt_slot];
 		p->ssrc = s->set.ssrc;
 		return;
 	}
-	*osn = (uint16_t)p->index;
+	plan->osn = (uint16_t)p->index;
 	s->rtx_index = s->rtx_index ? s->rtx_index + 1 : (dp_random(w) & 0x7fff) + 1;
 	p->index = s->rtx_index;
 	p->ssrc = s->set.rtx_ssrc;
 	DP_COUNT(w, rtx_out, 1);
 }
 
+/* Kept out of the way of those without a link. */
+static __rte_noinline void tell_link(struct dp_worker *w, const struct dp_pkt *p,
+                                     const struct dp_sub_rt *r, uint32_t bytes)
+{
+	if (r->tmpl.twcc_at)
+		dp_link_sent(w, p->endpoint, dp_slabs.endpoint[p->endpoint].twcc_tx_seq - 1, bytes);
+}
+
 /* Nothing but padding (RFC 3550 §5.1), on the RTX stream, whose receivers expect that: how browsers
  * probe, too. */
-static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
+static __rte_noinline unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 {
 	struct dp_pkt *p = dp_pkt(m);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
@@ -126,47 +198,64 @@ static unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 	buf[0] |= 0x20;
 	memset(buf + p->hdr_len, 0, p->payload_len);
 	buf[p->hdr_len + p->payload_len - 1] = (uint8_t)p->payload_len;
-	if (r->tmpl.twcc_at && e->linked)
-		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1, p->hdr_len + p->payload_len);
+	if (e->linked)
+		tell_link(w, p, r, p->hdr_len + p->payload_len);
 	return 0;
+}
+
+/* The payload, when it is not encrypted straight from the shared plaintext: behind an RTX packet's
+ * number, without anything in it, or with other ids. at: where it begins. */
+static void put_payload(struct dp_pkt *p, uint8_t *at, const uint8_t *from, const struct plan *plan,
+                        uint8_t has)
+{
+	uint16_t len = plan->empty ? 0 : dp_pkt(p->src)->payload_len;
+
+	p->payload_len = len;
+	if (plan->as_rtx) {
+		dp_put16(at, plan->osn);
+		at += 2;
+		p->payload_len += 2;
+	}
+	memcpy(at, from, len);
+	dp_ids_patch(at, len, has, &plan->ids);
+	rte_pktmbuf_free(p->src);
+	p->src = NULL;
 }
 
 /* 0, or the drop reason. */
 static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 {
-	struct dp_pkt *p = dp_pkt(m), *src;
+	static const struct dp_rtp_exts none;
+	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
 	struct sh_sub *s = &dp_slabs.sub[p->sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, p->sub);
 	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
-	const uint8_t *in;
-	bool as_rtx = false, again = p->flags & DP_PKT_RTX;
+	const struct dp_scratch *x = dp_scratch(p->src);
+	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
+	bool again = p->flags & DP_PKT_RTX;
 	uint8_t *buf = (uint8_t *)m->buf_addr + DP_HEADROOM;
-	uint16_t osn = 0;
+	struct plan plan = {0};
 	unsigned why;
 	struct dp_rtp_write out;
-	int len, room;
+	int len, room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 
-	if (unlikely(!p->src))
-		return pad_only(w, m);
-	src = dp_pkt(p->src);
-	in = rte_pktmbuf_mtod(p->src, uint8_t *);
-	room = m->buf_len - DP_HEADROOM - DP_TAILROOM - src->payload_len - 2;
 	m->data_off = DP_HEADROOM;
 	p->at_ns = again ? 0 : src->at_ns;
 	if (unlikely(again))
-		map_again(w, p, s, &as_rtx, &osn);
-	else if ((why = map_packet(w, p, s, r, src)))
+		map_again(w, &plan, p, s, r);
+	else if ((why = map_packet(w, &plan, p, s, r, src)))
 		return why;
 	out = (struct dp_rtp_write){
 	    .ts = p->ts,
 	    .ssrc = p->ssrc,
 	    .seq = (uint16_t)p->index,
 	    .pt = p->pt,
-	    .marker = !!(src->flags & DP_PKT_MARKER),
+	    .marker = plan.marker || (src->flags & DP_PKT_MARKER && !plan.empty),
 	    .csrc_count = in[0] & 15,
 	    .csrc = in + DP_RTP_HDR_MIN,
-	    .abs_send_time = unlikely(as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
-	    .exts = p->src->buf_addr,
+	    .abs_send_time = unlikely(plan.as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
+	    .dd_frame = plan.ids.frame,
+	    .exts = unlikely(plan.empty) ? &none : &x->exts,
 	    .exts_buf = in,
 	};
 	if (r->tmpl.twcc_at)
@@ -181,16 +270,10 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
 	p->payload_len = src->payload_len;
-	if (r->tmpl.twcc_at && e->linked)
-		dp_link_sent(w, p->endpoint, e->twcc_tx_seq - 1,
-		             (uint32_t)len + p->payload_len + 2 * as_rtx);
-	if (unlikely(as_rtx)) { // two bytes stand before the payload, so this one is copied
-		dp_put16(buf + len, osn);
-		memcpy(buf + len + 2, in + src->hdr_len, src->payload_len);
-		p->payload_len += 2;
-		rte_pktmbuf_free(p->src);
-		p->src = NULL;
-	}
+	if (unlikely(plan.as_rtx || plan.empty || plan.ids.pid || plan.ids.tl0 || plan.ids.keyidx))
+		put_payload(p, buf + len, in + src->hdr_len, &plan, x->f.ids.has);
+	if (unlikely(e->linked))
+		tell_link(w, p, r, (uint32_t)len + p->payload_len);
 	return 0;
 }
 
@@ -219,7 +302,7 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
 			fetch_near(w, objs[i + DP_AHEAD]);
-		why = rewrite_one(w, m);
+		why = likely(dp_pkt(m)->src != NULL) ? rewrite_one(w, m) : pad_only(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);
 			dp_drop(w, why, m);

@@ -79,7 +79,8 @@ static void want_key(struct from *f, uint32_t ssrc)
 	track = dp_source_of(SH_ID_INDEX(s->set.track));
 	if (track < 0)
 		return;
-	layer = s->layer < SH_MAX_LAYERS ? s->layer : 0;
+	// spatial layers of one stream have one publisher's SSRC
+	layer = s->layer < dp_slabs.track[track].set.layers ? s->layer : 0;
 	stream = &dp_slabs.track[track].media[layer];
 	s->plis++;
 	DP_COUNT(f->w, pli_in, 1);
@@ -137,16 +138,18 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
 	struct dp_sub_rt *r = dp_sub_rt(f->w, sub);
-	const struct dp_segment *g = dp_seqmap_find(&r->map, s->tx_index, index);
+	const struct dp_segment *g;
 	struct dp_again *a = again_of(f, s, (uint16_t)index);
 	struct dp_again now = {s->set.id, (uint16_t)index, 0, (uint32_t)(f->w->now_ns / 1000)};
 	struct rte_mbuf *src, *m;
+	uint64_t theirs;
 	uint8_t pt_slot;
 	bool done;
 
+	g = dp_seqmap_find(&r->map, dp_node(f->w)->drops[sub], s->tx_index, index, &theirs);
 	if (!g)
 		return false;
-	src = dp_history_get(f->w, g->track, g->layer, g->ssrc, index - g->offset);
+	src = dp_history_get(f->w, g->track, g->layer, g->ssrc, theirs);
 	if (!src)
 		return false;
 	pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],

@@ -88,19 +88,26 @@ static unsigned account(struct dp_worker *w, struct dp_pkt *p, struct sh_track *
 	return rtx ? restore(w, p, t, hdr, buf, (unsigned)slot) : 0;
 }
 
-static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct dp_pkt *p,
-                       struct sh_track *t, const struct dp_rtp_hdr *hdr,
-                       const struct dp_rtp_exts *x, const uint8_t *buf)
+static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct rte_mbuf *m,
+                       struct sh_track *t, const struct dp_rtp_hdr *hdr, const uint8_t *buf)
 {
-	bool dd = x->present & 1u << SH_EXT_DEPENDENCY;
+	struct dp_pkt *p = dp_pkt(m);
+	struct dp_scratch *x = dp_scratch(m);
 
 	if (t->set.kind != SH_KIND_VIDEO) {
+		x->f = (struct dp_frame_info){
+		    .flags = DP_FRAME_START | DP_FRAME_KEY,
+		    .need = 1,
+		    .spatial = 1,
+		    .streams = 1,
+		};
+		p->frame = x->f.flags;
 		p->flags |= DP_PKT_KEY;
 		return;
 	}
-	if (!dp_rtp_is_keyframe(t->set.pt[p->pt_slot].codec, buf + hdr->payload_off,
-	                        hdr->payload_len, dd ? buf + x->off[SH_EXT_DEPENDENCY] : NULL,
-	                        dd ? x->len[SH_EXT_DEPENDENCY] : 0))
+	dp_frames_read(w, m, hdr, buf);
+	p->frame = x->f.flags;
+	if (!(p->frame & DP_FRAME_KEY))
 		return;
 	p->flags |= DP_PKT_KEY;
 	t->media[p->layer].key_frames++;
@@ -125,13 +132,14 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	struct dp_pkt *p = dp_pkt(m);
 	struct sh_track *t = &dp_slabs.track[p->track];
 	struct dp_track_rt *r = dp_track_rt(w, p->track);
-	struct dp_rtp_exts *x = m->buf_addr; // in the frame's headers, which nobody needs any more
+	struct dp_rtp_exts *x = &dp_scratch(m)->exts;
 	const uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
 	struct dp_rtp_hdr hdr;
 	unsigned why;
 	int err;
 
-	if (dp_rtp_parse(&hdr, buf, m->data_len)) {
+	if (dp_rtp_parse(&hdr, buf, m->data_len) ||
+	    unlikely(rte_pktmbuf_headroom(m) < sizeof(struct dp_scratch))) {
 		DP_DROP(w, rtp_malformed, m);
 		return false;
 	}
@@ -162,7 +170,7 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	}
 	if (t->set.kind == SH_KIND_AUDIO)
 		hear(w, t, p, x, buf);
-	mark_frame(w, r, p, t, &hdr, x, buf);
+	mark_frame(w, r, m, t, &hdr, buf);
 	dp_history_prefetch(w, r, p);
 	return true;
 }

@@ -28,8 +28,9 @@ struct rtp {
 	uint8_t pt, marker;
 	uint16_t seq;
 	uint32_t ts, ssrc;
-	const uint8_t *ext; // one-byte form elements, padded
+	const uint8_t *ext; // elements, padded, of the one-byte form …
 	uint32_t ext_len;
+	bool two_byte; // … or this one
 	const uint8_t *payload;
 	uint32_t len;
 };
@@ -65,5 +66,5 @@ void pair_start_on(struct pair *c, uint16_t profile, unsigned workers, bool ip6,
 void pair_stop(struct pair *c);
 
 /* Each file's stories, in groups. */
-int stories_ice(void), stories_media(void), stories_rtcp(void), stories_bwe(void),
-    stories_life(void), stories_slots(void), stories_quality(void), stories_impair(void);
+int stories_ice(void), stories_media(void), stories_layers(void), stories_rtcp(void),
+    stories_bwe(void), stories_life(void), stories_slots(void), stories_quality(void), stories_impair(void);

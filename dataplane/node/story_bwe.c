@@ -306,6 +306,31 @@ static void without_feedback(void **state)
 	pair_stop(&k.c);
 }
 
+/* Who asks for a size gets that size, with or without an estimate. */
+static void sizes(void **state)
+{
+	static const uint8_t flags[] = {0, SH_EP_TWCC};
+
+	for (unsigned how = 0; how < 2; how++) {
+		static struct link k;
+		struct sh_msg_sub_set s = video_sub;
+
+		subscribe(&k, flags[how]);
+		s.max_temporal = SH_MAX_TEMPORAL - 1;
+		s.want_height = 300;
+		world_sub(2, 2, &k.c.sub, &s);
+		for (unsigned l = 0; l < LAYERS; l++)
+			dp_slabs.track[2].height[l] = (uint16_t)(180 << l);
+		run(&k, 8000);
+		assert_int_equal(dp_slabs.sub[2].layer, 1);
+		s.want_height = 0;
+		world_sub(2, 2, &k.c.sub, &s);
+		run(&k, 5000);
+		assert_int_equal(dp_slabs.sub[2].layer, 2);
+		pair_stop(&k.c);
+	}
+}
+
 static void tell_remb(struct link *k, uint64_t bps)
 {
 	uint32_t ssrc = OUR_VIDEO;
@@ -577,6 +602,7 @@ int stories_bwe(void)
 	    cmocka_unit_test(tells_publishers),
 	    cmocka_unit_test(tells_only_who_asked),
 	    cmocka_unit_test(without_feedback),
+	    cmocka_unit_test(sizes),
 	    cmocka_unit_test(follows_the_link),
 	    cmocka_unit_test(pauses_video),
 	    cmocka_unit_test(remb_is_the_estimate),

@@ -48,12 +48,12 @@ static void framing(void **state)
 	     {0x80, 201, 0, 1, 0, 0, 0, 1, 0x40, 203, 0, 0}},         // 8 version of the second
 	    {12, 0, 1, 0, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4}}, // 9 padding
 	    {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0}},  // 10 of nothing
-	    {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},  // 11 not in words
+	    {12, 0, 1, 0, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},         // 11 not in words
 	    {12, 0, 0, -EBADMSG, {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 12}}, // 12 with the head
 	    {16,
 	     0,
+	     2,
 	     0,
-	     -EBADMSG,
 	     {0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0x80, 203, 0, 0}}, // 13 not last
 	    {0, 0, 0, -EBADMSG, {0}},
 	    {0, DP_RTCP_RSIZE, 0, -EBADMSG, {0}},

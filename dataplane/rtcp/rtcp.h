@@ -154,7 +154,8 @@ struct dp_rtcp_out {
 	uint32_t room, len; // len: written so far, multiple of 4
 };
 
-/* All: 0; -ENOSPC (nothing was written, len unchanged); -EINVAL: none, or too many for the count. */
+/* All: 0; -ENOSPC (nothing was written, len unchanged); -EINVAL: none, or too many for the count.
+ */
 int dp_rtcp_put_sr(struct dp_rtcp_out *o, const struct dp_rtcp_sr *sr,
                    const struct dp_rtcp_block *blocks, uint32_t n); // n 0..31
 int dp_rtcp_put_rr(struct dp_rtcp_out *o, uint32_t ssrc, const struct dp_rtcp_block *blocks,

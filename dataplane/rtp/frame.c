@@ -1,196 +1,239 @@
-/* Where a frame starts, and whether a decoder can start there: the first bytes of the payload
- * formats.
- *   VP8: RFC 7741 §4.2, §4.3. VP9: RFC 9628 §4.2.
- *   H264: RFC 6184 §5.2 to §5.8 (packetization modes 0 and 1).
- *   AV1: the AV1 RTP specification §4.4 and its Dependency Descriptor. */
+/* What a packet says of its frame: the first bytes of the payload formats.
+ *   VP8: RFC 7741 §4.2, §4.3, RFC 6386 §9.1. VP9: RFC 9628 §4.2.
+ *   H264 is in nal.c, AV1's own units in obu.c, the Dependency Descriptor in dd.c. */
+#include "dataplane/rtp/layers.h"
 #include "dataplane/rtp/rtp.h"
+#include <string.h>
 
 enum { BOTH = DP_FRAME_START | DP_FRAME_KEY };
+enum { ALL_NEED = (1 << SH_MAX_LAYERS) - 1, UP_ANY = (1 << SH_MAX_LAYERS * SH_MAX_TEMPORAL) - 1 };
+_Static_assert(SH_MAX_LAYERS *SH_MAX_TEMPORAL <= 16, "up has a bit for each");
 
-static unsigned frame_vp8(const uint8_t *p, uint32_t len)
+static uint32_t picture_id(struct dp_ids *ids, const uint8_t *p, uint32_t at, uint32_t len)
 {
-	uint32_t at = 1;
-
-	if (!(p[0] & 0x10) || (p[0] & 0x07)) // S and PID 0: first packet of the frame
-		return 0;
-	if (p[0] & 0x80) {
-		if (len < 2)
-			return 0;
-		at = 2;
-		if (p[1] & 0x80) { // I: 7 or 15 bits
-			if (at >= len)
-				return 0;
-			at += p[at] & 0x80 ? 2 : 1;
-		}
-		at += !!(p[1] & 0x40) + !!(p[1] & 0x30); // L; T and K share a byte
-	}
 	if (at >= len)
-		return 0;
-	return p[at] & 1 ? DP_FRAME_START : BOTH; // frame header: P, inverse key frame flag
+		return len + 1;
+	if (!(p[at] & 0x80)) {
+		ids->pid = p[at];
+		ids->has |= DP_IDS_PID;
+		return at + 1;
+	}
+	if (at + 1 >= len)
+		return len + 1;
+	ids->pid = dp_get16(p + at) & 0x7fff;
+	ids->has |= DP_IDS_PID15;
+	return at + 2;
 }
 
-static unsigned frame_vp9(const uint8_t *p, uint32_t len)
+/* Returns where the VP8 payload begins; beyond len: the descriptor is cut off. */
+static uint32_t vp8_descriptor(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 {
-	enum { I = 0x80, P = 0x40, L = 0x20, B = 0x08 };
-	uint32_t at = 1;
+	struct dp_ids *ids = &f->ids;
+	uint32_t at = 2;
+	uint8_t bits;
 
-	if (!(p[0] & B))
-		return 0;
-	if (p[0] & I) {
+	ids->has = DP_IDS_VP8;
+	if (!(p[0] & 0x80)) // X
+		return 1;
+	if (len < 2)
+		return len + 1;
+	bits = p[1];
+	if (bits & 0x80) // I
+		at = picture_id(ids, p, at, len);
+	if (bits & 0x40) { // L
 		if (at >= len)
-			return 0;
-		at += p[at] & 0x80 ? 2 : 1;
+			return len + 1;
+		ids->tl0 = p[at++];
+		ids->has |= DP_IDS_TL0;
 	}
-	if (p[0] & L) {
-		if (at >= len || (p[at] & 0x0e)) // spatial layer 0 begins the picture
-			return 0;
-		at += p[0] & 0x10 ? 1 : 2; // F: no TL0PICIDX in flexible mode
-	}
-	if (at > len)
-		return 0;
-	return p[0] & P ? DP_FRAME_START : BOTH;
-}
-
-/* One NAL unit, or the first fragment of one: its type and the byte after its header. */
-static unsigned frame_nal(unsigned type, const uint8_t *body, uint32_t len)
-{
-	switch (type) {
-	case 1: // slice: first_mb_in_slice is ue(v), 0 is a single 1 bit (H.264 §7.3.3)
-	case 2:
-		return len && (body[0] & 0x80) ? DP_FRAME_START : 0;
-	case 5:
-		return len && (body[0] & 0x80) ? BOTH : 0;
-	case 7: // SPS
-		return BOTH;
-	case 6: // SEI, PPS, access unit delimiter
-	case 8:
-	case 9:
-		return DP_FRAME_START;
-	default:
-		return 0;
-	}
-}
-
-static unsigned frame_h264(const uint8_t *p, uint32_t len)
-{
-	unsigned flags = 0, type = p[0] & 31;
-
-	if (type == 28) // FU-A: S bit and the type of what it is a fragment of
-		return len > 1 && (p[1] & 0x80) ? frame_nal(p[1] & 31, p + 2, len - 2) : 0;
-	if (type != 24)
-		return frame_nal(type, p + 1, len - 1);
-	for (uint32_t at = 1; at + 2 < len;) { // STAP-A
-		uint32_t size = dp_get16(p + at);
-
-		at += 2;
-		if (!size || size > len - at)
-			break;
-		flags |= frame_nal(p[at] & 31, p + at + 1, size - 1);
-		at += size;
-	}
-	return flags;
-}
-
-/* leb128 of at most 4 bytes (a packet is shorter than 2^28); 0 bytes used: malformed. */
-static uint32_t leb128(uint32_t *value, const uint8_t *p, uint32_t len)
-{
-	*value = 0;
-	for (uint32_t i = 0; i < len && i < 4; i++) {
-		*value |= (uint32_t)(p[i] & 0x7f) << 7 * i;
-		if (!(p[i] & 0x80))
-			return i + 1;
-	}
-	return 0;
-}
-
-/* The first payload byte of a frame or frame header OBU, or -1. */
-static int obu_first_byte(const uint8_t *p, uint32_t len)
-{
-	uint32_t at = 1 + !!(p[0] & 4), size, n; // extension byte
-
-	if (p[0] & 2) { // the RTP format tells senders to leave obu_size out, but allows it
+	if (bits & 0x30) { // T, K
 		if (at >= len)
-			return -1;
-		n = leb128(&size, p + at, len - at);
-		if (!n)
-			return -1;
-		at += n;
+			return len + 1;
+		if (bits & 0x20) {
+			f->tid = p[at] >> 6;
+			if (p[at] & 0x20)
+				f->flags |= DP_FRAME_SYNC;
+		}
+		if (bits & 0x10) {
+			ids->keyidx = p[at] & 31;
+			ids->has |= DP_IDS_KEYIDX;
+		}
+		at++;
 	}
-	return at < len ? p[at] : -1;
+	return at;
 }
 
-/* For senders without Dependency Descriptor and with an unset N bit: a sequence header in front of
- * a key frame. */
-static unsigned frame_av1_obus(const uint8_t *p, uint32_t len)
+static void frame_vp8(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 {
-	unsigned count = p[0] >> 4 & 3, flags = 0;
+	uint32_t at = vp8_descriptor(f, p, len);
+
+	if (at > len) { // not to be rewritten either
+		f->ids.has = 0;
+		f->flags &= DP_FRAME_END;
+		return;
+	}
+	if (!(p[0] & 0x10) || (p[0] & 0x07) || at == len) // S and PID 0: first packet of the frame
+		return;
+	f->flags |= p[at] & 1 ? DP_FRAME_START : BOTH; // frame header: P, inverse key frame flag
+}
+
+static void sizes_vp8(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len)
+{
+	struct dp_frame_info f = {0};
+	uint32_t at = vp8_descriptor(&f, p, len);
+
+	if (at > len || len - at < 10 || p[at + 3] != 0x9d || p[at + 4] != 0x01 ||
+	    p[at + 5] != 0x2a)
+		return;
+	s->n = 1;
+	s->width[0] = (uint16_t)(p[at + 6] | p[at + 7] << 8) & 0x3fff;
+	s->height[0] = (uint16_t)(p[at + 8] | p[at + 9] << 8) & 0x3fff;
+}
+
+enum {
+	VP9_I = 0x80,
+	VP9_P = 0x40,
+	VP9_L = 0x20,
+	VP9_F = 0x10,
+	VP9_B = 8,
+	VP9_E = 4,
+	VP9_V = 2,
+	VP9_Z = 1
+};
+
+/* Returns where the scalability structure or payload begins. */
+static uint32_t vp9_descriptor(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
+{
 	uint32_t at = 1;
+	unsigned sid = 0;
 
-	for (unsigned i = 1; at < len && (!count || i <= count); i++) {
-		uint32_t size = len - at, n;
-		int first;
-
-		if (i != count) {
-			n = leb128(&size, p + at, len - at);
-			at += n;
-			if (!n || size > len - at)
+	f->ids.has = DP_IDS_VP9;
+	if (p[0] & VP9_I)
+		at = picture_id(&f->ids, p, at, len);
+	if (p[0] & VP9_L) {
+		if (at >= len)
+			return len + 1;
+		f->tid = p[at] >> 5;
+		sid = p[at] >> 1 & 7;
+		f->up = p[at] & 0x10 ? UP_ANY : 0; // U
+		at++;
+		if (!(p[0] & VP9_F)) {
+			if (at >= len)
+				return len + 1;
+			f->ids.tl0 = p[at++];
+			f->ids.has |= DP_IDS_TL0;
+		}
+		if (f->tid >= SH_MAX_TEMPORAL)
+			f->tid = SH_MAX_TEMPORAL - 1;
+		f->sid = (uint8_t)(sid < SH_MAX_LAYERS ? sid : SH_MAX_LAYERS - 1);
+		f->need = (uint8_t)(ALL_NEED & ~((1u << f->sid) - 1));
+		if (p[0] &
+		    VP9_Z) // not a reference for upper layers: who is sent those can do without
+			f->need = (uint8_t)(1u << f->sid);
+	}
+	if ((p[0] & (VP9_F | VP9_P)) == (VP9_F | VP9_P)) {
+		for (unsigned i = 0; i < 3; i++) { // P_DIFF, N
+			if (at >= len)
+				return len + 1;
+			if (!(p[at++] & 1))
 				break;
 		}
-		if (!size)
-			continue;
-		switch (p[at] >> 3 & 15) {
-		case 1: // sequence header
-			flags |= BOTH;
-			break;
-		case 2: // temporal delimiter
-			flags |= DP_FRAME_START;
-			break;
-		case 3: // frame header, frame: show_existing_frame 0 and frame_type KEY_FRAME 0
-		case 6:
-			first = obu_first_byte(p + at, size);
-			flags |= DP_FRAME_START;
-			return first >= 0 && (first & 0xe0) ? flags & ~DP_FRAME_KEY : flags;
-		}
-		at += size;
 	}
-	return flags;
+	return at;
 }
 
-static unsigned frame_av1(const uint8_t *p, uint32_t len, const uint8_t *dd, uint32_t dd_len)
+static void frame_vp9(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 {
-	enum { Z = 0x80, N = 0x08 };
+	uint32_t at = vp9_descriptor(f, p, len);
 
-	if (dd_len >= 3) {
-		if (!(dd[0] & 0x80)) // start_of_frame
-			return 0;
-		/* template_dependency_structure_present_flag: a coded video sequence begins */
-		if ((dd_len > 3 && (dd[3] & 0x80)) || (p[0] & N))
-			return BOTH;
-		return DP_FRAME_START;
+	if (at > len) {
+		*f = (struct dp_frame_info){.need = ALL_NEED, .flags = f->flags & DP_FRAME_END};
+		return;
 	}
-	if (p[0] & Z)
-		return 0;
-	return p[0] & N ? BOTH : frame_av1_obus(p, len);
+	if ((p[0] & VP9_V) && at < len) { // N_S
+		unsigned n = (p[at] >> 5) + 1u;
+
+		f->spatial = (uint8_t)(n >= SH_MAX_LAYERS ? ALL_NEED : (1u << n) - 1);
+	}
+	f->flags = p[0] & VP9_E ? DP_FRAME_END : 0;
+	if (p[0] & VP9_B)
+		f->flags |= (p[0] & VP9_P) || f->sid ? DP_FRAME_START : BOTH;
 }
 
-unsigned dp_rtp_frame(unsigned codec, const uint8_t *payload, uint32_t len, const uint8_t *dd,
-                      uint32_t dd_len)
+static void sizes_vp9(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len)
 {
-	if (!len)
-		return 0;
-	switch (codec) {
+	struct dp_frame_info f = {0};
+	uint32_t at = vp9_descriptor(&f, p, len);
+	unsigned n;
+
+	if (!(p[0] & VP9_V) || at >= len || !(p[at] & 0x10)) // Y
+		return;
+	n = (p[at++] >> 5) + 1u;
+	if (len - at < 4 * n)
+		return;
+	for (unsigned i = 0; i < n && i < SH_MAX_LAYERS; i++) {
+		s->width[i] = dp_get16(p + at + 4 * i);
+		s->height[i] = dp_get16(p + at + 4 * i + 2);
+		s->n = (uint8_t)(i + 1);
+	}
+}
+
+static void by_codec(struct dp_frame_info *f, const struct dp_frame_in *in)
+{
+	switch (in->codec) {
 	case SH_CODEC_VP8:
-		return frame_vp8(payload, len);
+		frame_vp8(f, in->payload, in->len);
+		return;
 	case SH_CODEC_VP9:
-		return frame_vp9(payload, len);
+		frame_vp9(f, in->payload, in->len);
+		return;
 	case SH_CODEC_H264:
-		return frame_h264(payload, len);
+		dp_frame_h264(f, in->payload, in->len);
+		if (!f->tid)
+			f->up = UP_ANY; // layers are nested: a frame of the lowest is enough to go
+			                // up from
+		return;
 	case SH_CODEC_AV1:
-		return frame_av1(payload, len, dd, dd_len);
+		f->flags |= dp_frame_av1(in->payload, in->len);
+		return;
 	case SH_CODEC_NONE:
 	case SH_CODEC_RTX:
-		return 0;
+		return;
 	default: // audio
-		return BOTH;
+		f->flags |= BOTH;
 	}
+}
+
+void dp_frame_read(struct dp_frame_info *f, const struct dp_frame_in *in)
+{
+	*f = (struct dp_frame_info){.need = ALL_NEED, .flags = in->marker ? DP_FRAME_END : 0};
+	if (!in->len)
+		return;
+	if (in->dd && in->state) {
+		if (in->codec != SH_CODEC_AV1) // for the ids, which stay in the clear
+			by_codec(f, in);
+		if (!dp_dd_read(f, in->state, in->dd, in->dd_len, in->index, in->newest) ||
+		    in->codec != SH_CODEC_AV1)
+			return;
+	}
+	by_codec(f, in);
+}
+
+void dp_frame_sizes(struct dp_frame_sizes *s, const struct dp_frame_in *in)
+{
+	*s = (struct dp_frame_sizes){0};
+	if (!in->len)
+		return;
+	if (in->dd && in->state && in->state->templates) {
+		*s = in->state->sizes;
+		return;
+	}
+	if (in->codec == SH_CODEC_VP8)
+		sizes_vp8(s, in->payload, in->len);
+	if (in->codec == SH_CODEC_VP9)
+		sizes_vp9(s, in->payload, in->len);
+	if (in->codec == SH_CODEC_H264)
+		dp_sizes_h264(s, in->payload, in->len);
+	if (in->codec == SH_CODEC_AV1)
+		dp_sizes_av1(s, in->payload, in->len);
 }

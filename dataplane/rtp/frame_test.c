@@ -1,4 +1,4 @@
-#include "dataplane/rtp/rtp.h"
+#include "dataplane/rtp/layers.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -34,7 +34,7 @@ static const struct row rows[] = {
     {SH_CODEC_VP9, S, 4, 0, {0xcc, 0x11}},                         // P
     {SH_CODEC_VP9, 0, 4, 0, {0x84, 0x11}},                         // B 0
     {SH_CODEC_VP9, K, 6, 0, {0xaa, 0x91, 0x22, 0x00, 0x05, 0x18}}, // I L B V, SID 0, TL0PICIDX
-    {SH_CODEC_VP9, 0, 6, 0, {0xac, 0x91, 0x22, 0x03, 0x05, 0x18}}, // SID 1 of a key picture
+    {SH_CODEC_VP9, S, 6, 0, {0xac, 0x91, 0x22, 0x03, 0x05, 0x18}}, // SID 1 of a key picture
     {SH_CODEC_VP9, S, 6, 0, {0xec, 0x91, 0x22, 0x00, 0x05, 0x18}}, // delta, SID 0
     {SH_CODEC_VP9, K, 5, 0, {0xbc, 0x91, 0x22, 0x00, 0x18}},       // flexible: no TL0PICIDX
     {SH_CODEC_VP9, S, 6, 0, {0xfc, 0x91, 0x22, 0x00, 0x02, 0x18}}, // flexible, P_DIFF
@@ -92,13 +92,9 @@ static const struct row rows[] = {
     {SH_CODEC_AV1, 0, 3, 0, {0x00, 0x7f, 0x08}},              // length past the end
     {SH_CODEC_AV1, 0, 4, 0, {0x00, 0xff, 0xff, 0xff}},        // endless leb128
     {SH_CODEC_AV1, 0, 1, 0, {0x00}},
-    {SH_CODEC_AV1, K, 3, 4, {0x10, 0x30, 0x00}, {0x80, 0, 1, 0x80}}, // DD with a structure
-    {SH_CODEC_AV1, S, 3, 3, {0x10, 0x30, 0x00}, {0x80, 0, 1}},       // DD without
-    {SH_CODEC_AV1, S, 3, 4, {0x10, 0x30, 0x00}, {0x80, 0, 1, 0x40}}, // only active targets
-    {SH_CODEC_AV1, 0, 3, 4, {0x90, 0x30, 0x00}, {0x40, 0, 1, 0x80}}, // not the start of a frame
-    {SH_CODEC_AV1, K, 3, 3, {0x18, 0x30, 0x00}, {0x80, 0, 1}},       // N decides too
-    {SH_CODEC_AV1, S, 3, 2, {0x10, 0x30, 0x20}, {0x80, 0}},          // DD too short to be one
-    /* 63: others */
+    {SH_CODEC_AV1, S, 3, 3, {0x10, 0x30, 0x20}, {0x80, 0, 1}}, // DD before its structure is known
+    {SH_CODEC_AV1, S, 3, 2, {0x10, 0x30, 0x20}, {0x80, 0}},    // too short to be one
+    /* 59: others */
     {SH_CODEC_OPUS, K, 1, 0, {0}},
     {SH_CODEC_PCMU, K, 1, 0, {0}},
     {SH_CODEC_OPUS, 0, 0, 0, {0}},
@@ -106,20 +102,37 @@ static const struct row rows[] = {
     {SH_CODEC_NONE, 0, 5, 0, {0}},
 };
 
-static unsigned frame_exact(unsigned codec, const uint8_t *p, uint32_t len, const uint8_t *dd,
-                            uint32_t dd_len)
+static struct dp_frame_info read_exact(unsigned codec, const uint8_t *p, uint32_t len,
+                                       const uint8_t *dd, uint32_t dd_len)
 {
 	uint8_t *a = malloc(len ? len : 1), *b = malloc(dd_len ? dd_len : 1);
-	unsigned flags;
+	struct dp_dd state = {0};
+	struct dp_frame_info f;
+	struct dp_frame_sizes sizes;
+	struct dp_frame_in in = {
+	    .codec = codec,
+	    .payload = a,
+	    .len = len,
+	    .dd = dd_len ? b : NULL,
+	    .dd_len = dd_len,
+	    .state = &state,
+	    .newest = true,
+	};
 
 	memcpy(a, p, len);
 	memcpy(b, dd, dd_len);
-	flags = dp_rtp_frame(codec, a, len, dd_len ? b : NULL, dd_len);
-	assert_true(dp_rtp_is_keyframe(codec, a, len, dd_len ? b : NULL, dd_len) ==
-	            !!(flags & DP_FRAME_KEY));
+	dp_frame_read(&f, &in);
+	dp_frame_sizes(&sizes, &in); // of anything: nothing is read past the end
+	assert_true(f.tid < SH_MAX_TEMPORAL && f.sid < SH_MAX_LAYERS);
 	free(a);
 	free(b);
-	return flags;
+	return f;
+}
+
+static unsigned frame_exact(unsigned codec, const uint8_t *p, uint32_t len, const uint8_t *dd,
+                            uint32_t dd_len)
+{
+	return read_exact(codec, p, len, dd, dd_len).flags & K;
 }
 
 static void table(void **state)
@@ -143,11 +156,205 @@ static void truncated(void **state)
 			    DP_FRAME_KEY);
 }
 
+/* Layers and ids. */
+static void layers(void **state)
+{
+	enum { E = DP_FRAME_END, Y = DP_FRAME_SYNC, L = DP_FRAME_SLICE };
+	static const uint8_t none[1];
+	static const struct {
+		unsigned codec, len;
+		uint8_t p[24];
+		unsigned flags, sid, tid, need, up;
+		unsigned has, pid, tl0, keyidx;
+	} t[] = {
+	    {SH_CODEC_VP8,
+	     7,
+	     {0x90, 0xf0, 0x91, 0x51, 0x07, 0xa3, 0x51},
+	     S | Y,
+	     0,
+	     2,
+	     7,
+	     0,
+	     DP_IDS_VP8 | DP_IDS_PID15 | DP_IDS_TL0 | DP_IDS_KEYIDX,
+	     0x1151,
+	     7,
+	     3},
+	    {SH_CODEC_VP8,
+	     4,
+	     {0x80, 0x80, 0x11, 0x51},
+	     0,
+	     0,
+	     0,
+	     7,
+	     0,
+	     DP_IDS_VP8 | DP_IDS_PID,
+	     0x11,
+	     0,
+	     0},
+	    {SH_CODEC_VP8, 5, {0x90, 0x20, 0x40, 0x51}, S, 0, 1, 7, 0, DP_IDS_VP8, 0, 0, 0},
+	    {SH_CODEC_VP9,
+	     6,
+	     {0xec, 0x91, 0x22, 0x55, 0x05, 0x18},
+	     S | E,
+	     2,
+	     2,
+	     4,
+	     0xfff,
+	     DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
+	     0x1122,
+	     5,
+	     0}, // TID 2, U, SID 2, D
+	    {SH_CODEC_VP9,
+	     6,
+	     {0xe8, 0x91, 0x22, 0x23, 0x05, 0x18},
+	     S,
+	     1,
+	     1,
+	     6,
+	     0,
+	     DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
+	     0x1122,
+	     5,
+	     0}, // upper layers need it
+	    {SH_CODEC_VP9,
+	     6,
+	     {0xe9, 0x91, 0x22, 0x23, 0x05, 0x18},
+	     S,
+	     1,
+	     1,
+	     2,
+	     0,
+	     DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
+	     0x1122,
+	     5,
+	     0}, // Z: they don't
+	    {SH_CODEC_VP9,
+	     5,
+	     {0xfc, 0x11, 0x20, 0x02, 0x18},
+	     S | E,
+	     0,
+	     1,
+	     7,
+	     0,
+	     DP_IDS_VP9 | DP_IDS_PID,
+	     0x11,
+	     0,
+	     0},                                                                    // flexible
+	    {SH_CODEC_VP9, 4, {0xfc, 0x11, 0x20, 0x03}, 0, 0, 0, 7, 0, 0, 0, 0, 0}, // P_DIFF cut
+	                                                                            // off
+	    {SH_CODEC_VP9,
+	     3,
+	     {0x8c, 0x11, 0x00},
+	     K | E,
+	     0,
+	     0,
+	     7,
+	     0,
+	     DP_IDS_VP9 | DP_IDS_PID,
+	     0x11,
+	     0,
+	     0},
+	    {SH_CODEC_H264, 3, {0x41, 0x9a, 0x00}, S | L, 0, 0, 7, 0xfff, 0, 0, 0, 0},
+	    {SH_CODEC_H264, 3, {0x01, 0x9a, 0x00}, S | L, 0, 1, 7, 0, 0, 0, 0, 0}, // nal_ref_idc 0
+	    {SH_CODEC_H264, 4, {0x1c, 0x41, 0x9a, 0x00}, L, 0, 1, 7, 0, 0, 0, 0, 0}, // FU-A, its
+	                                                                             // end
+	    {SH_CODEC_H264,
+	     12,
+	     {0x78, 0, 4, 0x6e, 0xc0, 0x80, 0x47, 0, 3, 0x41, 0x9a, 0},
+	     S | L,
+	     0,
+	     2,
+	     7,
+	     0,
+	     0,
+	     0,
+	     0,
+	     0}, // prefix: temporal_id 2
+	    {SH_CODEC_AV1, 3, {0x18, 0x0a, 0x0b}, K, 0, 0, 7, 0, 0, 0, 0, 0},
+	};
+
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct dp_frame_info f = read_exact(t[i].codec, t[i].p, t[i].len, none, 0);
+
+		if (f.flags != t[i].flags || f.sid != t[i].sid || f.tid != t[i].tid ||
+		    f.need != t[i].need || f.up != t[i].up)
+			fail_msg("row %u: %#x %u %u %#x %#x", i, f.flags, f.sid, f.tid, f.need,
+			         f.up);
+		if (f.ids.has != t[i].has || f.ids.pid != t[i].pid || f.ids.tl0 != t[i].tl0 ||
+		    f.ids.keyidx != t[i].keyidx)
+			fail_msg("row %u: ids %#x %#x %u %u", i, f.ids.has, f.ids.pid, f.ids.tl0,
+			         f.ids.keyidx);
+	}
+}
+
+/* One SPS of the high profile, one of the constrained baseline, cropped. */
+static void sizes(void **state)
+{
+	static const struct {
+		unsigned codec, len, n, width, height;
+		uint8_t p[40];
+	} t[] = {
+	    {SH_CODEC_VP8,
+	     14,
+	     1,
+	     640,
+	     360,
+	     {0x90, 0x80, 0x11, 0x50, 0, 0, 0x9d, 1, 0x2a, 0x80, 0x42, 0x68, 1}},
+	    {SH_CODEC_VP8,
+	     14,
+	     0,
+	     0,
+	     0,
+	     {0x90, 0x80, 0x11, 0x50, 0, 0, 0x9d, 1, 0x2b, 0x80, 0x42, 0x68, 1}},
+	    {SH_CODEC_VP8, 10, 0, 0, 0, {0x90, 0x80, 0x11, 0x50, 0, 0, 0x9d, 1, 0x2a, 0x80}},
+	    {SH_CODEC_VP9,
+	     16,
+	     2,
+	     640,
+	     360,
+	     {0xaa, 0x91, 0x22, 0x00, 0x05, 0x30, 1, 0x40, 0, 180, 2, 0x80, 1, 0x68, 0x18, 0}},
+	    {SH_CODEC_VP9,
+	     12,
+	     0,
+	     0,
+	     0,
+	     {0xaa, 0x91, 0x22, 0x00, 0x05, 0x30, 1, 0x40, 0, 180, 2, 0x80}},
+	    {SH_CODEC_H264, 23, 1, 640, 360, {0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x40, 0xa0,
+	                                      0x2f, 0xf9, 0x70, 0x11, 0,    0,    3,    0,
+	                                      1,    0,    0,    3,    0,    0x32, 0x0f}},
+	    {SH_CODEC_H264,
+	     16,
+	     1,
+	     1920,
+	     1080,
+	     {0x67, 0x42, 0xc0, 0x28, 0xda, 0x01, 0xe0, 0x08, 0x9f, 0x96, 0x10, 0, 0, 3, 0, 0x10}},
+	    {SH_CODEC_H264, 4, 0, 0, 0, {0x67, 0x42, 0xc0, 0x1f}},
+	    {SH_CODEC_AV1,
+	     9,
+	     1,
+	     640,
+	     360, // W 1: sequence header, 10 and 9 bits of size
+	     {0x18, 0x08, 0x00, 0x00, 0x00, 0x24, 0xc4, 0xff, 0x67}},
+	};
+
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct dp_frame_sizes s;
+		struct dp_frame_in in = {.codec = t[i].codec, .payload = t[i].p, .len = t[i].len};
+
+		dp_frame_sizes(&s, &in);
+		if (s.n != t[i].n ||
+		    (s.n && (s.width[s.n - 1] != t[i].width || s.height[s.n - 1] != t[i].height)))
+			fail_msg("row %u: %u, %ux%u", i, s.n, s.width[0], s.height[0]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(table),
 	    cmocka_unit_test(truncated),
+	    cmocka_unit_test(layers),
+	    cmocka_unit_test(sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* RTP as the packet path needs it: header and header extensions in and out, RTX, sequence numbers,
- * receiver statistics, key frames, gap tracking, retransmission history, SRTP index and replay
- * window. RFC 3550, 8285, 4588, 3711 §3.3, 7741 (VP8), 9628 (VP9), 6184 (H264), AV1 RTP 1.0.
+ * receiver statistics, gap tracking, retransmission history, SRTP index and replay window. RFC
+ * 3550, 8285, 4588, 3711 §3.3. What payloads say of frames and layers is in layers.h.
  *
  * Pure code: no clock, no allocation, no DPDK. Every function may be called by any thread on data
  * it owns. buf/len is always one whole UDP payload (plaintext); nothing outside it is read. Offsets
@@ -107,6 +107,7 @@ struct dp_rtp_write {
 	const uint8_t *csrc;    // 4 bytes each, network byte order
 	uint32_t abs_send_time; // 24 bits, 6.18 s: dp_rtp_abs_send_time()
 	uint16_t twcc_seq;
+	uint16_t dd_frame; // added to the frame_number of a copied Dependency Descriptor
 	/* where copied kinds come from; NULL: nothing is copied */
 	const struct dp_rtp_exts *exts;
 	const uint8_t *exts_buf;
@@ -188,22 +189,6 @@ uint32_t dp_rtp_rx_update(struct sh_rx_stream *s, const struct dp_rtp_hdr *hdr, 
 /* Fraction lost since the last call (1/256) and cumulative loss (24 bits signed, clamped); advances
  * expected_prior and received_prior: call once a report. */
 void dp_rtp_rx_loss(struct sh_rx_stream *s, uint8_t *fraction, int32_t *lost);
-
-/* ---- key frames (frame.c) ---- */
-
-enum { DP_FRAME_START = 1, DP_FRAME_KEY = 2 };
-
-/* DP_FRAME_START: first packet of a frame (H264: of an access unit, as far as one packet tells);
- * DP_FRAME_KEY (only with START): a decoder can start here. Non-video codecs: always both.
- * payload: after RTX restoring. dd, dd_len: Dependency Descriptor extension, or NULL, 0. */
-unsigned dp_rtp_frame(unsigned codec, const uint8_t *payload, uint32_t len, const uint8_t *dd,
-                      uint32_t dd_len);
-
-static inline bool dp_rtp_is_keyframe(unsigned codec, const uint8_t *payload, uint32_t len,
-                                      const uint8_t *dd, uint32_t dd_len)
-{
-	return dp_rtp_frame(codec, payload, len, dd, dd_len) & DP_FRAME_KEY;
-}
 
 /* ---- gaps: whom to ask for what again (nack.c) ---- */
 

@@ -113,6 +113,8 @@ static uint8_t *copy_kinds(uint8_t *p, const uint8_t *end, const struct dp_rtp_t
 			return NULL;
 		p = element(p, two_byte, t->id[k], len);
 		memcpy(p, w->exts_buf + w->exts->off[k], len);
+		if (k == SH_EXT_DEPENDENCY && w->dd_frame && len >= 3)
+			dp_put16(p + 1, (uint16_t)(dp_get16(p + 1) + w->dd_frame));
 		p += len;
 	}
 	return p;

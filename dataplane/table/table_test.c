@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "dataplane/srtp/srtp.h"
+#include "dataplane/table/group.h"
 #include "dataplane/table/table.h"
 #include "shared/msg.h"
 
@@ -208,6 +209,37 @@ static void track_flags(sh_id id, sh_id ep, uint8_t flags)
 	record(SH_MSG_TRACK_SET, &m, sizeof(m));
 }
 
+static void track_of(sh_id id, sh_id ep, uint32_t group, uint8_t flags, uint8_t at)
+{
+	struct sh_msg_track_set m = {.id = id,
+	                             .endpoint = ep,
+	                             .group = group,
+	                             .kind = SH_KIND_AUDIO,
+	                             .layers = 1,
+	                             .flags = flags,
+	                             .slot = at};
+
+	for (unsigned i = 0; i < SH_MAX_PTS; i++)
+		m.pt[i] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
+	m.pt[0] = (struct sh_track_pt){
+	    .pt = 111, .codec = SH_CODEC_OPUS, .apt_slot = 255, .clock_hz = 48000};
+	if (ep) {
+		m.mid_len = 1;
+		m.mid[0] = '0';
+	}
+	record(SH_MSG_TRACK_SET, &m, sizeof(m));
+}
+
+static void slot(sh_id id, uint32_t group, uint8_t at)
+{
+	track_of(id, 0, group, SH_TRACK_SLOT, at);
+}
+
+static void member(sh_id id, sh_id ep, uint32_t group)
+{
+	track_of(id, ep, group, SH_TRACK_FOLLOW, 0);
+}
+
 static void track(sh_id id, sh_id ep)
 {
 	track_flags(id, ep, 0);
@@ -254,6 +286,43 @@ static uint32_t length(const struct dp_fanout *f)
 	return f ? f->n : 0;
 }
 
+/* Each track of a group is in it, once, as a member or at its place; sources and slots name each other. */
+static void assert_groups(void)
+{
+	uint32_t want = 0, have = 0;
+
+	for (uint32_t i = 0; i < dp_groups(); i++) {
+		const struct dp_group *g = dp_group_at(i);
+		uint32_t members = 0;
+
+		assert_ptr_equal(dp_group_find(g->number), g);
+		assert_ptr_equal(dp_group_by_index(dp_group_index(g)), g);
+		for (uint32_t t = g->audio.first; t != DP_NO_TRACK; t = dp_group_next(t), members++)
+			assert_int_equal(dp_slabs.track[t].set.group, g->number);
+		for (uint32_t t = g->video.first; t != DP_NO_TRACK; t = dp_group_next(t), members++)
+			assert_int_equal(dp_slabs.track[t].set.kind, SH_KIND_VIDEO);
+		assert_int_equal(members, g->audio.n + g->video.n);
+		for (unsigned k = 0; k < g->audio_slots; k++)
+			members += g->audio_slot[k] != 0;
+		for (unsigned k = 0; k < g->video_slots; k++)
+			members += g->video_slot[k] != 0;
+		assert_int_not_equal(members, 0);
+		have += members;
+	}
+	for (uint32_t i = 0; i < TRACKS; i++) {
+		const struct sh_track *t = &dp_slabs.track[i];
+
+		if (t->state != SH_LIVE)
+			continue;
+		want += t->set.group != 0;
+		if (t->follower)
+			assert_int_equal(dp_slabs.track[SH_ID_INDEX(t->follower)].source, t->set.id);
+		if (t->source)
+			assert_int_equal(dp_slabs.track[SH_ID_INDEX(t->source)].follower, t->set.id);
+	}
+	assert_int_equal(have, want);
+}
+
 /* Indexes are what a walk over the slabs says they should be. */
 static void assert_consistent(void)
 {
@@ -283,10 +352,13 @@ static void assert_consistent(void)
 		}
 		if (dp_slabs.track[i].state != SH_LIVE)
 			continue;
+		if (dp_slabs.track[i].set.flags & SH_TRACK_SLOT)
+			continue;
 		n[1]++;
 		assert_true(
 		    in_list(dp_endpoint_tracks(SH_ID_INDEX(dp_slabs.track[i].set.endpoint)), i));
 	}
+	assert_groups();
 	for (uint32_t i = 0; i < SUBS; i++) {
 		const struct sh_msg_sub_set *s = &dp_slabs.sub[i].set;
 		uint32_t ep = SH_ID_INDEX(s->endpoint);
@@ -902,6 +974,111 @@ static void out_of_memory(void **state)
 	assert_in_range(applied, 5, 50);
 }
 
+/* A room of two publishers, with two slots, one of them with a source, and a subscription to each. */
+static void room_with_slots(void)
+{
+	call();
+	begin();
+	member(E(10, 1), E(0, 1), 7);
+	member(E(11, 1), E(1, 1), 7);
+	slot(E(12, 1), 7, 0);
+	slot(E(13, 1), 7, 1);
+	sub_ssrc(E(10, 1), E(12, 1), E(0, 1), 200, 0);
+	sub_ssrc(E(11, 1), E(13, 1), E(1, 1), 200, 0);
+	assert_int_equal(commit(false), 0);
+	dp_slot_set(12, 10);
+	assert_consistent();
+}
+
+static int one(void (*what)(sh_id, uint32_t, uint8_t), sh_id id, uint32_t group, uint8_t at)
+{
+	begin();
+	what(id, group, at);
+	return commit(false);
+}
+
+static void slots(void **state)
+{
+	struct dp_group *g;
+	uint32_t turn;
+
+	room_with_slots();
+	g = dp_group_find(7);
+	assert_int_equal(g->audio.n, 2);
+	assert_int_equal(g->audio_slots, 2);
+	assert_int_equal(dp_source_of(12), 10);
+	assert_int_equal(dp_source_of(13), -1);
+	assert_int_equal(dp_source_of(10), 10);
+	assert_int_equal(one(slot, E(14, 1), 7, 1), -EEXIST); // the place is taken
+	assert_int_equal(one(slot, E(13, 1), 7, 2), -EINVAL); // fixed for life
+	assert_int_equal(one(slot, E(13, 1), 8, 1), -EINVAL);
+	begin();
+	slot(E(14, 1), 9, 3);
+	slot(E(15, 1), 9, 3); // twice in one transaction
+	assert_int_equal(commit(false), -EEXIST);
+	begin();
+	member(E(10, 1), E(0, 1), 8);
+	assert_int_equal(commit(false), -EINVAL);
+	begin();
+	track_of(E(10, 1), 0, 7, SH_TRACK_SLOT, 2); // a publisher's does not become one
+	assert_int_equal(commit(false), -EINVAL);
+	assert_consistent();
+	turn = dp_slot_turn(12);
+	dp_slot_set(12, 11); // one for the other
+	assert_int_equal(dp_slabs.track[10].follower, 0);
+	assert_int_not_equal(dp_slot_turn(12), turn);
+	assert_consistent();
+	begin(); // the place of one that goes, in the same transaction
+	del(E(12, 1), SH_DEL_TRACK);
+	slot(E(14, 1), 7, 0);
+	assert_int_equal(commit(false), 0);
+	dp_reap_all();
+	assert_int_equal(dp_slabs.track[11].follower, 0);
+	assert_int_equal(dp_slabs.sub[10].state, SH_FREE); // went with its slot
+	assert_int_equal(dp_slabs.track[14].source, 0);
+	assert_consistent();
+	dp_slot_set(14, 11);
+	begin(); // with its publisher
+	del(E(1, 1), SH_DEL_ENDPOINT);
+	assert_int_equal(commit(false), 0);
+	dp_reap_all();
+	assert_int_equal(dp_slabs.track[14].source, 0);
+	assert_int_equal(g->audio.n, 1);
+	assert_consistent();
+	begin();
+	assert_int_equal(commit(true), 0); // nothing is named, so nothing is left
+	dp_reap_all();
+	assert_int_equal(dp_groups(), 0);
+	assert_consistent();
+}
+
+static void slots_outlive(void **state)
+{
+	room_with_slots();
+	detach();
+	attach();
+	assert_consistent();
+	assert_int_equal(dp_source_of(12), 10);
+	assert_int_equal(length(dp_fanout(12, 0)) + length(dp_fanout(12, 1)), 1);
+	dp_slabs.track[11].follower = E(12, 1); // half done when it died: two in one slot
+	dp_slabs.track[13].source = E(11, 1);
+	dp_slabs.track[10].source = E(11, 1);
+	detach();
+	attach();
+	assert_consistent();
+	assert_int_equal(dp_slabs.track[11].follower, 0);
+	assert_int_equal(dp_source_of(13), -1);
+	begin(); // the same again by a replay, which touches nothing
+	endpoint(E(0, 1), 0, "aaaa");
+	keys(E(0, 1), 10);
+	slot(E(13, 1), 7, 1);
+	assert_int_equal(commit(true), 0);
+	dp_reap_all();
+	assert_int_equal(dp_group_find(7)->audio_slots, 2);
+	assert_int_equal(dp_group_find(7)->audio.n, 0);
+	assert_consistent();
+}
+
 static void key_frames(void **state)
 {
 	assert_int_equal(dp_keyframe_take(3), 0);
@@ -930,7 +1107,7 @@ int main(void)
 	    TEST(tuples),
 	    TEST(a_room),
 	    TEST(out_of_memory),
-	    TEST(key_frames),
+	    TEST(slots), TEST(slots_outlive), TEST(key_frames),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);

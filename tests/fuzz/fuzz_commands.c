@@ -11,7 +11,9 @@
 #include <unistd.h>
 #include "dataplane/command.h"
 #include "dataplane/event.h"
+#include "dataplane/speaker.h"
 #include "dataplane/srtp/srtp.h"
+#include "dataplane/table/group.h"
 #include "dataplane/table/table.h"
 #include "shared/log.h"
 #include "shared/msg.h"
@@ -47,6 +49,8 @@ static void do_ops(void *arg)
 	}
 }
 
+static uint64_t now_ns = 1000000000;
+
 static void hello(void *arg, struct sh_msg_e_hello *m)
 {
 	m->version = SH_MSG_VERSION;
@@ -78,6 +82,15 @@ static void applied(void *arg, bool full)
 		dp_event_forget();
 	for (uint32_t i = 0; i < ENDPOINTS; i++)
 		dp_event_endpoint(i);
+	now_ns += 700000000;
+	for (uint32_t i = 0; i < TRACKS; i++) { // everybody talks, more or less
+		dp_slabs.track[i].level = (uint8_t)(now_ns >> (i + 20) & 127);
+		dp_slabs.track[i].media[0].last_at_ns = now_ns;
+	}
+	dp_speakers_tick(now_ns);
+	for (uint32_t i = 0; i < TRACKS; i++)
+		if (dp_slabs.track[i].state == SH_LIVE)
+			dp_event_watch(i, now_ns);
 }
 
 static uint32_t length(const struct dp_fanout *f, uint32_t items)
@@ -90,7 +103,7 @@ static uint32_t length(const struct dp_fanout *f, uint32_t items)
 /* Lists hold the live entries, each once; references lead to live entries of that generation. */
 static void check_tables(void)
 {
-	uint32_t n[3] = {0}, fans = 0;
+	uint32_t n[3] = {0}, fans = 0, members = 0;
 	bool rtx;
 
 	for (uint32_t i = 0; i < ENDPOINTS; i++) {
@@ -113,6 +126,13 @@ static void check_tables(void)
 			fans += length(dp_fanout(i, w), SUBS);
 		if (dp_slabs.track[i].state != SH_LIVE)
 			continue;
+		members += s->group != 0;
+		if (dp_slabs.track[i].source)
+			require(dp_slabs.track[SH_ID_INDEX(dp_slabs.track[i].source)].follower == s->id);
+		if (dp_slabs.track[i].follower)
+			require(dp_slabs.track[SH_ID_INDEX(dp_slabs.track[i].follower)].source == s->id);
+		if (s->flags & SH_TRACK_SLOT)
+			continue;
 		n[1]--;
 		require(dp_slabs.endpoint[SH_ID_INDEX(s->endpoint)].state == SH_LIVE);
 		require(dp_slabs.endpoint[SH_ID_INDEX(s->endpoint)].set.id == s->endpoint);
@@ -130,6 +150,16 @@ static void check_tables(void)
 		require(dp_sub_by_ssrc(SH_ID_INDEX(s->endpoint), s->ssrc, &rtx) == (int)i && !rtx);
 	}
 	require(n[0] == 0 && n[1] == 0 && n[2] == 0 && fans == 0);
+	for (uint32_t i = 0; i < dp_groups(); i++) {
+		const struct dp_group *g = dp_group_at(i);
+
+		members -= g->audio.n + g->video.n;
+		for (unsigned k = 0; k < g->audio_slots; k++)
+			members -= g->audio_slot[k] != 0;
+		for (unsigned k = 0; k < g->video_slots; k++)
+			members -= g->video_slot[k] != 0;
+	}
+	require(members == 0);
 }
 
 /* What we say is well-formed. */
@@ -224,7 +254,7 @@ static void start(void)
 	snprintf(path, sizeof(path), "/tmp/fuzz_commands.%d", getpid());
 	require(sh_slabs_create(&dp_slabs, path, ENDPOINTS, TRACKS, SUBS, &created) == 0);
 	unlink(path);
-	require(dp_table_init(&cfg) == 0 && dp_event_init() == 0);
+	require(dp_table_init(&cfg) == 0 && dp_event_init() == 0 && dp_speakers_init() == 0);
 	for (unsigned w = 0; w < WORKERS; w++)
 		workers[w].index = w;
 }

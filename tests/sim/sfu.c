@@ -101,6 +101,7 @@ void sim_forward(struct sim *s, uint32_t track, uint32_t layer, uint32_t tempora
 			};
 
 			v->history[k.seq % SIM_HISTORY] = k;
+			v->resent_ns[k.seq % SIM_HISTORY] = 0;
 			send(s, p, k);
 		}
 	}
@@ -158,7 +159,8 @@ void sim_sfu_tick(struct sim *s, struct sim_peer *p)
 	}
 }
 
-static void resend(struct sim *s, struct sim_peer *p, uint32_t track, const struct dp_rtcp_fb *fb)
+static void resend(struct sim *s, struct sim_peer *p, uint32_t track, const struct dp_rtcp_fb *fb,
+                   uint64_t now_ns)
 {
 	struct sim_view *v = &p->view[track];
 	struct dp_rtcp_nack_iter it;
@@ -167,10 +169,13 @@ static void resend(struct sim *s, struct sim_peer *p, uint32_t track, const stru
 	if (dp_rtcp_nack_first(&it, fb))
 		return;
 	while (dp_rtcp_nack_next(&it, &seq)) {
-		struct sim_pkt k = v->history[dp_seq_extend(v->seq, seq) % SIM_HISTORY];
+		uint32_t at = dp_seq_extend(v->seq, seq) % SIM_HISTORY;
+		struct sim_pkt k = v->history[at];
 
-		if ((uint16_t)k.seq != seq || !k.bytes)
+		/* asked for again before the last one can have arrived */
+		if ((uint16_t)k.seq != seq || !k.bytes || (v->resent_ns[at] && now_ns - v->resent_ns[at] < p->bwe.rtt_us * 1000ull))
 			continue;
+		v->resent_ns[at] = now_ns;
 		k.flags |= SIM_RTX;
 		send(s, p, k);
 	}
@@ -194,7 +199,7 @@ void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32
 				abort();
 			dp_bwe_feedback(&p->bwe, &t, now_ns);
 		} else if (k.type == DP_RTCP_RTPFB) {
-			resend(s, p, fb.media, &fb);
+			resend(s, p, fb.media, &fb, now_ns);
 		} else if (p->view[fb.media].layer != DP_ALLOC_NONE) {
 			sim_ask_key(s, fb.media, s->track[fb.media].svc ? 0 : p->view[fb.media].layer);
 		}

@@ -132,7 +132,7 @@ static void deliver(struct sim *s)
 static double oracle(const struct sim *s, const struct sim_peer *p)
 {
 	const struct dp_link_conf *c = &p->down.conf;
-	double pass = 1 - c->loss_good_ppm / 1e6, rate = c->rate_bps / pass * 0.85;
+	double pass = 1 - c->loss_good_ppm / 1e6, rate = c->rate_bps / pass * SIM_FAIR;
 	struct dp_alloc_sub sub[SIM_TRACKS];
 	struct sim_track nominal[SIM_TRACKS];
 	struct dp_alloc a = {0};
@@ -143,9 +143,9 @@ static double oracle(const struct sim *s, const struct sim_peer *p)
 		sub[i].rate_bps = nominal[i].nominal;
 		sub[i].layer = DP_ALLOC_NONE;
 	}
-	dp_alloc_run(&a, sub, s->tracks, c->rate_bps ? (uint32_t)fmin(rate * 13 / 12, 4e9) : 0,
+	dp_alloc_run(&a, sub, s->tracks, c->rate_bps ? (uint32_t)fmin(rate * 9 / 8, 4e9) : 0,
 	             (uint8_t)((1 - pass) * 256), s->now_ns);
-	return a.allocated_bps / (1 + (1 - pass));
+	return a.allocated_bps * pass;
 }
 
 /* What the present choice costs at nominal rates, without retransmissions. */
@@ -207,7 +207,7 @@ static void watch(struct sim *s, struct sim_peer *p)
 	p->queue_hist[ms < 511 ? (int)ms : 511]++;
 	if (ms < p->least_ms)
 		p->least_ms = ms;
-	if (s->now_ns - p->least_ns < 500 * SIM_MS)
+	if (s->now_ns - p->least_ns < SIM_S)
 		return;
 	if (p->least_ns && p->least_ms < 1e9 && p->least_ms > f->standing_ms)
 		f->standing_ms = p->least_ms;

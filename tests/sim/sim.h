@@ -17,6 +17,7 @@
 
 #define SIM_MS 1000000ull
 #define SIM_S  1000000000ull
+#define SIM_FAIR 0.80
 enum { SIM_PEERS = 8, SIM_TRACKS = 6, SIM_HISTORY = 1024, SIM_ENTRIES = 1024, SIM_QUEUE = 4096, SIM_PHASES = 4, SIM_HEAD = 68 };
 
 enum { SIM_AUDIO = 1, SIM_RTX = 2, SIM_PAD = 4, SIM_KEY = 8, SIM_LAST = 16 };
@@ -52,6 +53,7 @@ struct sim_track { // published
 	uint64_t key_ns[SH_MAX_LAYERS];  // a request arrives there; 0: none
 	uint64_t asked_ns[SH_MAX_LAYERS];
 	uint64_t next_ns;
+	int64_t debt[SH_MAX_LAYERS];     // bits above the aim, which the encoder makes good in the next frames
 	uint32_t frames, keys;
 };
 
@@ -59,6 +61,7 @@ struct sim_view { // one track to one peer
 	uint8_t layer, want, temporal, want_temporal;
 	uint32_t seq, frame;
 	struct sim_pkt history[SIM_HISTORY];
+	uint64_t resent_ns[SIM_HISTORY];
 	/* the peer's side */
 	struct dp_nack nack;
 	uint32_t done_frame, have, of; // newest frame, packets of it that came
@@ -75,7 +78,7 @@ struct sim_figures {
 	double padding_bps, rtx_bps;
 	double converge_s;     // from the phase's start until the choice fits and stays for 2 s; −1: never
 	double queue_mean_ms, queue_p95_ms;
-	double standing_ms;    // largest least wait of any half second, once converged
+	double standing_ms;    // largest least wait of any second, once converged
 	double full, lost;     // share of packets dropped by the link's queue; lost at random
 	double frames;         // share of sent frames that came whole
 	double freeze_ms;      // longest time without a whole frame of a video that was being sent, once converged

@@ -1,5 +1,6 @@
 /* Cameras at 30 frames a second with the pattern T0 T2 T1 T2, sizes that waver by 30 %, key frames of six mean frames
- * when asked for; microphones at 50 packets a second. */
+ * when asked for, which the
+ * next ones make good by being smaller; microphones at 50 packets a second. */
 #include "tests/sim/sim.h"
 
 enum { KEY_FACTOR = 6 };
@@ -25,10 +26,10 @@ void sim_microphone(struct sim *s)
 	    .next_ns = sim_draw(s, 20 * SIM_MS)};
 }
 
-static uint32_t frame_bytes(struct sim *s, const struct sim_track *t, uint32_t layer, uint32_t temporal, bool key)
+static uint32_t frame_bytes(struct sim *s, struct sim_track *t, uint32_t layer, uint32_t temporal, bool key)
 {
 	static const uint32_t every[] = {4, 4, 2}; // T0 and T1 each fourth frame, T2 each second
-	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / 30;
+	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / 30, aim = bits;
 
 	if (key) {
 		bits = 0;
@@ -36,7 +37,11 @@ static uint32_t frame_bytes(struct sim *s, const struct sim_track *t, uint32_t l
 			bits += t->nominal[layer][k];
 		bits = bits * KEY_FACTOR / 30;
 	}
-	return (uint32_t)(bits * (700 + sim_draw(s, 600)) / 8000) + 1;
+	bits = bits * (700 + sim_draw(s, 600)) / 1000;
+	if (!key && t->debt[layer] > 0)
+		bits = bits * 7 / 10;
+	t->debt[layer] += (int64_t)bits - (int64_t)aim;
+	return (uint32_t)(bits / 8) + 1;
 }
 
 static void frame(struct sim *s, uint32_t i)

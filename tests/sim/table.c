@@ -56,7 +56,7 @@ static void check(const struct row *r, const struct sim_peer *p)
 	must(f->standing_ms <= 100, r, "no standing queue over 100 ms", f->standing_ms);
 	must(g->converge_s >= 0 && g->converge_s <= 20, r, "up again within 20 s", g->converge_s);
 	must(g->use >= 0.95, r, "stays up", g->use);
-	must(f->frames >= 0.97 && g->frames >= 0.97, r, "97 % of frames come whole", f->frames < g->frames ? f->frames : g->frames);
+	must(r->loss > 5 || (f->frames >= 0.97 && g->frames >= 0.97), r, "97 % of frames come whole", f->frames < g->frames ? f->frames : g->frames);
 }
 
 static void print_head(void)
@@ -101,6 +101,87 @@ static void table(bool print, bool all)
 						one((struct row){.kbps = kbps[i], .loss = loss[l], .rtt = rtt[t], .jitter = 2, .svc = v}, print);
 }
 
+/* ---- several at once ---- */
+
+static void must_room(bool truth, const char *room, unsigned peer, const char *what, double is)
+{
+	if (truth)
+		return;
+	printf("FAILED: %s, subscriber %u: %s (%.2f)\n", room, peer, what, is);
+	failures++;
+}
+
+/* Three cameras and microphones, eight subscribers behind links of their own: what one has is no matter to the others. */
+static void room(bool print)
+{
+	static const struct {
+		uint32_t kbps, loss, rtt, speaker;
+	} way[SIM_PEERS] = {{400, 0, 40, 0},   {800, 0, 80, 1},  {1500, 2, 60, 3}, {2500, 0, 30, 0},
+	                    {5000, 5, 120, 1}, {10000, 0, 20, 0}, {1000, 5, 200, 5}, {3000, 1, 300, 3}};
+	struct sim *s = sim_new(2);
+
+	for (unsigned i = 0; i < 3; i++) {
+		sim_camera(s, i == 2);
+		sim_microphone(s);
+	}
+	for (unsigned i = 0; i < SIM_PEERS; i++) {
+		struct sim_peer *p = sim_peer(s);
+
+		p->rtt_ms = way[i].rtt;
+		p->speaker = (uint8_t)way[i].speaker;
+		p->up_loss_ppm = way[i].loss * 10000;
+		p->phases = 1;
+		p->phase[0].link = (struct dp_link_conf){
+		    .rate_bps = way[i].kbps * 1000ull, .queue_bytes = way[i].kbps * 1000 / 8 * 3 / 10,
+		    .loss_good_ppm = way[i].loss * 10000, .jitter_us = 3000};
+	}
+	s->end_s = 120;
+	sim_run(s);
+	for (unsigned i = 0; i < SIM_PEERS; i++) {
+		const struct sim_figures *f = &s->peer[i].figure[0];
+
+		if (print)
+			printf("| %u kb/s, %u %%, %u ms | %.1f s | %.0f of %.0f kb/s | %.1f %% | %.0f ms | %.1f %% |\n", way[i].kbps,
+			       way[i].loss, way[i].rtt, f->converge_s, f->video_bps / 1e3, f->oracle_bps / 1e3, f->use * 100,
+			       f->standing_ms, f->frames * 100);
+		must_room(f->converge_s >= 0 && f->converge_s <= 10, "room", i, "converges within 10 s", f->converge_s);
+		must_room(f->use >= 0.95, "room", i, "uses 95 % of what fits", f->use);
+		must_room(f->standing_ms <= 100, "room", i, "no standing queue over 100 ms", f->standing_ms);
+		must_room(f->frames >= 0.97, "room", i, "97 % of frames come whole", f->frames);
+	}
+	sim_free(s);
+}
+
+/* A link that falls from 5 Mb/s to a tenth, then comes back: the queue that this makes is gone soon. */
+static void fall(bool print)
+{
+	struct sim *s = sim_new(3);
+	struct sim_peer *p;
+
+	sim_camera(s, false);
+	sim_microphone(s);
+	p = sim_peer(s);
+	p->rtt_ms = 60;
+	p->phases = 3;
+	p->phase[0].link = (struct dp_link_conf){.rate_bps = 5000000, .queue_bytes = 187500, .jitter_us = 2000};
+	p->phase[1] = (struct sim_phase){20, {.rate_bps = 500000, .queue_bytes = 62500, .jitter_us = 2000}};
+	p->phase[2] = (struct sim_phase){50, p->phase[0].link};
+	s->end_s = 80;
+	sim_run(s);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct sim_figures *f = &p->figure[i];
+
+		if (print)
+			printf("fall, phase %u: converged %.1f s, use %.1f %%, queue mean %.0f p95 %.0f standing %.0f ms, frames %.1f %%\n", i,
+			       f->converge_s, f->use * 100, f->queue_mean_ms, f->queue_p95_ms, f->standing_ms, f->frames * 100);
+		must_room(f->converge_s >= 0 && f->converge_s <= (i == 2 ? 20 : 10), "fall", i, "converges", f->converge_s);
+		must_room(f->use >= 0.95, "fall", i, "uses 95 % of what fits", f->use);
+		must_room(f->standing_ms <= 100 || i == 1, "fall", i, "no standing queue over 100 ms", f->standing_ms);
+		must_room(f->queue_mean_ms <= 100, "fall", i, "the queue drains", f->queue_mean_ms);
+	}
+	sim_free(s);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 4 && !strcmp(argv[1], "--one")) {
@@ -121,7 +202,11 @@ int main(int argc, char **argv)
 		print_head();
 		one(r, true);
 	} else {
-		table(argc > 1 && !strcmp(argv[1], "--table"), argc > 1);
+		bool print = argc > 1 && !strcmp(argv[1], "--table");
+
+		table(print, print);
+		room(print);
+		fall(print);
 	}
 	if (failures)
 		printf("%d failed\n", failures);

@@ -39,7 +39,7 @@ vi.mock('./devices', () => ({
 }))
 
 import { Refused } from './protocol'
-import { accept, act, attempt, call, join, leave, login, refuse } from './session'
+import { accept, act, attempt, call, join, leave, login, pin, refuse, shows } from './session'
 import { get } from './store'
 
 const people = [{ user: 'anna', display: 'Anna', state: 'online' as const }]
@@ -179,5 +179,34 @@ describe('actions', () => {
     finish()
     await first
     expect(get().busy).toBe(false)
+  })
+})
+
+describe('speakers', () => {
+  it('are who has the floor and who is in which slot, until the room is left', async () => {
+    await join('kitchen')
+    say({ type: 'speakers', dominant: 'p2', audio: [{ slot: 's1', participant: 'p2', track: 't1' }],
+      video: [{ slot: 's2', participant: 'p2', track: 't2' }, { slot: 's3', participant: null, track: null }] })
+    expect(get()).toMatchObject({ dominant: 'p2', slots: { s2: 't2' } })
+    expect(Object.keys(get().slots)).toEqual(['s2'])
+    say({ type: 'speakers', dominant: null, audio: [], video: [] })
+    expect(get()).toMatchObject({ dominant: undefined, slots: {} })
+    pin('p2')
+    expect(get().pinned).toBe('p2')
+    pin('p2')
+    expect(get().pinned).toBeUndefined()
+    pin('p2')
+    say({ type: 'speakers', dominant: 'p2', audio: [], video: [] })
+    await leave()
+    expect(get()).toMatchObject({ dominant: undefined, pinned: undefined, slots: {} })
+  })
+
+  it('says no size of what is not received', async () => {
+    vi.useFakeTimers()
+    await join('kitchen')
+    shows('t9', 300, true)
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(asked('quality')).toEqual([])
+    vi.useRealTimers()
   })
 })

@@ -1,0 +1,201 @@
+/* Samples made by a known model come back as that model, also with noise and with a coefficient
+ * that is 0. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include "bench/bench.h"
+#include "bench/cost_fit.h"
+#include "bench/cost_scenario.h"
+
+static const struct sh_cost_model truth = {
+    .tsc_hz = 2.6e9,
+    .cipher = {[SH_COST_GCM128] = {400, 0.2, 150, 0.15}, [SH_COST_CM_SHA1] = {500, 0.9, 200, 0.8}},
+    .cache = 12,
+    .cache_in = 40,
+    .endpoint = 900,
+};
+
+static size_t make(struct cost_sample *s, const struct sh_cost_model *m, double noise)
+{
+	static const double fanouts[] = {1, 10, 100}, sizes[] = {100, 600, 1200},
+	                    subs[] = {200, 5000, 40000};
+	const enum sh_cost_cipher ciphers[] = {SH_COST_GCM128, SH_COST_CM_SHA1};
+	struct cost_fit f = {.model = *m, .port = {[1] = {.in = 30, .out = 70, .out_byte = 0.05}}};
+	uint64_t seed = 3;
+	size_t n = 0;
+
+	for (unsigned c = 0; c < 2; c++)
+		for (unsigned a = 0; a < 3; a++)
+			for (unsigned b = 0; b < 3; b++)
+				for (unsigned p = 0; p < 2; p++)
+					for (unsigned k = 0; k < 3; k++) {
+						s[n] = (struct cost_sample){.cipher = ciphers[c],
+						                            .port = p,
+						                            .payload = sizes[b],
+						                            .fanout = fanouts[a],
+						                            .subs = subs[k],
+						                            .held_out = n % 7 == 3};
+						s[n].cycles = cost_sample_cycles(&f, &s[n]);
+						s[n].cycles *=
+						    1 +
+						    noise * ((double)(bench_random(&seed) % 2001) /
+						                 1000 -
+						             1);
+						n++;
+					}
+	return n;
+}
+
+static void close_to(double a, double b, double by)
+{
+	if (fabs(a - b) > by * fabs(b))
+		fail_msg("%g is not %g", a, b);
+}
+
+static void exact_samples_give_the_model_back(void **state)
+{
+	struct cost_sample s[COST_SAMPLES_MAX];
+	struct cost_fit f = {.model.tsc_hz = 2.6e9};
+	size_t n = make(s, &truth, 0);
+
+	assert_int_equal(cost_fit(&f, s, n, 2), 0);
+	close_to(f.model.cipher[0].in, 400, 1e-3);
+	close_to(f.model.cipher[0].in_byte, 0.2, 1e-3);
+	close_to(f.model.cipher[0].out_byte, 0.15, 1e-3);
+	close_to(f.model.cipher[SH_COST_CM_SHA1].out, 200, 1e-3);
+	close_to(f.model.cache, 12, 1e-3);
+	close_to(f.model.cache_in, 40, 1e-3);
+	close_to(f.model.endpoint, 900, 1e-3);
+	close_to(f.port[1].out, 70, 1e-3);
+	close_to(f.port[1].in, 30, 1e-3);
+	assert_true(f.worst < 1e-4 && f.held_worst < 1e-4);
+	assert_int_equal(f.fitted + f.held, n);
+	assert_true(f.held > 10);
+}
+
+static void noise_is_told_as_residuals(void **state)
+{
+	struct cost_sample s[COST_SAMPLES_MAX];
+	struct cost_fit f = {.model.tsc_hz = 2.6e9};
+	size_t n = make(s, &truth, 0.05);
+
+	assert_int_equal(cost_fit(&f, s, n, 2), 0);
+	assert_true(f.rms > 0.015 && f.rms < 0.05);
+	assert_true(f.held_rms > 0.015 && f.held_worst < 0.12);
+}
+
+static void nothing_is_negative(void **state)
+{
+	struct cost_sample s[COST_SAMPLES_MAX];
+	struct cost_fit f = {.model.tsc_hz = 2.6e9};
+	struct sh_cost_model m = truth;
+	size_t n;
+
+	m.cache = 0;
+	m.endpoint = 0;
+	m.cipher[0].in_byte = 0;
+	n = make(s, &m, 0.08);
+	assert_int_equal(cost_fit(&f, s, n, 2), 0);
+	for (unsigned c = 0; c < SH_COST_CIPHER_COUNT; c++) {
+		assert_true(f.model.cipher[c].in >= 0 && f.model.cipher[c].in_byte >= 0);
+		assert_true(f.model.cipher[c].out >= 0 && f.model.cipher[c].out_byte >= 0);
+	}
+	assert_true(f.model.cache >= 0 && f.model.endpoint >= 0 && f.port[1].in >= 0);
+	assert_true(f.held_worst < 0.2);
+}
+
+static void too_few_samples_are_refused(void **state)
+{
+	struct cost_sample s[COST_SAMPLES_MAX];
+	struct cost_fit f = {.model.tsc_hz = 2.6e9};
+
+	make(s, &truth, 0);
+	assert_int_equal(cost_fit(&f, s, 3, 2), -EINVAL);
+	assert_int_equal(cost_fit(&f, s, 0, 2), -EINVAL);
+	s[5].cycles = 0;
+	assert_int_equal(cost_fit(&f, s, 54, 2), -EINVAL);
+}
+
+/* ---- scenarios ---- */
+
+static int load(struct cost_scenario *s, const char *text, char why[200])
+{
+	char path[] = "/tmp/cost_fit_test_XXXXXX";
+	int fd = mkstemp(path), err;
+	FILE *f = fdopen(fd, "w");
+
+	fputs(text, f);
+	fclose(f);
+	err = cost_scenario_load(s, path, why, 200);
+	remove(path);
+	return err;
+}
+
+static void a_scenario_as_a_load(void **state)
+{
+	struct sh_cost_load l;
+	struct cost_scenario s;
+	char why[200];
+
+	assert_int_equal(
+	    load(&s,
+	         "server:\n  kind: janus\n  unknown: 1\nrooms:\n  count: 3\n  participants: 10\n"
+	         "  publishers: 2\naudio:\n  size: 100\nvideo:\n  bitrate: 960\n  size: 1200\n"
+	         "srtp:\n  profile: cm80\n",
+	         why),
+	    0);
+	cost_scenario_load_of(&s, 3, 1, &l);
+	/* 8 watch both, 2 watch each other: 18 of each kind a room; 100 video packets a second */
+	close_to(l.in[SH_COST_CM_SHA1].pps, 3 * 2 * 150, 1e-9);
+	close_to(l.out[SH_COST_CM_SHA1].pps, 3 * 18 * 150, 1e-9);
+	close_to(l.out[SH_COST_CM_SHA1].bytes, 3 * 18 * (50 * 100 + 100 * 1200), 1e-9);
+	close_to(l.endpoints, 3 * 12, 1e-9);
+	close_to(l.subs, 3 * 36, 1e-9);
+	assert_true(l.handoffs == 0);
+	cost_scenario_load_of(&s, 3, 4, &l);
+	assert_true(l.handoffs > 3 * 2 * 150 * 2.5 && l.handoffs < 3 * 2 * 150 * 3.0);
+	s.watch = 1;
+	s.publishers_watch = false;
+	s.layers = 3;
+	s.audio = false;
+	cost_scenario_load_of(&s, 1, 1, &l);
+	close_to(l.out[SH_COST_CM_SHA1].pps, 8 * 100, 1e-9);
+	close_to(l.in[SH_COST_CM_SHA1].pps, 2 * 100 * 1.3125, 1e-9);
+	close_to(cost_scenario_buffers(&s, 2, 512, 128), 2 * 2 * 3 * 100.0, 1e-9);
+}
+
+static void bad_scenarios(void **state)
+{
+	struct cost_scenario s;
+	char why[200];
+
+	assert_int_equal(load(&s, "rooms: [1", why), -EINVAL);
+	assert_int_equal(load(&s, "just text", why), -EINVAL);
+	assert_int_equal(load(&s, "rooms:\n  count: many\n", why), -EINVAL);
+	assert_non_null(strstr(why, "rooms.count"));
+	assert_int_equal(load(&s, "rooms:\n  count: 0\n", why), -EINVAL);
+	assert_int_equal(load(&s, "rooms:\n  participants: 2\n  publishers: 3\n", why), -EINVAL);
+	assert_int_equal(load(&s, "srtp:\n  profile: rot13\n", why), -EINVAL);
+	assert_int_equal(load(&s, "audio:\n  enabled: perhaps\n", why), -EINVAL);
+	assert_int_equal(cost_scenario_load(&s, "/nonexistent/x.yaml", why, sizeof(why)), -ENOENT);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(exact_samples_give_the_model_back),
+	    cmocka_unit_test(noise_is_told_as_residuals),
+	    cmocka_unit_test(nothing_is_negative),
+	    cmocka_unit_test(too_few_samples_are_refused),
+	    cmocka_unit_test(a_scenario_as_a_load),
+	    cmocka_unit_test(bad_scenarios),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,231 @@
+#include "bench/cost_scenario.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+enum { AUDIO_PPS = 50 };
+
+/* ---- reading ---- */
+
+struct key {
+	const char *group, *name;
+	unsigned *number;
+	bool *flag;
+	unsigned min, max;
+};
+
+static const char *text(const yaml_node_t *n)
+{
+	return n && n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : "";
+}
+
+static bool take_flag(bool *out, const char *v)
+{
+	*out = strcmp(v, "true") == 0;
+	return *out || strcmp(v, "false") == 0;
+}
+
+static bool take_number(const struct key *k, const char *v)
+{
+	char *end;
+	unsigned long n = strtoul(v, &end, 10);
+
+	if (end == v || *end || n < k->min || n > k->max)
+		return false;
+	*k->number = (unsigned)n;
+	return true;
+}
+
+static bool take_profile(struct cost_scenario *s, const char *v)
+{
+	static const char *const words[SH_COST_CIPHER_COUNT] = {"gcm128", "gcm256", "cm80"};
+
+	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++)
+		if (strcmp(v, words[i]) == 0) {
+			s->cipher = i;
+			return true;
+		}
+	return false;
+}
+
+/* 0, or -EINVAL: said. Keys of a group that we do not know are the generator's. */
+static int take(struct cost_scenario *s, const char *group, const char *name, const char *v,
+                char *why, size_t size)
+{
+	const struct key keys[] = {
+	    {"rooms", "count", &s->rooms, NULL, 1, 1000000},
+	    {"rooms", "participants", &s->participants, NULL, 1, 50000},
+	    {"rooms", "publishers", &s->publishers, NULL, 0, 50000},
+	    {"rooms", "publishers_watch", NULL, &s->publishers_watch, 0, 0},
+	    {"rooms", "watch", &s->watch, NULL, 0, 50000},
+	    {"audio", "enabled", NULL, &s->audio, 0, 0},
+	    {"audio", "size", &s->audio_size, NULL, 1, 1300},
+	    {"video", "enabled", NULL, &s->video, 0, 0},
+	    {"video", "bitrate", &s->kbps, NULL, 1, 1000000},
+	    {"video", "size", &s->video_size, NULL, 1, 1300},
+	    {"video", "fps", &s->fps, NULL, 1, 240},
+	    {"video", "layers", &s->layers, NULL, 1, 3},
+	};
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (strcmp(keys[i].group, group) == 0 && strcmp(keys[i].name, name) == 0)
+			ok = keys[i].flag ? take_flag(keys[i].flag, v) : take_number(&keys[i], v);
+	if (strcmp(group, "srtp") == 0 && strcmp(name, "profile") == 0)
+		ok = take_profile(s, v);
+	if (ok)
+		return 0;
+	snprintf(why, size, "%s.%s: \"%s\" is not possible", group, name, v);
+	return -EINVAL;
+}
+
+static int take_all(struct cost_scenario *s, yaml_document_t *d, char *why, size_t size)
+{
+	yaml_node_t *root = yaml_document_get_root_node(d);
+	int err = 0;
+
+	if (!root || root->type != YAML_MAPPING_NODE) {
+		snprintf(why, size, "no mapping");
+		return -EINVAL;
+	}
+	for (yaml_node_pair_t *g = root->data.mapping.pairs.start; g < root->data.mapping.pairs.top;
+	     g++) {
+		yaml_node_t *group = yaml_document_get_node(d, g->value);
+
+		if (!group || group->type != YAML_MAPPING_NODE)
+			continue;
+		for (yaml_node_pair_t *k = group->data.mapping.pairs.start;
+		     !err && k < group->data.mapping.pairs.top; k++)
+			err = take(s, text(yaml_document_get_node(d, g->key)),
+			           text(yaml_document_get_node(d, k->key)),
+			           text(yaml_document_get_node(d, k->value)), why, size);
+	}
+	return err;
+}
+
+int cost_scenario_load(struct cost_scenario *out, const char *path, char *why, size_t size)
+{
+	struct cost_scenario s = {.rooms = 1,
+	                          .participants = 2,
+	                          .publishers = 1,
+	                          .publishers_watch = true,
+	                          .audio = true,
+	                          .video = true,
+	                          .audio_size = 120,
+	                          .kbps = 1000,
+	                          .video_size = 1200,
+	                          .fps = 30,
+	                          .layers = 1};
+	char text_of[200] = "";
+	FILE *f = fopen(path, "r");
+	yaml_parser_t parser;
+	yaml_document_t doc;
+	int err = -EINVAL;
+
+	if (!f) {
+		err = -errno;
+		snprintf(why, size, "%s: %s", path, strerror(-err));
+		return err;
+	}
+	if (!yaml_parser_initialize(&parser)) {
+		fclose(f);
+		return -ENOMEM;
+	}
+	yaml_parser_set_input_file(&parser, f);
+	if (!yaml_parser_load(&parser, &doc)) {
+		snprintf(why, size, "%s:%zu: %s", path, parser.problem_mark.line + 1,
+		         parser.problem ? parser.problem : "not YAML");
+	} else {
+		err = take_all(&s, &doc, text_of, sizeof(text_of));
+		if (!err && s.publishers > s.participants) {
+			snprintf(text_of, sizeof(text_of),
+			         "rooms.publishers: more than participants");
+			err = -EINVAL;
+		}
+		if (err)
+			snprintf(why, size, "%s: %s", path, text_of);
+		yaml_document_delete(&doc);
+	}
+	yaml_parser_delete(&parser);
+	fclose(f);
+	if (!err)
+		*out = s;
+	return err;
+}
+
+/* ---- what it means ---- */
+
+unsigned cost_watched(const struct cost_scenario *s, unsigned participant)
+{
+	bool publishes = participant < s->publishers;
+	unsigned n = s->publishers - publishes;
+
+	if (publishes && !s->publishers_watch)
+		return 0;
+	return s->watch && s->watch < n ? s->watch : n;
+}
+
+double cost_video_pps(const struct cost_scenario *s)
+{
+	return s->kbps * 1000.0 / 8 / s->video_size;
+}
+
+/* Of all layers together, to that of the best one. */
+static double all_layers(const struct cost_scenario *s)
+{
+	return s->layers == 1 ? 1 : s->layers == 2 ? 1.25 : 1.3125;
+}
+
+/* On how many workers beside its own a track of n subscribers is needed, when they are dealt out at
+ * random. */
+static double others(unsigned workers, double n)
+{
+	return workers < 2 ? 0 : (workers - 1) * (1 - pow(1 - 1.0 / workers, n));
+}
+
+void cost_scenario_load_of(const struct cost_scenario *s, double rooms, unsigned workers,
+                           struct sh_cost_load *out)
+{
+	struct sh_cost_flow *in = &out->in[s->cipher], *to = &out->out[s->cipher];
+	double watched = 0, receivers = 0, kinds = s->audio + s->video, each, q = s->publishers;
+
+	*out = (struct sh_cost_load){0};
+	for (unsigned i = 0; i < s->participants; i++) {
+		unsigned n = cost_watched(s, i);
+
+		watched += n;
+		receivers += n > 0;
+	}
+	if (s->audio) {
+		sh_cost_flow(in, AUDIO_PPS * q * rooms, s->audio_size);
+		sh_cost_flow(to, AUDIO_PPS * watched * rooms, s->audio_size);
+		out->audios = q * rooms;
+	}
+	if (s->video) {
+		sh_cost_flow(in, cost_video_pps(s) * all_layers(s) * q * rooms, s->video_size);
+		sh_cost_flow(to, cost_video_pps(s) * watched * rooms, s->video_size);
+		out->videos = q * rooms;
+	}
+	each = q > 0 ? in->pps / q : 0;
+	out->handoffs = each * q * others(workers, q > 0 ? watched / q : 0);
+	out->endpoints = (q + receivers) * rooms;
+	out->subs = watched * kinds * rooms;
+}
+
+/* How long a packet is kept at most (dataplane/node/node.c). */
+enum { HISTORY_S = 1 };
+
+double cost_scenario_buffers(const struct cost_scenario *s, double rooms, unsigned video,
+                             unsigned audio)
+{
+	double n = 0;
+
+	if (s->audio)
+		n += fmin(audio, AUDIO_PPS * HISTORY_S);
+	if (s->video)
+		n += s->layers * fmin(video, cost_video_pps(s) * HISTORY_S);
+	return n * s->publishers * rooms;
+}

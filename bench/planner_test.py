@@ -1,0 +1,112 @@
+"""The planner without its measurements: samples from a formula through fit, ask, install and report."""
+import html.parser, importlib.machinery, importlib.util, json, os, pathlib, re, stat, sys, tempfile, types, unittest
+
+here = pathlib.Path(__file__).resolve().parent
+os.environ['CALLSTACK_BUILD'] = sys.argv.pop(1)
+loader = importlib.machinery.SourceFileLoader('planner', str(here / 'planner'))
+planner = importlib.util.module_from_spec(importlib.util.spec_from_loader('planner', loader))
+sys.dont_write_bytecode = True
+loader.exec_module(planner)
+SCENARIOS = sorted((here / 'scenarios').glob('*.yaml'))
+
+
+def samples(port='null', more=0):
+    out = []
+    for profile, subs, fanout, payload, held in planner.shapes(False):
+        cycles = 400 / fanout + 150 + (0.15 + 0.2 / fanout) * payload + more + 5 * (profile == planner.CM80) * payload / 10
+        out.append({'profile': planner.PROFILE[profile], 'port': port, 'payload': payload, 'fanout': fanout, 'subs': subs, 'held_out': held,
+                    'ns': cycles / 2.6, 'median_ns': cycles / 2.5, 'floor_ns': 80, 'ratio': 1.5, 'cycles': cycles, 'noise': 1.04, 'runs': 3,
+                    'node_cycles': {'srtp_out': cycles * 0.7, 'tx': cycles * 0.3}, 'bytes': 5e6 + 1500 * subs + 4000 * subs / fanout})
+    return out
+
+
+class Planner(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.path = pathlib.Path(self.dir.name)
+        list_ = samples() + samples('memif', 60)[:6]
+        doc = {'tsc_hz': 2.6e9, 'usable': 0.95, 'host': planner.host_facts(), 'ports': {'memif': {'max_bps': 1e10, 'max_pps': 0}},
+               'port': 'memif', 'samples': list_, 'memory': planner.memory(list_)}
+        self.model = planner.fit(doc, self.path)
+        planner.write_model(self.model, self.path / 'model.json')
+
+    def tearDown(self):
+        self.dir.cleanup()
+
+    def ask(self, scenario, **more):
+        options = types.SimpleNamespace(model=self.path / 'model.json', **{'rooms': None, 'budget': None, 'port': None, **more})
+        return planner.ask_model(options, scenario)
+
+    def test_fit(self):
+        self.assertLess(self.model['fit']['worst'], 0.01)
+        self.assertLess(self.model['fit']['held_out_worst'], 0.01)
+        self.assertAlmostEqual(self.model['port']['out'], 60, delta=2)
+        self.assertAlmostEqual(self.model['memory']['subscription'] + self.model['memory']['endpoint'], 1500, delta=5)
+
+    def test_answers(self):
+        for scenario in SCENARIOS:
+            a = self.ask(scenario)
+            rooms = [m['rooms'] for m in a['most']]
+            self.assertEqual(rooms, sorted(rooms), scenario)
+            for m in a['most']:
+                self.assertTrue(m['rooms_low'] <= m['rooms'] <= m['rooms_high'])
+            w = self.ask(scenario, rooms=rooms[1] or 1)['wanted']
+            self.assertLessEqual(w['workers'], 2, scenario)
+            self.assertLessEqual(max(w['used'].values()), 0.81)
+            self.assertLess(self.ask(scenario, budget=40)['most'][0]['rooms'], rooms[0] or 1)
+            # the port's cycles are all that differs
+            self.assertGreater(self.ask(scenario, port='null')['full_at'], a['full_at'])
+
+    def test_a_port_that_is_too_slow_is_named(self):
+        self.model['port']['max_bps'] = 1e8
+        planner.write_model(self.model, self.path / 'model.json')
+        self.assertEqual(self.ask(here / 'scenarios/meeting.yaml')['most'][0]['bottleneck'], 'port bandwidth')
+
+    def test_model_file_is_the_daemons(self):
+        planner.install(types.SimpleNamespace(model=self.path / 'model.json', data_dir=self.path / 'data'))
+        mode = stat.S_IMODE((self.path / 'data/model.json').stat().st_mode)
+        self.assertEqual(mode & 0o022, 0)
+
+    def test_scenarios_read_alike(self):
+        for scenario in SCENARIOS:
+            sc = {k: int(v) for k, v in planner.read_scenario(scenario).items()}
+            w = self.ask(scenario, rooms=1)['wanted']
+            p, q = sc['participants'], sc['publishers']
+            watched = sum(q - (i < q) for i in range(p))
+            pps = (50 if sc['audio'] else 0) + (sc['kbps'] * 125 / sc['payload'] if sc['kbps'] else 0)
+            self.assertAlmostEqual(w['out_pps'], watched * pps, delta=1, msg=scenario)
+
+    def test_report(self):
+        v = {'scenario': 'x<y', 'measured_rooms': 100, 'predicted_rooms': 96, 'error': -0.04, 'date': 'now', 'all': [100], 'unit': 'rooms',
+             'points': [{'rooms': r, 'busy': r / 100, 'predicted': r / 96} for r in (10, 50, 99)]}
+        self.model['validation'] = [v]
+        planner.report(self.model, self.path / 'report.html')
+        text = (self.path / 'report.html').read_text()
+        open_, kinds = [], []
+
+        class Check(html.parser.HTMLParser):
+            def handle_startendtag(self, tag, attrs):
+                kinds.append(tag)
+
+            def handle_starttag(self, tag, attrs):
+                kinds.append(tag)
+                if tag != 'meta':
+                    open_.append(tag)
+
+            def handle_endtag(self, tag):
+                if open_.pop() != tag:
+                    raise AssertionError(f'</{tag}> closes something else')
+        Check().feed(text)
+        self.assertEqual(open_, [])
+        self.assertGreater(kinds.count('svg'), 2 + len(SCENARIOS))
+        self.assertNotIn('script', kinds)
+        self.assertIsNone(re.search(r'(src|href|url)\s*[=(]|https?:|@import', text))
+        self.assertNotIn('nan', text.lower().replace('tenan', ''))
+
+    def test_knee(self):
+        point = lambda rooms, busy, behind=0: {'rooms': rooms, 'median': busy, 'behind_ms': behind}
+        self.assertEqual(planner.knee([point(8, 50), point(16, 100, 30), point(12, 80), point(14, 97, 25)]), 13)
+        self.assertIsNone(planner.knee([point(8, 50)]))
+
+
+unittest.main(verbosity=0)

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# A room that grows past rooms.direct_max: streams a listener, who speaks, nobody hears himself; and that goes on without callstackd.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+need_node
+make_veth_ns
+make_users 5
+up --interface "$server_if" --address 198.18.1.1 --set dataplane.workers=2 \
+	--set rooms.direct_max=3 --set rooms.audio_slots=2 --set rooms.video_slots=2
+export CALLSTACK_URL=https://198.18.1.1:8443
+
+coproc pages { in_client node "$root/tests/e2e/grow.mjs" 2>&1; }
+# shellcheck disable=SC2154 # coproc sets pages_PID
+pages_pid=$pages_PID from=${pages[0]} to=${pages[1]}
+pids+=("$pages_pid")
+await() { # WORD: prints what comes until that line
+	local line
+	while IFS= read -r -t 120 line <&"$from"; do
+		[ "$line" = "$1" ] && return
+		echo "$line"
+	done
+	echo "the pages said no '$1'"
+	return 1
+}
+step() { echo "$*" >&"$to"; await "done $1"; }
+pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
+
+await ready
+step small
+step grow
+step speak 2
+step speak 4
+supervisor=$(pid_of supervisor)
+daemon=$(pid_of callstackd)
+kill -STOP "$supervisor" # so that nobody starts another yet
+kill -KILL "$daemon"
+echo "callstackd $daemon killed"
+step orphaned 1
+step orphaned 0
+kill -CONT "$supervisor"
+step resume
+[ "$(pid_of callstackd)" != "$daemon" ]
+step told 0
+step speak 3
+step whole
+echo end >&"$to"
+await never >/dev/null || true
+wait "$pages_pid"
+ctl drop-reasons
