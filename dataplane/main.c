@@ -38,6 +38,7 @@
 #include "dataplane/conf.h"
 #include "dataplane/control.h"
 #include "dataplane/eal.h"
+#include "dataplane/node/impair.h"
 #include "dataplane/node/node.h"
 #include "dataplane/port.h"
 #include "dataplane/route.h"
@@ -274,6 +275,32 @@ static void configure_nodes(void)
 	n->probing = c->probing;
 }
 
+#ifdef CALLSTACK_IMPAIRMENT
+static int configure_impairment(void)
+{
+	const struct dp_conf *c = &dp.conf;
+	struct dp_impair_config *to = &dp_impair_config;
+
+#define WAY(at, way)                                                                               \
+	to->way[at] = (struct dp_impair_way){c->impair_##way##_loss,    c->impair_##way##_loss_bad,   \
+	                                     c->impair_##way##_to_bad,  c->impair_##way##_to_good,    \
+	                                     c->impair_##way##_rate,    c->impair_##way##_queue,      \
+	                                     c->impair_##way##_burst,   c->impair_##way##_delay,      \
+	                                     c->impair_##way##_jitter,  c->impair_##way##_reorder,    \
+	                                     c->impair_##way##_reorder_by, c->impair_##way##_duplicate}
+	WAY(DP_IMPAIR_IN, in);
+	WAY(DP_IMPAIR_OUT, out);
+#undef WAY
+	to->seed = c->impair_seed;
+	if (c->impair_peer[0] && sh_addr_parse(&to->peer, c->impair_peer)) {
+		sh_error(SUBSYS, "impairment.peer: %s: not an address", c->impair_peer);
+		return -EINVAL;
+	}
+	sh_warn(SUBSYS, "this build can impair packets on purpose: not for use");
+	return 0;
+}
+#endif
+
 static int workers_start(void)
 {
 	struct dp_run_params rp = {
@@ -287,6 +314,10 @@ static int workers_start(void)
 	};
 
 	configure_nodes();
+#ifdef CALLSTACK_IMPAIRMENT
+	if (configure_impairment())
+		return -EINVAL;
+#endif
 	return dp_workers_init(&rp);
 }
 

@@ -21,7 +21,8 @@ struct before {
 	uint64_t at_ns, packets, bytes, recovered;
 	uint32_t max_ext, base_ext, frames;
 	uint32_t rr_lost; // of a subscription
-	int32_t early; // came, by RTX or reordering, in the window after that in which it was counted as lost
+	int32_t early;    // came, by RTX or reordering, in the window after that in which it was
+	                  // counted as lost
 };
 
 static struct {
@@ -31,14 +32,15 @@ static struct {
 	unsigned worker;
 	uint32_t at, left; // endpoint of its list; endpoints to do
 	bool busy;
-	/* Where the endpoint stands that the message begins with; and with which the first one began that was dropped
-	 * in this round: the next round begins there. */
+	/* Where the endpoint stands that the message begins with; and with which the first one
+	 * began that was dropped in this round: the next round begins there. */
 	unsigned msg_worker, full_worker;
 	uint32_t msg_at, full_at;
 	bool full;
 	uint64_t streams[SH_MAX_WORKERS][SH_QUALITY_WAYS];
 	struct sh_msg_quality msg;
-	/* Round-trip time of a client, as its subscriptions know it, for what it publishes: RTP says it only to senders. */
+	/* Round-trip time of a client, as its subscriptions know it, for what it publishes: RTP
+	 * says it only to senders. */
 	struct {
 		uint32_t owner, rtt_us;
 		uint64_t at_ns;
@@ -81,7 +83,8 @@ static const uint32_t jitter_bound[] = {SH_QUALITY_JITTER_LIST(X)};
 static const uint32_t loss_bound[] = {SH_QUALITY_LOSS_LIST(X)};
 #undef X
 
-static void observe(uint64_t *bucket, uint64_t *sum, const uint32_t *bound, unsigned bounds, uint32_t v)
+static void observe(uint64_t *bucket, uint64_t *sum, const uint32_t *bound, unsigned bounds,
+                    uint32_t v)
 {
 	unsigned i = 0;
 
@@ -104,8 +107,10 @@ static void add(unsigned worker, unsigned way, const struct sh_quality *v)
 	if (v->mos)
 		observe(s->mos, &s->mos_sum, mos_bound, SH_QUALITY_MOS_BOUNDS, v->mos);
 	if (v->rtt_us)
-		observe(s->rtt, &s->rtt_sum, rtt_bound, SH_QUALITY_RTT_BOUNDS, rounded_ms(v->rtt_us));
-	observe(s->jitter, &s->jitter_sum, jitter_bound, SH_QUALITY_JITTER_BOUNDS, rounded_ms(v->jitter_us));
+		observe(s->rtt, &s->rtt_sum, rtt_bound, SH_QUALITY_RTT_BOUNDS,
+		        rounded_ms(v->rtt_us));
+	observe(s->jitter, &s->jitter_sum, jitter_bound, SH_QUALITY_JITTER_BOUNDS,
+	        rounded_ms(v->jitter_us));
 	observe(s->loss, &s->loss_sum, loss_bound, SH_QUALITY_LOSS_BOUNDS, v->lost);
 }
 
@@ -168,7 +173,8 @@ static uint8_t codec_of(const struct sh_track *t, unsigned layer)
 {
 	uint8_t slot = READ(t->media[layer].pt_slot);
 
-	return slot < SH_MAX_PTS && t->set.pt[slot].pt != 255 ? t->set.pt[slot].codec : SH_CODEC_NONE;
+	return slot < SH_MAX_PTS && t->set.pt[slot].pt != 255 ? t->set.pt[slot].codec
+	                                                      : SH_CODEC_NONE;
 }
 
 static uint32_t slot_of(uint32_t owner)
@@ -192,7 +198,8 @@ static uint32_t publisher_rtt(const struct sh_endpoint *e, uint64_t now_ns)
 {
 	uint32_t rtt = READ(e->bwe.rtt_us), i = slot_of(e->set.owner);
 
-	if (rtt || !e->set.owner || q.rtt[i].owner != e->set.owner || now_ns - q.rtt[i].at_ns > RR_FRESH_NS)
+	if (rtt || !e->set.owner || q.rtt[i].owner != e->set.owner ||
+	    now_ns - q.rtt[i].at_ns > RR_FRESH_NS)
 		return rtt;
 	return q.rtt[i].rtt_us;
 }
@@ -219,8 +226,9 @@ static struct before layer_now(const struct sh_track *t, unsigned l, uint64_t no
 	return b;
 }
 
-/* Packets of the window that were expected and that did not come, by RTX neither. What came late is known as lost in
- * one window, and in the next as one more than expected, which makes up for others. */
+/* Packets of the window that were expected and that did not come, by RTX neither. What came late is
+ * known as lost in one window, and in the next as one more than expected, which makes up for
+ * others. */
 static uint32_t lost_of(const struct before *old, struct before *now, uint32_t *expected)
 {
 	int32_t lost;
@@ -240,7 +248,8 @@ static uint8_t part(uint32_t lost, uint32_t of)
 	return f > 255 ? 255 : (uint8_t)f;
 }
 
-static void layer(struct sh_track *t, uint32_t index, unsigned l, const struct sh_endpoint *e, uint64_t now_ns)
+static void layer(struct sh_track *t, uint32_t index, unsigned l, const struct sh_endpoint *e,
+                  uint64_t now_ns)
 {
 	struct before *old = &q.layer[index * SH_MAX_LAYERS + l], now = layer_now(t, l, now_ns);
 	bool same = old->id == now.id && old->ssrc == now.ssrc && old->base_ext == now.base_ext;
@@ -261,7 +270,8 @@ static void layer(struct sh_track *t, uint32_t index, unsigned l, const struct s
 	lost = lost_of(old, &now, &expected);
 	v.bps = per_second((now.bytes - old->bytes) * 8, ns);
 	if (t->set.kind == SH_KIND_VIDEO) {
-		uint32_t fps = (per_second((uint64_t)(uint32_t)(now.frames - old->frames) * 10, ns) + 5) / 10;
+		uint32_t fps =
+		    (per_second((uint64_t)(uint32_t)(now.frames - old->frames) * 10, ns) + 5) / 10;
 
 		v.fps = fps > 255 ? 255 : (uint8_t)fps;
 	}
@@ -281,7 +291,8 @@ static void layer(struct sh_track *t, uint32_t index, unsigned l, const struct s
 	row(SH_QUALITY_TRACK, t->set.id, (uint8_t)l, &v);
 }
 
-/* The track whose packets a subscription is sent: what stands in the slot, when it is to one. NULL: none. */
+/* The track whose packets a subscription is sent: what stands in the slot, when it is to one. NULL:
+ * none. */
 static const struct sh_track *source_of(const struct sh_sub *s)
 {
 	const struct sh_track *t = &dp_slabs.track[SH_ID_INDEX(s->set.track)];
@@ -293,15 +304,16 @@ static const struct sh_track *source_of(const struct sh_sub *s)
 	return id && SH_ID_INDEX(id) < dp_slabs.tracks ? &dp_slabs.track[SH_ID_INDEX(id)] : NULL;
 }
 
-static void subscription(struct sh_sub *s, uint32_t index, const struct sh_endpoint *e, uint64_t now_ns)
+static void subscription(struct sh_sub *s, uint32_t index, const struct sh_endpoint *e,
+                         uint64_t now_ns)
 {
 	struct before *old = &q.sub[index], now = {
-	                                       .id = s->set.id,
-	                                       .at_ns = now_ns,
-	                                       .packets = READ(s->packets),
-	                                       .bytes = READ(s->bytes),
-	                                       .rr_lost = READ(s->rr_lost),
-	                                   };
+	                                        .id = s->set.id,
+	                                        .at_ns = now_ns,
+	                                        .packets = READ(s->packets),
+	                                        .bytes = READ(s->bytes),
+	                                        .rr_lost = READ(s->rr_lost),
+	                                    };
 	struct sh_quality_sum *sum = &dp_slabs.head->quality[e->set.worker][SH_QUALITY_OUT];
 	const struct sh_track *t = source_of(s);
 	struct sh_quality v = {.at_ns = now_ns};
@@ -333,7 +345,8 @@ static void subscription(struct sh_sub *s, uint32_t index, const struct sh_endpo
 		v.mos = dp_mos(&in);
 	}
 	s->quality = v;
-	lost = (int32_t)(now.rr_lost - old->rr_lost); // more duplicates than losses make it negative
+	lost =
+	    (int32_t)(now.rr_lost - old->rr_lost); // more duplicates than losses make it negative
 	sum->packets += now.packets - old->packets;
 	sum->lost += lost > 0 ? (uint32_t)lost : 0;
 	*old = now;
@@ -396,7 +409,8 @@ static unsigned one_endpoint(uint32_t index, uint64_t now_ns)
 	for (uint32_t i = 0; tracks && i < tracks->n; i++) {
 		struct sh_track *t = &dp_slabs.track[tracks->sub[i]];
 
-		for (unsigned l = 0; live(&t->state) && l < t->set.layers && l < SH_MAX_LAYERS; l++, n++)
+		for (unsigned l = 0; live(&t->state) && l < t->set.layers && l < SH_MAX_LAYERS;
+		     l++, n++)
 			if (READ(t->media[l].ssrc))
 				layer(t, tracks->sub[i], l, e, now_ns);
 	}

@@ -1,8 +1,9 @@
-/* Quality of every stream, once a second: from the counters that workers keep anyway, so that it costs a worker
- * nothing. A round goes over all live endpoints in steps, between which the control thread does its other work; it
- * writes sh_quality of each layer and subscription and the sums of each worker (shared/quality.h), and tells the daemon
- * (QUALITY events; those that the ring has no room for are dropped and counted: newer ones follow). Control thread; no
- * DPDK; time is an argument. */
+/* Quality of every stream, once a second: from the counters that workers keep anyway, so that it
+ * costs a worker nothing. A round goes over all live endpoints in steps, between which the control
+ * thread does its other work; it writes sh_quality of each layer and subscription and the sums of
+ * each worker (shared/quality.h), and tells the daemon (QUALITY events; those that the ring has no
+ * room for are dropped and counted: newer ones follow). Control thread; no DPDK; time is an
+ * argument. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* Rounds over counters that the test moves as workers do: what a stream's second was, what of it is told, and that a
- * daemon that does not read holds nobody up. */
+/* Rounds over counters that the test moves as workers do: what a stream's second was, what of it is
+ * told, and that a daemon that does not read holds nobody up. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,8 +54,14 @@ static void commit(void)
 
 static void endpoint(uint32_t i, unsigned worker, uint32_t owner)
 {
-	struct sh_msg_endpoint_set m = {.id = SH_ID(i, 1), .worker = (uint8_t)worker, .ufrag_len = 4, .pwd_len = 24,
-	                                .rtcp_ssrc = 1000 + i, .owner = owner, .cname_len = 1, .cname = "c"};
+	struct sh_msg_endpoint_set m = {.id = SH_ID(i, 1),
+	                                .worker = (uint8_t)worker,
+	                                .ufrag_len = 4,
+	                                .pwd_len = 24,
+	                                .rtcp_ssrc = 1000 + i,
+	                                .owner = owner,
+	                                .cname_len = 1,
+	                                .cname = "c"};
 
 	snprintf((char *)m.ufrag, sizeof(m.ufrag), "uf%02u", i);
 	memset(m.pwd, 'p', m.pwd_len);
@@ -64,27 +70,37 @@ static void endpoint(uint32_t i, unsigned worker, uint32_t owner)
 
 static void track(uint32_t i, uint32_t ep, uint8_t kind, uint8_t codec, uint32_t hz)
 {
-	struct sh_msg_track_set m = {.id = SH_ID(i, 1), .endpoint = SH_ID(ep, 1), .kind = kind, .layers = 1,
-	                             .mid_len = 1, .mid = {(uint8_t)('a' + i)}};
+	struct sh_msg_track_set m = {.id = SH_ID(i, 1),
+	                             .endpoint = SH_ID(ep, 1),
+	                             .kind = kind,
+	                             .layers = 1,
+	                             .mid_len = 1,
+	                             .mid = {(uint8_t)('a' + i)}};
 
 	for (unsigned k = 0; k < SH_MAX_PTS; k++)
 		m.pt[k] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
 	m.pt[0] = (struct sh_track_pt){.pt = 100, .codec = codec, .apt_slot = 255, .clock_hz = hz};
-	m.pt[1] = (struct sh_track_pt){.pt = 126, .codec = SH_CODEC_TEL_EVENT, .apt_slot = 255, .clock_hz = hz};
+	m.pt[1] = (struct sh_track_pt){
+	    .pt = 126, .codec = SH_CODEC_TEL_EVENT, .apt_slot = 255, .clock_hz = hz};
 	record(SH_MSG_TRACK_SET, &m, sizeof(m));
 }
 
 static void sub(uint32_t i, uint32_t t, uint32_t ep)
 {
-	struct sh_msg_sub_set m = {.id = SH_ID(i, 1), .track = SH_ID(t, 1), .endpoint = SH_ID(ep, 1), .ssrc = 5000 + i,
-	                           .mid_len = 1, .mid = "s"};
+	struct sh_msg_sub_set m = {.id = SH_ID(i, 1),
+	                           .track = SH_ID(t, 1),
+	                           .endpoint = SH_ID(ep, 1),
+	                           .ssrc = 5000 + i,
+	                           .mid_len = 1,
+	                           .mid = "s"};
 
 	memset(m.pt, 255, sizeof(m.pt));
 	m.pt[0] = 100;
 	record(SH_MSG_SUB_SET, &m, sizeof(m));
 }
 
-/* Endpoint 0 publishes audio 0 (Opus) and video 1; endpoint 1, on the other worker, takes both, and publishes audio 2. */
+/* Endpoint 0 publishes audio 0 (Opus) and video 1; endpoint 1, on the other worker, takes both, and
+ * publishes audio 2. */
 static int setup(void **state)
 {
 	struct dp_table_cfg cfg = {
@@ -166,7 +182,8 @@ static const struct sh_quality_row *row_of(uint8_t what, uint32_t index)
 	return NULL;
 }
 
-/* n packets of 100 bytes were sent to us, `lost` of them not received, `again` of these (or of older ones) by RTX. */
+/* n packets of 100 bytes were sent to us, `lost` of them not received, `again` of these (or of
+ * older ones) by RTX. */
 static void in(uint32_t t, uint32_t n, uint32_t lost, uint32_t again)
 {
 	struct sh_rx_stream *s = &dp_slabs.track[t].media[0];
@@ -325,7 +342,8 @@ static uint64_t dropped(void)
 	return dp_slabs.head->stats[SH_MAX_WORKERS].v[SH_STAT_quality_dropped];
 }
 
-/* 500 subscriptions make 8 messages of 1 KiB, half of the ring is 8 KiB: not all of them fit when nobody reads. */
+/* 500 subscriptions make 8 messages of 1 KiB, half of the ring is 8 KiB: not all of them fit when
+ * nobody reads. */
 static void a_slow_reader(void **state)
 {
 	static uint8_t told[SUBS];
@@ -350,7 +368,9 @@ static void a_slow_reader(void **state)
 	assert_int_equal(dp_slabs.head->quality[0][SH_QUALITY_OUT].streams, 500);
 	// others still have room: half of the ring
 	for (unsigned i = 0; i < CAPACITY / 2 / 64; i++)
-		assert_int_equal(dp_event_reply(SH_MSG_COMMITTED, &(struct sh_msg_committed){0}, sizeof(struct sh_msg_committed)), 0);
+		assert_int_equal(dp_event_reply(SH_MSG_COMMITTED, &(struct sh_msg_committed){0},
+		                                sizeof(struct sh_msg_committed)),
+		                 0);
 	assert_false(dp_event_blocked());
 	while (rx.pos != tx.pos) {
 		struct sh_rec hdr;
@@ -389,8 +409,10 @@ static void entries_that_change(void **state)
 	dp_quality_begin(now += SECOND);
 	assert_true(dp_quality_step(now, 1));
 	begin();
-	record(SH_MSG_DEL, &(struct sh_msg_del){.id = SH_ID(0, 1), .what = SH_DEL_ENDPOINT}, sizeof(struct sh_msg_del));
-	record(SH_MSG_DEL, &(struct sh_msg_del){.id = SH_ID(1, 1), .what = SH_DEL_ENDPOINT}, sizeof(struct sh_msg_del));
+	record(SH_MSG_DEL, &(struct sh_msg_del){.id = SH_ID(0, 1), .what = SH_DEL_ENDPOINT},
+	       sizeof(struct sh_msg_del));
+	record(SH_MSG_DEL, &(struct sh_msg_del){.id = SH_ID(1, 1), .what = SH_DEL_ENDPOINT},
+	       sizeof(struct sh_msg_del));
 	commit();
 	assert_false(dp_quality_step(now, 1)); // in the middle of a round
 	second();

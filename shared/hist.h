@@ -1,6 +1,7 @@
-/* Log-linear histograms of times in nanoseconds: 32 buckets a power of two, so that a bucket is at most 1/32 (3.1 %) of
- * its value wide; below 32 ns a bucket a nanosecond, from 2^34 ns (17 s) on all in the last. In shared memory with one
- * writer; readers may see a count before the sum that belongs to it. Pure: no clock, no allocation, libc only. */
+/* Log-linear histograms of times in nanoseconds: 32 buckets a power of two, so that a bucket is at
+ * most 1/32 (3.1 %) of its value wide; below 32 ns a bucket a nanosecond, from 2^34 ns (17 s) on
+ * all in the last. In shared memory with one writer; readers may see a count before the sum that
+ * belongs to it. Pure: no clock, no allocation, libc only. */
 #pragma once
 #include <stdint.h>
 
@@ -47,12 +48,14 @@ static inline void sh_hist_add(struct sh_hist *h, uint64_t v, uint64_t n)
 		h->max = v;
 }
 
-/* The values are summed up as they are now. a: since b was copied of it (max is a's own); b may be NULL. */
+/* The values are summed up as they are now. a: since b was copied of it (max is a's own); b may be
+ * NULL. */
 void sh_hist_diff(struct sh_hist *out, const struct sh_hist *a, const struct sh_hist *b);
 /* out += a */
 void sh_hist_merge(struct sh_hist *out, const struct sh_hist *a);
 uint64_t sh_hist_count(const struct sh_hist *h);
 /* Values below 2^bits, exactly; bits 0..SH_HIST_BITS. */
 uint64_t sh_hist_below(const struct sh_hist *h, unsigned bits);
-/* Value that part/1,000,000 of all are not above, at most 3.1 % too large and never above max; 0: there are none. */
+/* Value that part/1,000,000 of all are not above, at most 3.1 % too large and never above max; 0:
+ * there are none. */
 uint64_t sh_hist_quantile(const struct sh_hist *h, uint32_t part);

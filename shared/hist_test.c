@@ -8,7 +8,8 @@
 
 static struct sh_hist h, g, d;
 
-/* Every bucket begins where the one before ends, holds its own bounds, and is no wider than 1/32 of them. */
+/* Every bucket begins where the one before ends, holds its own bounds, and is no wider than 1/32 of
+ * them. */
 static void buckets(void **state)
 {
 	for (unsigned i = 0; i < SH_HIST_BUCKETS; i++) {

@@ -104,7 +104,12 @@ prepare() {
 	shift 2
 	log=$(log_of "$name")
 	if {
-		[[ -f $dir/build.ninja ]] || meson setup "$@" "$dir" "$root"
+		if [[ ! -f $dir/build.ninja ]]; then
+			meson setup "$@" "$dir" "$root"
+		elif [[ ! -f $dir/.options || $(<"$dir/.options") != "$*" ]]; then
+			meson configure "$dir" "$@" # made by another version of this script
+		fi
+		printf '%s\n' "$*" >"$dir/.options"
 		ninja -C "$dir" ${CALLSTACK_JOBS:+-j "$CALLSTACK_JOBS"}
 	} >"$log" 2>&1; then
 		return 0
@@ -127,6 +132,13 @@ for line in open(testlog, encoding="utf-8", errors="replace"):
     why = re.findall(r"(?m)^skip(?:ped)?: *(.*)", text)
     print({"OK": "ok", "EXPECTEDFAIL": "ok", "SKIP": "skip"}.get(test["result"], "not_ok"), name, why[-1] if why else "")
 PYTHON
+}
+
+# Sanitizers make gcc warn of what cannot be; warnings are the release build's business. The node that impairs the network
+# is in this build, for its own tests and a story.
+asan_build() {
+	prepare build/asan build-asan -Db_sanitize=address,undefined \
+		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false -Dimpairment=true
 }
 
 # unit GROUP FOLDER: the unit tests of a build that is ready.
@@ -235,10 +247,10 @@ main() {
 	if wanted_group unit && prepare build/release build --buildtype=release; then
 		unit unit build
 	fi
-	# Sanitizers make gcc warn of what cannot be; warnings are the release build's business.
-	if wanted_group asan && prepare build/asan build-asan -Db_sanitize=address,undefined \
-		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false; then
-		unit asan build-asan
+	if wanted_group asan || wanted e2e/impaired; then
+		if asan_build && wanted_group asan; then
+			unit asan build-asan
+		fi
 	fi
 	if wanted_group tsan && prepare build/tsan build-tsan -Db_sanitize=thread \
 		--buildtype=debugoptimized -Db_lundef=false -Dwerror=false; then

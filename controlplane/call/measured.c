@@ -43,9 +43,10 @@ json_t *cp_measured_json(const struct cp_measured *q, uint64_t now_ns)
 
 	if (!q->seconds)
 		return json_null();
-	o = json_pack("{sb si sf si sf sf}", "live", cp_measured_fresh(q, now_ns), "bps", (int)q->bps, "loss",
-	              percent(q->lost), "jitter_ms", (int)q->jitter_ms, "loss_average",
-	              percent((double)q->lost_sum / q->seconds), "loss_worst", percent(q->lost_worst));
+	o = json_pack("{sb sI sf si sf sf}", "live", cp_measured_fresh(q, now_ns), "bps",
+	              (json_int_t)q->bps, "loss", percent(q->lost), "jitter_ms", (int)q->jitter_ms,
+	              "loss_average", percent((double)q->lost_sum / q->seconds), "loss_worst",
+	              percent(q->lost_worst));
 	if (o && q->rtt_ms)
 		cp_json_put(&o, "rtt_ms", json_integer(q->rtt_ms));
 	if (o && q->mos)
@@ -53,7 +54,8 @@ json_t *cp_measured_json(const struct cp_measured *q, uint64_t now_ns)
 	if (o && q->mos_seconds) {
 		cp_json_put(&o, "mos_worst", json_real(q->mos_worst / 10.));
 		if (o)
-			cp_json_put(&o, "mos_average", json_real((double)q->mos_sum / q->mos_seconds / 10));
+			cp_json_put(&o, "mos_average",
+			            json_real((double)q->mos_sum / q->mos_seconds / 10));
 	}
 	return o;
 }
@@ -95,8 +97,9 @@ void cp_calls_quality(const struct sh_msg_quality *m, void *arg)
 
 static json_t *named(const struct cp_participant *p, const struct cp_track *t)
 {
-	return json_pack("{ss ss ss ss ss}", "room", p->room ? p->room->name : "", "participant", p->id, "user", p->user,
-	                 "display", p->display, "source", cp_source_name(t->source));
+	return json_pack("{ss ss ss ss ss}", "room", p->room ? p->room->name : "", "participant",
+	                 p->id, "user", p->user, "display", p->display, "source",
+	                 cp_source_name(t->source));
 }
 
 static json_t *name_of(const struct cp_calls *c, bool sub, sh_id id)
@@ -128,5 +131,6 @@ static json_t *names_of(const struct cp_calls *c, bool sub, const json_t *ids)
 
 json_t *cp_calls_names_json(const struct cp_calls *c, const json_t *tracks, const json_t *subs)
 {
-	return json_pack("{so so}", "tracks", names_of(c, false, tracks), "subs", names_of(c, true, subs));
+	return json_pack("{so so}", "tracks", names_of(c, false, tracks), "subs",
+	                 names_of(c, true, subs));
 }

@@ -1,5 +1,6 @@
-/* What the dataplane says each second of how a stream is; kept for rooms, and summed up for what is told at its end
- * (CDRs). A track's layer as we receive it, or a subscription as its subscriber does. */
+/* What the dataplane says each second of how a stream is; kept for rooms, and summed up for what is
+ * told at its end (CDRs). A track's layer as we receive it, or a subscription as its subscriber
+ * does. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -24,6 +25,6 @@ struct cp_measured {
 void cp_measured_add(struct cp_measured *q, const struct sh_quality_row *row, uint64_t now_ns);
 /* No row for longer: the stream is silent. */
 bool cp_measured_fresh(const struct cp_measured *q, uint64_t now_ns);
-/* {"loss": %, "jitter_ms", "rtt_ms", "bps", "mos", "mos_worst", "mos_average", "loss_average"}, without what is not known;
- * null: nothing yet. A new reference. */
+/* {"loss": %, "jitter_ms", "rtt_ms", "bps", "mos", "mos_worst", "mos_average", "loss_average"},
+ * without what is not known; null: nothing yet. A new reference. */
 json_t *cp_measured_json(const struct cp_measured *q, uint64_t now_ns);

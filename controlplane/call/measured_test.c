@@ -1,4 +1,5 @@
-/* What the dataplane says of streams: kept by track and subscription, summed up, named; and ids that are gone. */
+/* What the dataplane says of streams: kept by track and subscription, summed up, named; and ids
+ * that are gone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,8 @@ static struct cp_conn a, b;
 static void sums(void **state)
 {
 	struct cp_measured q = {0};
-	struct sh_quality_row r = {.what = SH_QUALITY_TRACK, .lost = 64, .mos = 42, .bps = 32000, .jitter_ms = 7};
+	struct sh_quality_row r = {
+	    .what = SH_QUALITY_TRACK, .lost = 64, .mos = 42, .bps = 32000, .jitter_ms = 7};
 	json_t *o = cp_measured_json(&q, 0);
 
 	assert_true(json_is_null(o));
@@ -73,9 +75,15 @@ static void events(void **state)
 	s = TAILQ_FIRST(&t->subs);
 	assert_non_null(s);
 	gone = t->plane_id ^ 1u << SH_ID_INDEX_BITS; // another generation
-	m.row[0] = (struct sh_quality_row){.id = t->plane_id, .what = SH_QUALITY_TRACK, .lost = 26, .mos = 33,
-	                                   .bps = 31000, .jitter_ms = 4, .rtt_ms = 50};
-	m.row[1] = (struct sh_quality_row){.id = s->plane_id, .what = SH_QUALITY_SUB, .mos = 44, .bps = 30000, .layer = 0};
+	m.row[0] = (struct sh_quality_row){.id = t->plane_id,
+	                                   .what = SH_QUALITY_TRACK,
+	                                   .lost = 26,
+	                                   .mos = 33,
+	                                   .bps = 31000,
+	                                   .jitter_ms = 4,
+	                                   .rtt_ms = 50};
+	m.row[1] = (struct sh_quality_row){
+	    .id = s->plane_id, .what = SH_QUALITY_SUB, .mos = 44, .bps = 30000, .layer = 0};
 	m.row[2] = (struct sh_quality_row){.id = gone, .what = SH_QUALITY_TRACK, .mos = 10};
 	m.row[3] = (struct sh_quality_row){.id = SH_ID(900, 3), .what = SH_QUALITY_SUB, .mos = 10};
 	assert_true(fake_dp_event(&world.dp, SH_MSG_QUALITY, &m, sizeof(m)));
@@ -87,13 +95,15 @@ static void events(void **state)
 
 	rooms = cp_calls_rooms_json(world.calls);
 	who = json_array_get(json_object_get(json_array_get(rooms, 0), "participants"), 0);
-	o = json_array_get(json_object_get(json_array_get(json_object_get(who, "tracks"), 0), "quality"), 0);
+	o = json_array_get(
+	    json_object_get(json_array_get(json_object_get(who, "tracks"), 0), "quality"), 0);
 	assert_int_equal(json_integer_value(json_object_get(o, "bps")), 31000);
 	assert_true(json_number_value(json_object_get(o, "mos")) == 3.3);
 	who = json_array_get(json_object_get(json_array_get(rooms, 0), "participants"), 1);
 	o = json_array_get(json_object_get(who, "receives"), 0);
 	assert_string_equal(text_at(o, "track"), t->id);
-	assert_true(json_number_value(json_object_get(json_object_get(o, "quality"), "mos")) == 4.4);
+	assert_true(json_number_value(json_object_get(json_object_get(o, "quality"), "mos")) ==
+	            4.4);
 	json_decref(rooms);
 
 	ids = json_pack("[II]", (json_int_t)t->plane_id, (json_int_t)gone);
@@ -119,7 +129,8 @@ static void events(void **state)
 	world_advance(61000);
 	m.rows = 2;
 	memset(&m.row[2], 0, 2 * sizeof(m.row[0]));
-	assert_true(fake_dp_event(&world.dp, SH_MSG_QUALITY, &m, sizeof(m))); // all of them are gone
+	assert_true(
+	    fake_dp_event(&world.dp, SH_MSG_QUALITY, &m, sizeof(m))); // all of them are gone
 	world_settle();
 	world_close();
 }

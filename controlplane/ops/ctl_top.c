@@ -1,5 +1,6 @@
-/* callstackctl top: each second, how every stream is, worst first, and what the workers do. Reads the dataplane's mapping;
- * asks the daemon only whose the streams are that it shows, and shows ids when it does not answer. */
+/* callstackctl top: each second, how every stream is, worst first, and what the workers do. Reads
+ * the dataplane's mapping; asks the daemon only whose the streams are that it shows, and shows ids
+ * when it does not answer. */
 #include "controlplane/ops/ctl.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ struct top {
 	uint64_t dataplane_epoch; // that `before` is of
 	struct top_row *rows;
 	int n;
-	json_t *names; // as the daemon gave them, by position among the first rows; NULL: it did not
+	json_t
+	    *names; // as the daemon gave them, by position among the first rows; NULL: it did not
 	struct top_worker worker[SH_MAX_WORKERS];
 	unsigned workers;
 };
@@ -75,8 +77,9 @@ static void ask_names(struct top *t, int rows)
 	t->names = NULL;
 	for (int i = 0; i < rows; i++)
 		json_array_append_new(t->rows[i].sub ? subs : tracks, json_integer(t->rows[i].id));
-	if (ctl_query(t->c, json_pack("{ss so so}", "command", "names", "tracks", tracks, "subs", subs), NAMES_TIMEOUT_S,
-	              &t->names, NULL, 0))
+	if (ctl_query(t->c,
+	              json_pack("{ss so so}", "command", "names", "tracks", tracks, "subs", subs),
+	              NAMES_TIMEOUT_S, &t->names, NULL, 0))
 		t->names = NULL;
 }
 
@@ -93,9 +96,11 @@ static int look(struct top *t, int most)
 		return ctl_fail(t->c, CTL_FAILED, "out of memory");
 	shown = t->n < most ? t->n : most;
 	ask_names(t, shown < ASK_ROWS ? shown : ASK_ROWS);
-	t->workers = t->slabs.head->workers < SH_MAX_WORKERS ? t->slabs.head->workers : SH_MAX_WORKERS;
+	t->workers =
+	    t->slabs.head->workers < SH_MAX_WORKERS ? t->slabs.head->workers : SH_MAX_WORKERS;
 	for (unsigned w = 0; w < t->workers; w++)
-		top_worker(&t->worker[w], &t->before[w], &t->slabs.head->stats[w], t->now_ns - t->before_ns);
+		top_worker(&t->worker[w], &t->before[w], &t->slabs.head->stats[w],
+		           t->now_ns - t->before_ns);
 	keep_counters(t);
 	return 0;
 }
@@ -156,14 +161,18 @@ static void print_header(const struct top *t)
 
 	for (int i = 0; i < t->n; i++)
 		in += !t->rows[i].sub;
-	printf("%u streams in, %u out; dataplane heard from %.1f s ago%s; sorted by %s\n", in, (unsigned)t->n - in, age,
-	       t->names ? "" : "; callstackd does not answer, so ids for names", top_sort_name[t->sort]);
-	printf("worker  load %%    rx/s      tx/s   drops/s  forwarding us: p50       p99     p99.9\n");
+	printf("%u streams in, %u out; dataplane heard from %.1f s ago%s; sorted by %s\n", in,
+	       (unsigned)t->n - in, age,
+	       t->names ? "" : "; callstackd does not answer, so ids for names",
+	       top_sort_name[t->sort]);
+	printf("worker  load %%    rx/s      tx/s   drops/s  forwarding us: p50       p99     "
+	       "p99.9\n");
 	for (unsigned w = 0; w < t->workers; w++) {
 		const struct top_worker *k = &t->worker[w];
 		bool any = sh_hist_count(&k->latency) != 0;
 
-		printf("%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps, k->tx_pps, k->drops);
+		printf("%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps, k->tx_pps,
+		       k->drops);
 		number(us(&k->latency, 500000), 18, 1, any);
 		number(us(&k->latency, 990000), 9, 1, any);
 		number(us(&k->latency, 999000), 9, 1, any);
@@ -171,8 +180,9 @@ static void print_header(const struct top *t)
 			printf(" %s", sh_stat_info[k->worst_drop].name);
 		putchar('\n');
 	}
-	printf("\n%-14s %-14s %-3s %-20s %-6s %-5s %8s %4s %6s %7s %6s %4s %8s %7s\n", "ROOM", "WHO", "DIR", "WHAT", "CODEC",
-	       "LAYER", "KBIT/S", "FPS", "LOSS%", "JIT ms", "RTT ms", "MOS", "EST KB/S", "QUE ms");
+	printf("\n%-14s %-14s %-3s %-20s %-6s %-5s %8s %4s %6s %7s %6s %4s %8s %7s\n", "ROOM",
+	       "WHO", "DIR", "WHAT", "CODEC", "LAYER", "KBIT/S", "FPS", "LOSS%", "JIT ms", "RTT ms",
+	       "MOS", "EST KB/S", "QUE ms");
 }
 
 static void print_row(const struct top_row *r, const json_t *name)
@@ -182,7 +192,8 @@ static void print_row(const struct top_row *r, const json_t *name)
 	snprintf(who, sizeof(who), "endpoint %u", SH_ID_INDEX(r->endpoint));
 	snprintf(what, sizeof(what), "%s %u", r->video ? "video" : "audio", SH_ID_INDEX(r->track));
 	if (json_is_object(name))
-		snprintf(what, sizeof(what), "%s%s%s", text(name, "from"), r->sub ? " " : "", text(name, "source"));
+		snprintf(what, sizeof(what), "%s%s%s", text(name, "from"), r->sub ? " " : "",
+		         text(name, "source"));
 	cell(json_is_object(name) ? text(name, "room") : "-", 14);
 	cell(json_is_object(name) ? text(name, "user") : who, 14);
 	cell(r->sub ? "out" : "in", 3);
@@ -221,28 +232,31 @@ static json_t *json_quantiles(const struct sh_hist *h)
 {
 	if (!sh_hist_count(h))
 		return json_null();
-	return json_pack("{sf sf sf sf sf sf}", "p50", us(h, 500000), "p90", us(h, 900000), "p99", us(h, 990000), "p99.9",
-	                 us(h, 999000), "p99.99", us(h, 999900), "max", us(h, 1000000));
+	return json_pack("{sf sf sf sf sf sf}", "p50", us(h, 500000), "p90", us(h, 900000), "p99",
+	                 us(h, 990000), "p99.9", us(h, 999000), "p99.99", us(h, 999900), "max",
+	                 us(h, 1000000));
 }
 
 static json_t *json_worker(unsigned w, const struct top_worker *k)
 {
-	return json_pack("{si sf sf sf sf ss? so}", "worker", (int)w, "load", k->load, "rx_pps", k->rx_pps, "tx_pps",
-	                 k->tx_pps, "drops_per_s", k->drops, "most_dropped",
+	return json_pack("{si sf sf sf sf ss? so}", "worker", (int)w, "load", k->load, "rx_pps",
+	                 k->rx_pps, "tx_pps", k->tx_pps, "drops_per_s", k->drops, "most_dropped",
 	                 k->worst_drop < 0 ? NULL : sh_stat_info[k->worst_drop].name, "latency_us",
 	                 json_quantiles(&k->latency));
 }
 
 static json_t *json_row(const struct top_row *r, const json_t *name)
 {
-	json_t *o = json_pack("{ss sI sI sI si ss ss si}", "direction", r->sub ? "out" : "in", "id", (json_int_t)r->id,
-	                      "track_id", (json_int_t)r->track, "endpoint", (json_int_t)SH_ID_INDEX(r->endpoint), "worker",
-	                      (int)r->worker, "kind", r->video ? "video" : "audio", "codec",
+	json_t *o = json_pack("{ss sI sI sI si ss ss si}", "direction", r->sub ? "out" : "in", "id",
+	                      (json_int_t)r->id, "track_id", (json_int_t)r->track, "endpoint",
+	                      (json_int_t)SH_ID_INDEX(r->endpoint), "worker", (int)r->worker,
+	                      "kind", r->video ? "video" : "audio", "codec",
 	                      r->q.codec < SH_CODEC_COUNT ? codec_name[r->q.codec] : "", "layer",
 	                      r->layer < SH_MAX_LAYERS ? (int)r->layer : -1);
 
-	json_object_update_new(o, json_pack("{sI sf sf}", "bps", (json_int_t)r->q.bps, "loss", r->q.lost * 100. / 256,
-	                                    "jitter_ms", r->q.jitter_us / 1000.));
+	json_object_update_new(o, json_pack("{sI sf sf}", "bps", (json_int_t)r->q.bps, "loss",
+	                                    r->q.lost * 100. / 256, "jitter_ms",
+	                                    r->q.jitter_us / 1000.));
 	if (r->sub && r->video && r->temporal < SH_MAX_TEMPORAL)
 		json_object_set_new(o, "temporal", json_integer(r->temporal));
 	if (r->video && !r->sub)
@@ -269,8 +283,8 @@ static void print_json(const struct top *t, int most)
 		json_array_append_new(workers, json_worker(w, &t->worker[w]));
 	for (int i = 0; i < t->n && i < most; i++)
 		json_array_append_new(streams, json_row(&t->rows[i], name_of(t, &t->rows[i], at)));
-	ctl_print_json(json_pack("{sb so si so}", "named", t->names != NULL, "workers", workers, "streams_total", t->n,
-	                         "streams", streams));
+	ctl_print_json(json_pack("{sb so si so}", "named", t->names != NULL, "workers", workers,
+	                         "streams_total", t->n, "streams", streams));
 }
 
 /* ---- the screen ---- */
@@ -396,7 +410,8 @@ static int options(struct top *t, bool *just_once)
 		return CTL_USAGE;
 	t->sort = sort ? top_sort_parse(sort) : TOP_SORT_WORST;
 	if (t->sort < 0)
-		return ctl_fail(c, CTL_USAGE, "--sort %s: one of worst, loss, jitter, rtt, rate, queue", sort);
+		return ctl_fail(c, CTL_USAGE,
+		                "--sort %s: one of worst, loss, jitter, rtt, rate, queue", sort);
 	if (rows) {
 		long n = strtol(rows, &end, 10);
 

@@ -85,7 +85,8 @@ static int walk(struct top_row *rows, int room, const struct sh_slabs *s, uint64
 		const struct sh_sub *sub = &s->sub[i];
 		uint32_t track = SH_ID_INDEX(sub->set.track);
 
-		if (live(&sub->state) && fresh(&sub->quality, now_ns) && track < s->tracks && (!rows || n < room))
+		if (live(&sub->state) && fresh(&sub->quality, now_ns) && track < s->tracks &&
+		    (!rows || n < room))
 			put(rows, &n, s,
 			    (struct top_row){.sub = true,
 			                     .id = sub->set.id,
@@ -141,9 +142,11 @@ int top_rows(struct top_row **out, const struct sh_slabs *s, uint64_t now_ns, in
 	return n;
 }
 
-void top_worker(struct top_worker *out, const struct sh_stats *before, const struct sh_stats *now, uint64_t ns)
+void top_worker(struct top_worker *out, const struct sh_stats *before, const struct sh_stats *now,
+                uint64_t ns)
 {
-	uint64_t busy = now->busy_cycles - before->busy_cycles, idle = now->idle_cycles - before->idle_cycles;
+	uint64_t busy = now->busy_cycles - before->busy_cycles,
+	         idle = now->idle_cycles - before->idle_cycles;
 	double s = (double)(ns ? ns : 1) / 1e9;
 	uint64_t most = 0;
 

@@ -21,6 +21,7 @@
  * all. Arrays are mapped at start and touched when used; no node allocates anything but packets
  * from its pool. */
 #include "dataplane/node/node.h"
+#include "dataplane/node/impair.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,9 @@ struct dp_nodes_config dp_nodes_config = {
 };
 
 const char *const dp_node_names[] = {
+#ifdef CALLSTACK_IMPAIRMENT
+    "dp_impair",
+#endif
     "dp_rx",      "dp_handover", "dp_fanin",       "dp_inject",    "dp_timers",   "dp_rtcp_out",
     "dp_pace",    "dp_classify", "dp_stun",        "dp_dtls_punt", "dp_srtp_in",  "dp_rtp_in",
     "dp_rtcp_in", "dp_fanout",   "dp_fanout_more", "dp_rewrite",   "dp_srtp_out", "dp_tx",
@@ -141,6 +145,10 @@ int dp_nodes_init(struct dp_worker *w)
 	memset(n, 0, sizeof(*n));
 	w->node = n;
 	err = map_all(w, n);
+#ifdef CALLSTACK_IMPAIRMENT
+	if (!err)
+		err = dp_impair_init(w);
+#endif
 	if (err) {
 		dp_nodes_free(w);
 		return err;
@@ -160,6 +168,9 @@ void dp_nodes_free(struct dp_worker *w)
 
 	if (!n)
 		return;
+#ifdef CALLSTACK_IMPAIRMENT
+	dp_impair_free(w);
+#endif
 	for (; n->kept && n->kept_tail != n->kept_head; n->kept_tail++)
 		rte_pktmbuf_free(n->kept[n->kept_tail & (n->kept_size - 1)].m);
 	for (; n->pending && n->pending_tail != n->pending_head; n->pending_tail++)

@@ -49,6 +49,7 @@ enum { DP_AHEAD = 4 }; // packets that a loop prefetches ahead
 
 /* The edges of each node, in the order of its next_nodes[]. */
 enum { RX_CLASSIFY, RX_EDGES };
+enum { IMPAIR_CLASSIFY, IMPAIR_EDGES };
 enum { HANDOVER_CLASSIFY, HANDOVER_EDGES };
 enum { FANIN_FANOUT, FANIN_EDGES };
 enum { INJECT_TX, INJECT_EDGES };
@@ -298,6 +299,10 @@ struct dp_node {
 
 	uint32_t refusals; // unauthenticated STUN that may be answered now
 	uint64_t refusals_at_ns;
+
+#ifdef CALLSTACK_IMPAIRMENT
+	struct dp_line *impair[2]; // by DP_IMPAIR_*; NULL: that direction is as it is
+#endif
 
 	/* scratch of one node call */
 	struct dp_srtp_op ops[DP_VECTOR];

@@ -1,4 +1,5 @@
 /* Frames from the worker's own queues, and those that other workers handed over. */
+#include "dataplane/node/impair.h"
 #include "dataplane/node/node.h"
 
 static uint16_t rx(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
@@ -14,6 +15,9 @@ static uint16_t rx(struct rte_graph *graph, struct rte_node *node, void **objs, 
 			rte_prefetch0(rte_pktmbuf_mtod(m[j], void *));
 			dp_pkt(m[j])->flags = 0;
 		}
+#ifdef CALLSTACK_IMPAIRMENT
+		k = dp_impair_rx(w, m, k);
+#endif
 		got += k;
 	}
 	if (!got)

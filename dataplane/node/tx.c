@@ -5,9 +5,13 @@
 #include <rte_cycles.h>
 #include <string.h>
 #include "dataplane/node/frame.h"
+#include "dataplane/node/impair.h"
 #include "dataplane/node/node.h"
 
 enum { TX_TRIES = 16 };
+#ifdef CALLSTACK_IMPAIRMENT
+#define dp_port_tx dp_impair_tx
+#endif
 
 static void count_latency(struct dp_worker *w, struct dp_node *n)
 {

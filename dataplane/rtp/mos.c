@@ -6,7 +6,8 @@ enum { R_DEFAULT = 9320 }; // hundredths
 
 const struct dp_mos_codec *dp_mos_codec(unsigned codec)
 {
-	static const struct dp_mos_codec g711 = {0, 2510, 20}, wide = {0, 2510, 22}, opus = {0, 2000, 27};
+	static const struct dp_mos_codec g711 = {0, 2510, 20}, wide = {0, 2510, 22},
+	                                 opus = {0, 2000, 27};
 
 	switch (codec) {
 	case SH_CODEC_PCMU:
@@ -24,14 +25,14 @@ const struct dp_mos_codec *dp_mos_codec(unsigned codec)
 
 uint32_t dp_mos_idd(uint32_t ta_ms)
 {
-	/* 25 {(1 + X^6)^(1/6) - 3 (1 + (X/3)^6)^(1/6) + 2}, X = log2(Ta / 100): points of it, and straight lines
-	 * between them, at most a quarter of a point of R beside it */
+	/* 25 {(1 + X^6)^(1/6) - 3 (1 + (X/3)^6)^(1/6) + 2}, X = log2(Ta / 100): points of it, and
+	 * straight lines between them, at most a quarter of a point of R beside it */
 	static const struct {
 		uint16_t ta, idd;
 	} at[] = {
-	    {100, 0},	 {120, 0},    {140, 5},	   {160, 39},	{180, 135},  {200, 304},
-	    {220, 526},	 {240, 769},  {260, 1014}, {280, 1251}, {300, 1476}, {330, 1789},
-	    {360, 2072}, {400, 2407}, {450, 2764}, {500, 3064}, {600, 3525}, {700, 3850},
+	    {100, 0},    {120, 0},     {140, 5},     {160, 39},    {180, 135},   {200, 304},
+	    {220, 526},  {240, 769},   {260, 1014},  {280, 1251},  {300, 1476},  {330, 1789},
+	    {360, 2072}, {400, 2407},  {450, 2764},  {500, 3064},  {600, 3525},  {700, 3850},
 	    {800, 4083}, {1000, 4379}, {1300, 4607}, {1700, 4750}, {2200, 4834}, {3000, 4896},
 	};
 	enum { POINTS = sizeof(at) / sizeof(at[0]) };
@@ -40,7 +41,8 @@ uint32_t dp_mos_idd(uint32_t ta_ms)
 		return 0;
 	for (unsigned i = 1; i < POINTS; i++)
 		if (ta_ms < at[i].ta)
-			return at[i - 1].idd + (at[i].idd - at[i - 1].idd) * (ta_ms - at[i - 1].ta) /
+			return at[i - 1].idd + (at[i].idd - at[i - 1].idd) *
+			                           (ta_ms - at[i - 1].ta) /
 			                           (at[i].ta - at[i - 1].ta);
 	return at[POINTS - 1].idd;
 }
@@ -60,7 +62,8 @@ uint32_t dp_mos_of_r(int32_t r)
 		return 1000;
 	if (r >= 10000)
 		return 4500;
-	/* 1 + 0.035 R + R (R - 60) (100 - R) 7e-6 dips below 1 for small R, which Annex B does not mean */
+	/* 1 + 0.035 R + R (R - 60) (100 - R) 7e-6 dips below 1 for small R, which Annex B does not
+	 * mean */
 	m = 1000 + (350000000ll * r + 7ll * r * (r - 6000) * (10000 - r)) / 1000000000;
 	return m < 1000 ? 1000 : (uint32_t)m;
 }
@@ -79,6 +82,7 @@ uint8_t dp_mos(const struct dp_mos_in *in)
 
 	if (!c)
 		return 0;
-	r = R_DEFAULT - (int32_t)dp_mos_idd(dp_mos_delay_ms(c, in)) - (int32_t)dp_mos_ie_eff(c, in->lost);
+	r = R_DEFAULT - (int32_t)dp_mos_idd(dp_mos_delay_ms(c, in)) -
+	    (int32_t)dp_mos_ie_eff(c, in->lost);
 	return (uint8_t)((dp_mos_of_r(r) + 50) / 100);
 }

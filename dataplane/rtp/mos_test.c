@@ -14,7 +14,7 @@ static void mos_of_r(void **state)
 		int32_t r;
 		uint32_t mos; // hundredths
 	} row[] = {
-	    {-500, 100}, {0, 100},    {5000, 258}, {6000, 310}, {7000, 360},
+	    {-500, 100}, {0, 100},    {5000, 258}, {6000, 310},  {7000, 360},
 	    {8000, 403}, {9000, 434}, {9320, 441}, {10000, 450}, {12000, 450},
 	};
 	uint32_t before = 0;
@@ -32,7 +32,9 @@ static double idd(double ta)
 {
 	double x = log(ta / 100) / log(2);
 
-	return ta <= 100 ? 0 : 25 * (pow(1 + pow(x, 6), 1. / 6) - 3 * pow(1 + pow(x / 3, 6), 1. / 6) + 2);
+	return ta <= 100
+	           ? 0
+	           : 25 * (pow(1 + pow(x, 6), 1. / 6) - 3 * pow(1 + pow(x / 3, 6), 1. / 6) + 2);
 }
 
 static void delay(void **state)
@@ -46,7 +48,8 @@ static void delay(void **state)
 /* G.107 (3-29) with BurstR = 1. */
 static void loss(void **state)
 {
-	static const uint8_t codecs[] = {SH_CODEC_PCMU, SH_CODEC_PCMA, SH_CODEC_G722, SH_CODEC_OPUS, SH_CODEC_RED};
+	static const uint8_t codecs[] = {SH_CODEC_PCMU, SH_CODEC_PCMA, SH_CODEC_G722, SH_CODEC_OPUS,
+	                                 SH_CODEC_RED};
 
 	for (unsigned i = 0; i < sizeof(codecs); i++) {
 		const struct dp_mos_codec *c = dp_mos_codec(codecs[i]);
@@ -54,7 +57,8 @@ static void loss(void **state)
 		for (uint32_t lost = 0; lost < 256; lost++) {
 			double ppl = lost * 100. / 256, ie = c->ie / 100., bpl = c->bpl / 100.;
 
-			assert_true(fabs(dp_mos_ie_eff(c, lost) / 100. - (ie + (95 - ie) * ppl / (ppl + bpl))) < 0.1);
+			assert_true(fabs(dp_mos_ie_eff(c, lost) / 100. -
+			                 (ie + (95 - ie) * ppl / (ppl + bpl))) < 0.1);
 		}
 	}
 	// G.711 with concealment (Bpl 25.1): 95 · 5 / 30.1 = 15.8 at 5 %
@@ -71,13 +75,13 @@ static void streams(void **state)
 		struct dp_mos_in in;
 		uint8_t mos;
 	} row[] = {
-	    {{SH_CODEC_PCMU, 0, 0, 0}, 44},            // R 93.2
-	    {{SH_CODEC_OPUS, 0, 100000, 5000}, 44},    // Ta 87
-	    {{SH_CODEC_PCMA, 13, 100000, 5000}, 39},   // R 93.2 - 15.9 = 77.3
-	    {{SH_CODEC_OPUS, 13, 100000, 5000}, 38},   // R 93.2 - 19.2 = 74.0
-	    {{SH_CODEC_PCMU, 0, 600000, 40000}, 36},   // Ta 400: R 69.1
-	    {{SH_CODEC_PCMU, 13, 600000, 40000}, 27},  // R 53.2
-	    {{SH_CODEC_G722, 51, 20000, 1000}, 26},    // Ppl 19.9: R 51.2
+	    {{SH_CODEC_PCMU, 0, 0, 0}, 44},           // R 93.2
+	    {{SH_CODEC_OPUS, 0, 100000, 5000}, 44},   // Ta 87
+	    {{SH_CODEC_PCMA, 13, 100000, 5000}, 39},  // R 93.2 - 15.9 = 77.3
+	    {{SH_CODEC_OPUS, 13, 100000, 5000}, 38},  // R 93.2 - 19.2 = 74.0
+	    {{SH_CODEC_PCMU, 0, 600000, 40000}, 36},  // Ta 400: R 69.1
+	    {{SH_CODEC_PCMU, 13, 600000, 40000}, 27}, // R 53.2
+	    {{SH_CODEC_G722, 51, 20000, 1000}, 26},   // Ppl 19.9: R 51.2
 	    {{SH_CODEC_OPUS, 255, 0, 0}, 11},
 	    {{SH_CODEC_OPUS, 255, UINT32_MAX, UINT32_MAX}, 10},
 	    {{SH_CODEC_VP8, 0, 0, 0}, 0},
@@ -93,7 +97,8 @@ static void streams(void **state)
 		}
 		// as the Recommendation says it, in floating point
 		r = row[i].in.lost * 100. / 256;
-		r = 93.2 - idd(dp_mos_delay_ms(c, &row[i].in)) - (c->ie / 100. + (95 - c->ie / 100.) * r / (r + c->bpl / 100.));
+		r = 93.2 - idd(dp_mos_delay_ms(c, &row[i].in)) -
+		    (c->ie / 100. + (95 - c->ie / 100.) * r / (r + c->bpl / 100.));
 		want = r <= 0 ? 1 : 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6;
 		want = want < 1 ? 1 : want;
 		assert_true(fabs(dp_mos(&row[i].in) / 10. - want) <= 0.07);
