@@ -224,7 +224,7 @@ void dp_frame_sizes(struct dp_frame_sizes *s, const struct dp_frame_in *in)
 	*s = (struct dp_frame_sizes){0};
 	if (!in->len)
 		return;
-	if (in->dd && in->state && in->state->templates) {
+	if (in->dd && in->state && in->state->templates && in->state->sizes.n) {
 		*s = in->state->sizes;
 		return;
 	}

@@ -337,10 +337,16 @@ static void sizes(void **state)
 	     {0x18, 0x08, 0x00, 0x00, 0x00, 0x24, 0xc4, 0xff, 0x67}},
 	};
 
-	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+	for (unsigned k = 0; k < 2 * sizeof(t) / sizeof(t[0]); k++) {
+		unsigned i = k / 2;
 		struct dp_frame_sizes s;
 		struct dp_frame_in in = {.codec = t[i].codec, .payload = t[i].p, .len = t[i].len};
+		struct dp_dd structure = {.templates = 1}; // without sizes, as Chromium's of H.264
 
+		if (k & 1) {
+			in.dd = t[i].p;
+			in.state = &structure;
+		}
 		dp_frame_sizes(&s, &in);
 		if (s.n != t[i].n ||
 		    (s.n && (s.width[s.n - 1] != t[i].width || s.height[s.n - 1] != t[i].height)))
