@@ -23,6 +23,7 @@
 #include "shared/stats.h"
 
 enum {
+	SUBS_MAX = 200000,
 	AHEAD = 256,    // packets encrypted at a time
 	QUEUE = 512,    // packets that may wait in the receive queue
 	BEHIND_MS = 20, // what is later than this at the end did not fit
@@ -440,8 +441,7 @@ static bool full(const struct point *p)
 
 static unsigned rooms_max(void)
 {
-	unsigned most = FWD_SUBS_MAX / (room_subs ? room_subs : 1),
-	         t = FWD_TRACKS_MAX / room_tracks();
+	unsigned most = SUBS_MAX / (room_subs ? room_subs : 1), t = SUBS_MAX / room_tracks();
 
 	return most < t ? most : t;
 }
@@ -510,7 +510,7 @@ int main(int argc, char **argv)
 	bench_columns(bench, columns);
 	make_room();
 	if (!room_subs || rooms > rooms_max() || !rooms_max()) {
-		fprintf(stderr, "bench_room: 1 to %d subscriptions in all\n", FWD_SUBS_MAX);
+		fprintf(stderr, "bench_room: 1 to %d subscriptions in all\n", SUBS_MAX);
 		return 2;
 	}
 	snprintf(prefix, sizeof(prefix), "bench-room-%d", (int)getpid());

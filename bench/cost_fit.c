@@ -15,7 +15,6 @@ enum {
 	OUT_BYTE, // of each cipher
 	CACHE = 4 * SH_COST_CIPHER_COUNT,
 	CACHE_IN,
-	ENDPOINT,
 	PORTS, // PORT_IN, PORT_OUT, PORT_OUT_BYTE of each but the first
 	UNKNOWNS = PORTS + 3 * (COST_PORTS_MAX - 1),
 };
@@ -25,7 +24,34 @@ struct problem {
 	bool used[UNKNOWNS];
 };
 
-static void row_of(const struct cost_fit *f, const struct cost_sample *s, double row[UNKNOWNS])
+static double transports(const struct cost_sample *s)
+{
+	return s->subs + s->subs / s->fanout;
+}
+
+/* What transports cost a second is seen in nodes of their own, so it need not be told from the rest
+ * by its growth, which looks like that of cache misses: the share of time that these nodes take,
+ * over the number of transports. */
+static double fit_endpoint(const struct cost_sample *s, size_t n, double hz)
+{
+	double num = 0, den = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].held_out)
+			continue;
+		num += s[i].timers / s[i].cycles * transports(&s[i]);
+		den += transports(&s[i]) * transports(&s[i]);
+	}
+	return den > 0 ? hz * num / den : 0;
+}
+
+/* Of a sample's cycles what packets cost. */
+static double by_packets(const struct cost_fit *f, const struct cost_sample *s)
+{
+	return s->cycles * fmax(0.05, 1 - transports(s) * f->model.endpoint / f->model.tsc_hz);
+}
+
+static void row_of(const struct cost_sample *s, double row[UNKNOWNS])
 {
 	unsigned c = 4 * s->cipher;
 
@@ -38,8 +64,6 @@ static void row_of(const struct cost_fit *f, const struct cost_sample *s, double
 		row[CACHE] = log2(s->subs / SH_COST_CACHED);
 	if (s->subs / s->fanout > SH_COST_CACHED_IN)
 		row[CACHE_IN] = log2(s->subs / s->fanout / SH_COST_CACHED_IN) / s->fanout;
-	/* so many of each transport's seconds pass while one packet goes out */
-	row[ENDPOINT] = (s->subs + s->subs / s->fanout) * s->cycles / f->model.tsc_hz;
 	if (s->port) {
 		unsigned p = PORTS + 3 * (s->port - 1);
 
@@ -111,7 +135,6 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 		                                 p->x[4 * c + OUT], p->x[4 * c + OUT_BYTE]};
 	f->model.cache = p->x[CACHE];
 	f->model.cache_in = p->x[CACHE_IN];
-	f->model.endpoint = p->x[ENDPOINT];
 	/* A packet that another worker hands over is classified and fanned out like one received,
 	 * but not decrypted; the part that does not grow with its size is the nearest that was
 	 * measured. */
@@ -168,17 +191,20 @@ int cost_fit(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports
 	struct problem p = {0};
 	unsigned used = 0, rows = 0;
 
+	f->model.endpoint = fit_endpoint(s, n, f->model.tsc_hz);
+
 	for (size_t i = 0; i < n; i++) {
-		double row[UNKNOWNS];
+		double row[UNKNOWNS], y;
 
 		if (s[i].cycles <= 0 || s[i].fanout < 1 || s[i].port >= ports)
 			return -EINVAL;
 		if (s[i].held_out)
 			continue;
-		row_of(f, &s[i], row);
+		row_of(&s[i], row);
+		y = by_packets(f, &s[i]);
 		for (unsigned a = 0; a < UNKNOWNS; a++) {
 			p.used[a] |= row[a] > 0;
-			p.atb[a] += row[a] / s[i].cycles;
+			p.atb[a] += row[a] * y / (s[i].cycles * s[i].cycles);
 			for (unsigned b = 0; b < UNKNOWNS; b++)
 				p.ata[a][b] += row[a] * row[b] / (s[i].cycles * s[i].cycles);
 		}

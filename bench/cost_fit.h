@@ -14,6 +14,7 @@ struct cost_sample {
 	unsigned port; // 0: the one that does nothing; else index into ports of the result
 	double payload, fanout, subs;
 	double cycles;    // of a packet out, with its share of what came in
+	double timers;    // of these in nodes that work by the clock, not by the packet
 	bool held_out;    // not fitted on: it tests the fit
 	double predicted; // out
 };

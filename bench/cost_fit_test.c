@@ -42,6 +42,9 @@ static size_t make(struct cost_sample *s, const struct sh_cost_model *m, double 
 						                            .subs = subs[k],
 						                            .held_out = n % 7 == 3};
 						s[n].cycles = cost_sample_cycles(&f, &s[n]);
+						s[n].timers =
+						    (s[n].subs + s[n].subs / s[n].fanout) *
+						    m->endpoint / m->tsc_hz * s[n].cycles;
 						s[n].cycles *=
 						    1 +
 						    noise * ((double)(bench_random(&seed) % 2001) /

@@ -94,6 +94,7 @@ static size_t read_samples(struct cost_fit *f, struct cost_sample *s, unsigned *
 		    .fanout = number(o, "fanout", 1),
 		    .subs = number(o, "subs", 1),
 		    .cycles = number(o, "cycles", 0),
+		    .timers = number(o, "timers", 0),
 		    .held_out = json_is_true(json_object_get(o, "held_out")),
 		};
 	}

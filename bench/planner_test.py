@@ -15,7 +15,7 @@ def samples(port='null', more=0):
     for profile, subs, fanout, payload, held in planner.shapes(False):
         cycles = 400 / fanout + 150 + (0.15 + 0.2 / fanout) * payload + more + 5 * (profile == planner.CM80) * payload / 10
         out.append({'profile': planner.PROFILE[profile], 'port': port, 'payload': payload, 'fanout': fanout, 'subs': subs, 'held_out': held,
-                    'ns': cycles / 2.6, 'median_ns': cycles / 2.5, 'floor_ns': 80, 'ratio': 1.5, 'cycles': cycles, 'noise': 1.04, 'runs': 3,
+                    'ns': cycles / 2.6, 'median_ns': cycles / 2.5, 'floor_ns': 80, 'ratio': 1.5, 'cycles': cycles, 'noise': 1.04, 'runs': 3, 'timers': 0,
                     'node_cycles': {'srtp_out': cycles * 0.7, 'tx': cycles * 0.3}, 'bytes': 5e6 + 1500 * subs + 4000 * subs / fanout})
     return out
 
