@@ -23,6 +23,7 @@ run=(
 )
 tests=(
 	libclang-rt-14-dev llvm-14 shellcheck python3 jq iputils-ping nftables tcpdump
+	libcurl4-openssl-dev
 	chromium fonts-dejavu-core python3-aiortc python3-aiohttp python3-websockets
 )
 bench=(

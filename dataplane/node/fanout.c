@@ -197,7 +197,6 @@ static inline void fetch_sub(struct dp_worker *w, uint32_t sub)
 	rte_prefetch0(s + RTE_CACHE_LINE_SIZE);
 	rte_prefetch0(r);
 	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
-	rte_prefetch0(r + 2 * RTE_CACHE_LINE_SIZE); // the map's newest segment
 }
 
 static inline void fetch_peer(uint32_t sub)

@@ -287,7 +287,6 @@ static inline void fetch_near(const struct dp_worker *w, const struct rte_mbuf *
 	rte_prefetch0(&dp_slabs.sub[sub].tx_index);
 	rte_prefetch0(r);
 	rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
-	rte_prefetch0(r + 2 * RTE_CACHE_LINE_SIZE); // the map's newest segment
 }
 
 static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t nb)
