@@ -92,7 +92,8 @@ for (const [name, { codec, encodings, temporal }] of Object.entries(cases)) {
   const track = await page.evaluate(() => window.c.published[0].track)
   const sent = await until(`${name}: all layers are sent`, 40000, async () => {
     const out = (await stats(page)).pub.outbound
-    return out.length === encodings.length && out.every(o => o.framesSent > 10 && o.frameHeight) && out
+    return out.length === encodings.length && out.every(o => o.framesSent > 10 && o.frameHeight) &&
+      (out.length > 1 || out[0].frameHeight === size.height) && out
   })
   if (!sent) console.log(`       ${name}: ${(await stats(page)).pub.pair?.availableOutgoingBitrate} b/s to send`)
   console.log(`       ${name}: ${(sent || (await stats(page)).pub.outbound).map(o => `${o.rid ?? 'one'} ${o.frameHeight} ${o.framesPerSecond}/s ${o.scalabilityMode ?? ''} ${o.qualityLimitationReason}`).join(', ')}`)
