@@ -128,6 +128,8 @@ static void keep_sizes(struct sh_track *t, unsigned layer, const struct dp_frame
 
 		if (t->set.layers > 1 && i + 1 < s.n) // of a stream the highest counts
 			continue;
+		if (!s.width[i] || !s.height[i]) // not said, or nonsense
+			continue;
 		__atomic_store_n(&t->width[q], s.width[i], __ATOMIC_RELAXED);
 		__atomic_store_n(&t->height[q], s.height[i], __ATOMIC_RELAXED);
 	}

@@ -124,8 +124,11 @@ static int map_late(struct dp_seqmap *m, struct sh_sub *s, const struct dp_seqma
 			continue;
 		*index = out;
 		*ts = in->ts + g->ts_offset;
-		if (out > s->tx_index)
+		if (out > s->tx_index) {
 			s->tx_index = out;
+			s->last_ts = *ts;
+			s->last_at_ns = in->now_ns;
+		}
 		if (!in->skip && !in->mark)
 			return DP_SEQ_SEND;
 		if (!in->drops || (k && !g->drops))
@@ -239,7 +242,8 @@ void dp_seqmap_skip(struct dp_seqmap *m, struct sh_sub *s, uint64_t index, uint3
 	uint64_t out = index + g->offset;
 
 	// what comes late, or after a gap, is not known to leave none
-	if (!m->count || g->ssrc != ssrc || g->layer != layer || out != s->tx_index + 1)
+	if (!m->count || g->drops || g->ssrc != ssrc || g->layer != layer ||
+	    out != s->tx_index + 1)
 		return;
 	next.first_out = out;
 	next.offset--;

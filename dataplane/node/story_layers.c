@@ -73,9 +73,11 @@ static void end(void)
 
 static void want(unsigned layer, unsigned temporal)
 {
-	(void)dp_sub_rt(world.w[place.workers - 1], SUB); // what it starts with is set by now
-	dp_slabs.sub[SUB].want_layer = (uint8_t)layer;
-	dp_slabs.sub[SUB].want_temporal = (uint8_t)temporal;
+	struct sh_msg_sub_set s = video_sub;
+
+	s.max_layer = (uint8_t)layer;
+	s.max_temporal = (uint8_t)temporal;
+	world_sub(SUB, TRACK, &c.sub, &s);
 }
 
 static void send_payload(struct feed *f, const uint8_t *payload, uint32_t len, const uint8_t *dd,
