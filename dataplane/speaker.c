@@ -160,7 +160,8 @@ static int place_of(const struct sh_track *t)
 	return slot ? track_of(SH_ID_INDEX(slot))->set.slot : -1;
 }
 
-static void offer_audio(struct dp_group *g, uint32_t track, const struct dp_speaker *s, uint64_t now)
+static void offer_audio(struct dp_group *g, uint32_t track, const struct dp_speaker *s,
+                        uint64_t now)
 {
 	const struct sh_track *t = track_of(track);
 	struct dp_place who = {
@@ -262,7 +263,8 @@ static void look(struct dp_group *g, uint64_t now, uint64_t dt)
 		news = vacate(g->audio_slot, g->audio_slots, false);
 		news |= vacate(g->video_slot, g->video_slots, true);
 		g->changed = g->video_slots && !match_videos(g);
-		news = true; // the news of a slot that lost its source with its track, or of a new one
+		news =
+		    true; // the news of a slot that lost its source with its track, or of a new one
 	}
 	places_begin(&sp.audio, g->audio_slot, g->audio_slots);
 	places_begin(&sp.video, g->video_slot, g->video_slots);
@@ -273,7 +275,8 @@ static void look(struct dp_group *g, uint64_t now, uint64_t dt)
 
 		dp_speaker_hear(&m->s, level_of(track_of(i), now), now, dt);
 		if ((track_of(i)->set.flags & SH_TRACK_FOLLOW) && // not a screen's sound
-		    (track_of(i)->set.id == g->dominant || i + 1 != f.has)) // nor who took its place
+		    (track_of(i)->set.id == g->dominant ||
+		     i + 1 != f.has)) // nor who took its place
 			dp_floor_offer(&f, i + 1, &m->s);
 		if (g->audio_slots)
 			offer_audio(g, i, &m->s, now);
@@ -349,7 +352,8 @@ static unsigned top_of(const struct sh_sub *s)
 	return top < s->set.max_layer ? top : s->set.max_layer;
 }
 
-/* The best layer that any subscription to a track or slot is to have, plus one; not counting those of an owner. */
+/* The best layer that any subscription to a track or slot is to have, plus one; not counting those
+ * of an owner. */
 static unsigned top_of_all(uint32_t track, uint32_t owner)
 {
 	unsigned most = 0;

@@ -1,8 +1,9 @@
-/* Rooms that grow. A small room sends everybody every track. One in which more than limits.direct_max participants
- * send audio gets slots: tracks of the room, of no participant, that stand for whoever speaks; listeners with `auto`
- * are sent these in the place of each microphone and camera, so that a room of a thousand costs each a handful of
- * streams. It keeps them until it is empty, as each change costs every listener a new description. Who is in a slot is
- * decided by the dataplane (SH_TRACK_SLOT); here it is only told on. */
+/* Rooms that grow. A small room sends everybody every track. One in which more than
+ * limits.direct_max participants send audio gets slots: tracks of the room, of no participant, that
+ * stand for whoever speaks; listeners with `auto` are sent these in the place of each microphone
+ * and camera, so that a room of a thousand costs each a handful of streams. It keeps them until it
+ * is empty, as each change costs every listener a new description. Who is in a slot is decided by
+ * the dataplane (SH_TRACK_SLOT); here it is only told on. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -14,20 +15,20 @@ enum { TELL_MS = 250 }; // shortest time between two `speakers` of a room
 
 /* ---- what a slot can carry: one variant of each codec, as if a publisher sent them ---- */
 
-#define VIDEO(number, name, text)                                                                   \
-	{.pt = (number),                                                                            \
-	 .codec = SH_CODEC_##name,                                                                  \
-	 .apt = 255,                                                                                \
-	 .channels = 1,                                                                             \
-	 .clock_hz = 90000,                                                                         \
-	 .fmtp = (text),                                                                            \
-	 .nack = true,                                                                              \
-	 .pli = true,                                                                               \
-	 .fir = true,                                                                               \
-	 .src_pt = 255},                                                                            \
-	{                                                                                           \
-		.pt = (number) + 1, .codec = SH_CODEC_RTX, .apt = (number), .channels = 1,          \
-		.clock_hz = 90000, .src_pt = 255                                                    \
+#define VIDEO(number, name, text)                                                                  \
+	{.pt = (number),                                                                           \
+	 .codec = SH_CODEC_##name,                                                                 \
+	 .apt = 255,                                                                               \
+	 .channels = 1,                                                                            \
+	 .clock_hz = 90000,                                                                        \
+	 .fmtp = (text),                                                                           \
+	 .nack = true,                                                                             \
+	 .pli = true,                                                                              \
+	 .fir = true,                                                                              \
+	 .src_pt = 255},                                                                           \
+	{                                                                                          \
+		.pt = (number) + 1, .codec = SH_CODEC_RTX, .apt = (number), .channels = 1,         \
+		.clock_hz = 90000, .src_pt = 255                                                   \
 	}
 
 static const struct cp_media audio_media = {
@@ -361,8 +362,8 @@ json_t *cp_slots_save_all(const struct cp_calls *c)
 		slots = json_array();
 		TAILQ_FOREACH (t, &r->room.slots, entry)
 			cp_json_push(&slots, json_pack("{ss sI si si}", "id", t->id, "plane",
-			                               (json_int_t)t->plane_id, "kind", (int)t->kind,
-			                               "place", (int)t->place));
+			                               (json_int_t)t->plane_id, "kind",
+			                               (int)t->kind, "place", (int)t->place));
 		cp_json_push(&rooms, json_pack("{ss so}", "room", r->room.name, "slots", slots));
 	}
 	return rooms;

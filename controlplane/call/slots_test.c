@@ -43,7 +43,8 @@ static int teardown(void **state)
 
 static void enter(unsigned i, bool auto_sub)
 {
-	json_decref(conn_ok(&who[i], "{ss ss sb}", "type", "join", "room", "hall", "auto", auto_sub));
+	json_decref(
+	    conn_ok(&who[i], "{ss ss sb}", "type", "join", "room", "hall", "auto", auto_sub));
 	snprintf(id[i], sizeof(id[i]), "%s", conn_party(&who[i])->id);
 }
 
@@ -176,11 +177,13 @@ static void turns(void **state)
 		const struct cp_track *own = TAILQ_FIRST(&p->tracks);
 
 		assert_int_equal(
-		    world.dp.now.endpoint[SH_ID_INDEX(p->endpoint[CP_PUBLISH]->id)].owner, p->number);
+		    world.dp.now.endpoint[SH_ID_INDEX(p->endpoint[CP_PUBLISH]->id)].owner,
+		    p->number);
 		assert_int_equal(
 		    world.dp.now.endpoint[SH_ID_INDEX(p->endpoint[CP_SUBSCRIBE]->id)].owner,
 		    p->number);
-		assert_int_equal(world.dp.now.track[SH_ID_INDEX(own->plane_id)].group, p->room->number);
+		assert_int_equal(world.dp.now.track[SH_ID_INDEX(own->plane_id)].group,
+		                 p->room->number);
 		assert_true(world.dp.now.track[SH_ID_INDEX(own->plane_id)].flags & SH_TRACK_FOLLOW);
 		for (unsigned k = 0; k < i; k++)
 			assert_int_not_equal(p->number, conn_party(&who[k])->number);

@@ -16,7 +16,8 @@ enum { PUBS = 5, LISTENER = 8, GROUP = 77, AUDIO_SLOT = 10, VIDEO_SLOT = 12, LEV
 static const struct sh_msg_track_set opus_slot = {
     .kind = SH_KIND_AUDIO,
     .layers = 1,
-    .pt = {{PT_OPUS, SH_CODEC_OPUS, 255, 0, 48000}, {255}, {255}, {255}, {255}, {255}, {255}, {255}},
+    .pt =
+        {{PT_OPUS, SH_CODEC_OPUS, 255, 0, 48000}, {255}, {255}, {255}, {255}, {255}, {255}, {255}},
 };
 /* Another order than the publishers have. */
 static const struct sh_msg_track_set video_slot = {
@@ -357,7 +358,8 @@ static void video_follows(void **state)
 	room_stop();
 }
 
-/* A track of which somebody has a subscription of his own is in the slot too: one packet, two lists, kept once. */
+/* A track of which somebody has a subscription of his own is in the slot too: one packet, two
+ * lists, kept once. */
 static void pinned_and_followed(void **state)
 {
 	struct sh_msg_sub_set s = video_sub;
@@ -418,8 +420,8 @@ static void outlives(void **state)
 	room_stop();
 }
 
-/* Opus in DTX: a packet each 400 ms, numbers without a gap (RFC 7587 §3.1.3). No loss to ask for, no silence of the
- * track, and time goes on as it does at the publisher. */
+/* Opus in DTX: a packet each 400 ms, numbers without a gap (RFC 7587 §3.1.3). No loss to ask for,
+ * no silence of the track, and time goes on as it does at the publisher. */
 static void dtx_is_no_loss(void **state)
 {
 	struct sh_msg_track_set t = audio_track;
@@ -461,10 +463,9 @@ static void dtx_is_no_loss(void **state)
 int stories_slots(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(loudest_are_heard),   cmocka_unit_test(sources_leave),
-	    cmocka_unit_test(video_follows),       cmocka_unit_test(pinned_and_followed),
-	    cmocka_unit_test(outlives),
-	    cmocka_unit_test(dtx_is_no_loss),
+	    cmocka_unit_test(loudest_are_heard), cmocka_unit_test(sources_leave),
+	    cmocka_unit_test(video_follows),     cmocka_unit_test(pinned_and_followed),
+	    cmocka_unit_test(outlives),          cmocka_unit_test(dtx_is_no_loss),
 	};
 
 	return cmocka_run_group_tests_name("slots", tests, NULL, NULL);

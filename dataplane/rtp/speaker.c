@@ -114,8 +114,8 @@ bool dp_places_next_heard(struct dp_places *p, unsigned *at, struct dp_place *wh
 	for (unsigned i = 0; i < p->n; i++) {
 		const struct dp_place *h = &p->held[i];
 		bool quiet = !h->sounded_at_ns || now_ns - h->sounded_at_ns >= DP_HOLD_NS;
-		bool louder = in->level + DP_LEVEL_CLEARLY <= h->level &&
-		              now_ns - h->since_ns >= DP_STAY_NS;
+		bool louder =
+		    in->level + DP_LEVEL_CLEARLY <= h->level && now_ns - h->since_ns >= DP_STAY_NS;
 
 		if ((quiet || louder) && (to < 0 || h->key < p->held[to].key))
 			to = (int)i;

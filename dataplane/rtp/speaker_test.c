@@ -5,8 +5,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* A room on a virtual clock: each track has a level, packets come every 20 ms, the floor and the places are looked at
- * every 100 ms. */
+/* A room on a virtual clock: each track has a level, packets come every 20 ms, the floor and the
+ * places are looked at every 100 ms. */
 enum { MANY = 1000, TICK_MS = 100 };
 static struct {
 	uint64_t now;
@@ -286,9 +286,10 @@ static void seen(void **state)
 	dp_places_hold(&p, 1, &(struct dp_place){.name = 2, .key = 0});
 	dp_places_hold(&p, 2, &(struct dp_place){.name = 3, .key = 50 * s});
 	for (uint32_t i = 4; i < 40; i++)
-		dp_places_offer(&p, &(struct dp_place){.name = i, .key = i == 20   ? 11 * s
-		                                                        : i == 30 ? 40 * s
-		                                                                  : 0});
+		dp_places_offer(&p, &(struct dp_place){.name = i,
+		                                       .key = i == 20   ? 11 * s
+		                                              : i == 30 ? 40 * s
+		                                                        : 0});
 	assert_true(dp_places_next_seen(&p, &at, &who));
 	assert_int_equal(at, 1); // never spoke
 	assert_int_equal(who.name, 30);
@@ -311,11 +312,10 @@ static void seen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(levels),      cmocka_unit_test(first_speaker),
-	    cmocka_unit_test(cough),       cmocka_unit_test(turns),
-	    cmocka_unit_test(double_talk), cmocka_unit_test(noise),
-	    cmocka_unit_test(loudest),     cmocka_unit_test(keeps_place),
-	    cmocka_unit_test(leaves),      cmocka_unit_test(seen),
+	    cmocka_unit_test(levels),  cmocka_unit_test(first_speaker), cmocka_unit_test(cough),
+	    cmocka_unit_test(turns),   cmocka_unit_test(double_talk),   cmocka_unit_test(noise),
+	    cmocka_unit_test(loudest), cmocka_unit_test(keeps_place),   cmocka_unit_test(leaves),
+	    cmocka_unit_test(seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

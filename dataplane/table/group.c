@@ -32,7 +32,8 @@ int groups_init(uint32_t tracks, uint32_t seed)
 	gr.idle = table_map(gr.bytes);
 	gr.size = tracks;
 	err = dp_chain_init(&gr.number, tracks, seed);
-	if (err || !gr.group || !gr.next || !gr.prev || !gr.of || !gr.turn || !gr.active || !gr.idle)
+	if (err || !gr.group || !gr.next || !gr.prev || !gr.of || !gr.turn || !gr.active ||
+	    !gr.idle)
 		return -ENOMEM;
 	for (gr.idles = 0; gr.idles < tracks; gr.idles++)
 		gr.idle[gr.idles] = tracks - 1 - gr.idles;
@@ -257,10 +258,10 @@ void groups_settle(void)
 		peer = SH_ID_INDEX(source ? source : slot);
 		if (source && slot) // neither a slot nor a source
 			t->source = t->follower = 0;
-		else if (source && !((t->set.flags & SH_TRACK_SLOT) && is(source, peer) &&
-		                     dp_slabs.track[peer].follower == t->set.id &&
-		                     gr.of[peer] == gr.of[i] && gr.of[i] &&
-		                     dp_slabs.track[peer].set.kind == t->set.kind))
+		else if (source &&
+		         !((t->set.flags & SH_TRACK_SLOT) && is(source, peer) &&
+		           dp_slabs.track[peer].follower == t->set.id && gr.of[peer] == gr.of[i] &&
+		           gr.of[i] && dp_slabs.track[peer].set.kind == t->set.kind))
 			t->source = 0;
 		else if (slot &&
 		         !(is(slot, peer) && (dp_slabs.track[peer].set.flags & SH_TRACK_SLOT) &&

@@ -57,29 +57,30 @@ const loud = r => r.energy > 0.001
 
 // Everybody but the speaker hears and sees him, at a slot; the speaker is not sent himself.
 async function heard (n, others) {
-  for (const i of others) {
-    const f = await flow(i)
+  const flows = await Promise.all([...others, n].map(i => flow(i)))
+  for (const [k, i] of others.entries()) {
+    const f = flows[k]
     const audio = f.filter(r => r.kind === 'audio'); const pictures = f.filter(r => r.kind === 'video')
     check(audio.length <= 2 && pictures.length <= 2, `page ${i + 1}: ${audio.length} audio and ${pictures.length} video streams`)
     check(audio.some(loud), `page ${i + 1} hears page ${n + 1}: energy ${audio.map(r => r.energy.toFixed(4))}`)
   }
-  const own = (await flow(n)).filter(r => r.kind === 'audio' && loud(r))
+  const own = flows.at(-1).filter(r => r.kind === 'audio' && loud(r))
   check(own.length === 0, `page ${n + 1} does not hear itself`)
 }
 async function shown (n, others) {
-  for (const i of others) {
+  await Promise.all(others.map(async i => {
     const s = await told(pages[i])
     const slot = s.video.find(v => v.participant === ids[n])?.slot
     const mid = await pages[i].evaluate(slot => Object.values(window.c.mids).find(m => m.track === slot)?.mid, slot)
-    await until(`page ${i + 1} sees page ${n + 1} at its slot (m-line ${mid})`, 8000, async () => {
+    await until(`page ${i + 1} sees page ${n + 1} at its slot (m-line ${mid})`, 20000, async () => {
       const r = (await flow(i, 1000)).find(r => r.mid === mid)
-      return r && r.frames > 2
+      return r && r.frames > 1
     })
-  }
+  }))
 }
 async function floor (n, others) {
   for (const i of others) {
-    await until(`page ${i + 1} is told that page ${n + 1} has the floor`, 8000, async () => {
+    await until(`page ${i + 1} is told that page ${n + 1} has the floor`, 15000, async () => {
       const s = await told(pages[i])
       return s?.dominant === ids[n] && s.audio.some(a => a.participant === ids[n]) && s.video.some(v => v.participant === ids[n])
     })
@@ -104,14 +105,13 @@ const steps = {
     }
     await enter()
     await until('the fifth page is sent four slots', 10000, async () => await slotsOf(pages[4]) === 4)
-    for (let i = 0; i < 5; i++) {
-      const f = await flow(i)
+    for (const [i, f] of (await Promise.all(pages.map((_, i) => flow(i)))).entries()) {
       check(f.length <= 4, `page ${i + 1}: ${f.length} streams come in a room of five`)
     }
   },
   async speak (n) { await speak(n); await floor(n, [0, 1, 2, 3, 4]); await heard(n, [0, 1, 2, 3, 4].filter(i => i !== n)); await shown(n, [0, 1, 2, 3, 4].filter(i => i !== n)) },
   // Nobody can tell the pages; the media itself has to.
-  async orphaned (n) { await speak(n); await sleep(2500); await heard(n, [0, 1, 2, 3, 4].filter(i => i !== n)) },
+  async orphaned (n) { await speak(n); await sleep(4000); await heard(n, [0, 1, 2, 3, 4].filter(i => i !== n)) },
   async resume () {
     for (const [i, page] of pages.entries()) {
       const r = await until(`page ${i + 1} resumes`, 20000, () => page.evaluate(async () => {
