@@ -46,6 +46,8 @@ class CallStackClient {
       if (simulcast && t.kind === 'video') init.sendEncodings = [{ rid: 'q', scaleResolutionDownBy: 4 }, { rid: 'h', scaleResolutionDownBy: 2 }, { rid: 'f' }];
       if (encodings && t.kind === 'video') init.sendEncodings = encodings;
       const tr = pc.addTransceiver(t, init);
+      // On a machine without time for all layers: fewer pictures, not smaller ones.
+      if (init.sendEncodings) await tr.sender.setParameters({ ...tr.sender.getParameters(), degradationPreference: 'maintain-resolution' });
       if (codec && t.kind === 'video') {
         const all = RTCRtpReceiver.getCapabilities('video').codecs;
         tr.setCodecPreferences(all.filter(c => c.mimeType.toLowerCase() === 'video/' + codec.toLowerCase()).concat(all.filter(c => c.mimeType === 'video/rtx')));
