@@ -184,6 +184,9 @@ struct lg_net {
 	void (*poll)(uint64_t wait_ns);
 	void (*end)(struct lg_peer *p);
 	void (*close)(void);
+	/* Packets that had come to us and were dropped because we were late; main thread, sources
+	 * stand still. May be NULL: not known. */
+	uint64_t (*missed)(void);
 };
 extern const struct lg_net *lg_net;
 extern const struct lg_net lg_net_udp, lg_net_nice, lg_net_dpdk;

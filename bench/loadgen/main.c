@@ -70,6 +70,11 @@ const char *lg_token(void)
 
 	if (token[0])
 		return token;
+	if (!lg_sc.token_file[0]) {
+		lg_say(
+		    "server.token_file: none; expected a file with what callstackctl token prints");
+		return NULL;
+	}
 	f = fopen(lg_sc.token_file, "re");
 	if (!f || !fgets(token, sizeof(token), f))
 		lg_say("server.token_file: %s: %s", lg_sc.token_file,

@@ -3,6 +3,7 @@
  * pool that it wants and the steering program are the server's (dataplane/pool.c, ebpf/): they move
  * frames and know nothing of media. Other packets go on to the kernel, so signaling works over the
  * same interface. */
+#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <arpa/inet.h>
+#include <sys/socket.h>
+#include <linux/if_xdp.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
@@ -316,7 +319,29 @@ static void dpdk_close(void)
 	rte_eal_cleanup();
 }
 
+/* The driver does not tell its socket, nor all that it lost: its ring was full, or it had no
+ * buffers. */
+static uint64_t dpdk_missed(void)
+{
+	struct xdp_statistics st;
+	uint64_t n = 0;
+	struct dirent *e;
+	DIR *d = lg_sc.transport == LG_AF_XDP ? opendir("/proc/self/fd") : NULL;
+
+	while (d && (e = readdir(d))) {
+		socklen_t len = sizeof(st);
+
+		memset(&st, 0, sizeof(st));
+		if (e->d_name[0] != '.' &&
+		    getsockopt(atoi(e->d_name), SOL_XDP, XDP_STATISTICS, &st, &len) == 0)
+			n += st.rx_dropped + st.rx_ring_full;
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
 const struct lg_net lg_net_dpdk = {
     "dpdk",     dpdk_open, dpdk_flow, dpdk_start, dpdk_send,
-    dpdk_flush, dpdk_poll, dpdk_end,  dpdk_close,
+    dpdk_flush, dpdk_poll, dpdk_end,  dpdk_close, dpdk_missed,
 };

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <linux/sock_diag.h>
 #include "bench/loadgen/lg.h"
 
 enum { OUT = 64, IN = 32, EVENTS = 512 };
@@ -128,6 +129,23 @@ static void udp_close(void)
 	close(epoll);
 }
 
+/* Receive buffers that were full. */
+static uint64_t udp_missed(void)
+{
+	uint32_t info[SK_MEMINFO_VARS];
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < lg_peer_count; i++) {
+		socklen_t len = sizeof(info);
+
+		if (lg_peers[i]->fd >= 0 &&
+		    getsockopt(lg_peers[i]->fd, SOL_SOCKET, SO_MEMINFO, info, &len) == 0)
+			n += info[SK_MEMINFO_DROPS];
+	}
+	return n;
+}
+
 const struct lg_net lg_net_udp = {
-    "sockets", udp_open, udp_flow, udp_start, udp_send, udp_flush, udp_poll, udp_end, udp_close,
+    "sockets", udp_open, udp_flow, udp_start, udp_send,
+    udp_flush, udp_poll, udp_end,  udp_close, udp_missed,
 };

@@ -10,6 +10,7 @@ void lg_mark(struct lg_mark *m)
 	m->expected = lg_totals.expected;
 	m->received = lg_totals.received;
 	m->bytes = lg_totals.bytes;
+	m->missed = lg_net->missed ? lg_net->missed() : 0;
 	m->own_cpu_ns = lg_media_cpu();
 }
 
@@ -21,6 +22,7 @@ void lg_figures(struct lg_figures *f, const struct lg_mark *from, const struct l
 	f->expected = to->expected - from->expected;
 	f->received = to->received - from->received;
 	f->bytes = to->bytes - from->bytes;
+	f->missed = to->missed - from->missed;
 	f->own_cpu_ns = to->own_cpu_ns - from->own_cpu_ns;
 	f->late_ns = lg_totals.late_ns;
 	f->from = from->server;
@@ -34,8 +36,8 @@ double lg_rate(const struct lg_figures *f)
 
 double lg_loss_ppm(const struct lg_figures *f)
 {
-	return f->expected > f->received
-	           ? (double)(f->expected - f->received) * 1e6 / (double)f->expected
+	return f->expected > f->received + f->missed
+	           ? (double)(f->expected - f->received - f->missed) * 1e6 / (double)f->expected
 	           : 0;
 }
 
@@ -87,7 +89,7 @@ json_t *lg_figures_json(const struct lg_figures *f)
 	              h->count ? (double)h->sum / (double)h->count / 1000 : 0.0, "p50", us(h, .5),
 	              "p99", us(h, .99), "p99.9", us(h, .999), "max", (double)h->max / 1000));
 	json_object_set_new(o, "generator",
-	                    json_pack("{sf sf}", "cpu",
+	                    json_pack("{sI sf sf}", "missed", (json_int_t)f->missed, "cpu",
 	                              f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
 	                              "latest_send_us", (double)f->late_ns / 1000));
 	if (lg_server_known())
@@ -116,9 +118,9 @@ void lg_figures_print(const struct lg_figures *f, FILE *to)
 	fprintf(to, "%-22s p50 %.0f  p99 %.0f  p99.9 %.0f  max %.0f (%llu samples)\n",
 	        "latency, µs", us(h, .5), us(h, .99), us(h, .999), (double)h->max / 1000,
 	        (unsigned long long)h->count);
-	fprintf(to, "%-22s %.2f CPUs, latest send %.0f µs\n", "generator",
+	fprintf(to, "%-22s %.2f CPUs, latest send %.0f µs, %llu packets missed\n", "generator",
 	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
-	        (double)f->late_ns / 1000);
+	        (double)f->late_ns / 1000, (unsigned long long)f->missed);
 	if (lg_server_known())
 		fprintf(to,
 		        "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz); memory "
@@ -137,16 +139,17 @@ void lg_figures_print(const struct lg_figures *f, FILE *to)
 
 void lg_step_head(FILE *to)
 {
-	fprintf(to, "%10s %10s %9s %7s %7s %9s %9s %9s %7s\n", "kbit/s", "packets/s", "lost ppm",
-	        "p50 µs", "p99 µs", "p99.9 µs", "server", "cycles", "own CPU");
+	fprintf(to, "%10s %10s %9s %7s %7s %7s %9s %9s %9s %7s\n", "kbit/s", "packets/s",
+	        "lost ppm", "missed", "p50 µs", "p99 µs", "p99.9 µs", "server", "cycles",
+	        "own CPU");
 }
 
 void lg_step_print(const struct lg_figures *f, bool good, FILE *to)
 {
-	fprintf(to, "%10u %10.0f %9.0f %7.0f %7.0f %9.0f %9.2f %9.0f %7.2f%s\n", f->kbps,
-	        lg_rate(f), lg_loss_ppm(f), us(&f->latency, .5), us(&f->latency, .99),
-	        us(&f->latency, .999), lg_server_cpu(&f->from, &f->to), cycles_per_packet(f),
-	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
+	fprintf(to, "%10u %10.0f %9.0f %7llu %7.0f %7.0f %9.0f %9.2f %9.0f %7.2f%s\n", f->kbps,
+	        lg_rate(f), lg_loss_ppm(f), (unsigned long long)f->missed, us(&f->latency, .5),
+	        us(&f->latency, .99), us(&f->latency, .999), lg_server_cpu(&f->from, &f->to),
+	        cycles_per_packet(f), f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
 	        good ? "" : "  lossy");
 	fflush(to);
 }

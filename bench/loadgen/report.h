@@ -8,6 +8,7 @@ struct lg_figures {
 	double seconds;
 	uint32_t kbps;
 	uint64_t sent, expected, received, bytes; // packets; bytes with SRTP
+	uint64_t missed; // of those not received, dropped on our side as we were late
 	struct lg_hist latency;
 	struct lg_server from, to;
 	uint64_t own_cpu_ns,
@@ -16,7 +17,7 @@ struct lg_figures {
 
 /* Of one moment; two of them make figures. */
 struct lg_mark {
-	uint64_t at_ns, sent, expected, received, bytes, own_cpu_ns;
+	uint64_t at_ns, sent, expected, received, bytes, missed, own_cpu_ns;
 	struct lg_server server;
 };
 void lg_mark(struct lg_mark *m);
@@ -24,7 +25,7 @@ void lg_figures(struct lg_figures *f, const struct lg_mark *from, const struct l
 
 /* Packets out of the server each second. */
 double lg_rate(const struct lg_figures *f);
-/* Lost of those expected, in packets per million. */
+/* Lost of those expected, in packets per million, without what we missed ourselves. */
 double lg_loss_ppm(const struct lg_figures *f);
 json_t *lg_figures_json(const struct lg_figures *f);
 void lg_figures_print(const struct lg_figures *f, FILE *to);

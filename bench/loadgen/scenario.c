@@ -29,8 +29,6 @@ static int check(const void *conf, char *why, size_t size)
 		snprintf(why, size, "net.server_mac: none; expected one with net.transport af_xdp");
 	else if (s->transport != LG_SOCKETS && s->ice == LG_AGENT)
 		snprintf(why, size, "net.ice: agent goes with net.transport sockets only");
-	else if ((s->kind == LG_CALLSTACK || s->kind == LG_WHIP) && !s->token_file[0])
-		snprintf(why, size, "server.token_file: none; expected a file with a token");
 	else if (s->kind == LG_RTPENGINE && !s->address[0])
 		snprintf(why, size,
 		         "net.address: none; expected one with rtpengine, where it stands in SDP");

@@ -217,8 +217,8 @@ gather() {
 	for name in "${names[@]}"; do
 		jq -n --arg name "$name" --slurpfile common "$work/common-$name.json" '{name: $name, common: $common[0],
 			searches: [inputs]} | .rates = ([.searches | _nwise(2) | map(.figures.packets_per_second) | max] | sort)
-			| .best = .rates[-1] | .median = .rates[(.rates | length) / 2 | floor]' "$work/search-$name"-*.json
-	done | jq -s --arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" --arg kernel "$(uname -r)" \
+			| .best = .rates[-1] | .median = (.rates[((.rates | length) - 1) / 2 | floor] + .rates[(.rates | length) / 2 | floor]) / 2' "$work/search-$name"-*.json
+	done | jq -s --arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" --arg kernel "$(uname -r | cut -d- -f1)" \
 		--arg date "$(date -u +%F)" --arg load "$(cut -d' ' -f1-3 /proc/loadavg)" --argjson cpus "$(nproc --all)" \
 		--arg transport "$transport" --argjson subscribers "$subscribers" --arg janus "$(dpkg-query -Wf '${Version}' janus 2>/dev/null)" \
 		--arg rtpengine "$(dpkg-query -Wf '${Version}' rtpengine-daemon 2>/dev/null)" '{date: $date, cpu: $cpu, cpus: $cpus,
