@@ -85,7 +85,8 @@ static void send_payload(struct feed *f, const uint8_t *payload, uint32_t len, c
 {
 	uint8_t ext[260] = {EXT_DD, (uint8_t)dd_len};
 
-	memcpy(ext + 2, dd, dd_len);
+	if (dd_len)
+		memcpy(ext + 2, dd, dd_len);
 	send_rtp(f->p, &(struct rtp){.pt = PT_VIDEO,
 	                             .marker = marker,
 	                             .seq = f->seq++,
