@@ -281,13 +281,13 @@ static int configure_impairment(void)
 	const struct dp_conf *c = &dp.conf;
 	struct dp_impair_config *to = &dp_impair_config;
 
-#define WAY(at, way)                                                                               \
-	to->way[at] = (struct dp_impair_way){c->impair_##way##_loss,    c->impair_##way##_loss_bad,   \
-	                                     c->impair_##way##_to_bad,  c->impair_##way##_to_good,    \
-	                                     c->impair_##way##_rate,    c->impair_##way##_queue,      \
-	                                     c->impair_##way##_burst,   c->impair_##way##_delay,      \
-	                                     c->impair_##way##_jitter,  c->impair_##way##_reorder,    \
-	                                     c->impair_##way##_reorder_by, c->impair_##way##_duplicate}
+#define WAY(at, dir)                                                                               \
+	to->way[at] = (struct dp_impair_way){c->impair_##dir##_loss,    c->impair_##dir##_loss_bad,   \
+	                                     c->impair_##dir##_to_bad,  c->impair_##dir##_to_good,    \
+	                                     c->impair_##dir##_rate,    c->impair_##dir##_queue,      \
+	                                     c->impair_##dir##_burst,   c->impair_##dir##_delay,      \
+	                                     c->impair_##dir##_jitter,  c->impair_##dir##_reorder,    \
+	                                     c->impair_##dir##_reorder_by, c->impair_##dir##_duplicate}
 	WAY(DP_IMPAIR_IN, in);
 	WAY(DP_IMPAIR_OUT, out);
 #undef WAY
