@@ -144,6 +144,8 @@ static int start(void)
 		err = rte_eth_macaddr_get(dk.eth, &dk.own);
 	if (!err && lg_sc.transport == LG_AF_XDP)
 		err = xdp_steer_open(&dk.steer, dk.ifindex, true);
+	if (dk.program[0])
+		unlink(dk.program); // the kernel has it
 	for (unsigned i = 0; !err && i < LINK_MS / 5; i++) {
 		if (rte_eth_link_get_nowait(dk.eth, &link) == 0 && link.link_status)
 			return 0;
@@ -314,8 +316,6 @@ static void dpdk_close(void)
 	rte_eth_dev_stop(dk.eth);
 	rte_eth_dev_close(dk.eth);
 	xdp_steer_close(dk.steer);
-	if (dk.program[0])
-		unlink(dk.program);
 	rte_eal_cleanup();
 }
 
