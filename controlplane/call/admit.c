@@ -340,6 +340,20 @@ int cp_admit_join(struct cp_calls *c, const struct cp_join *join, uint8_t places
 	return decide(a, &ask);
 }
 
+/* What was expected of somebody who joined is not to count twice when it comes: no more is coming
+ * than what is declared and not measured yet. */
+static void forget_expected(struct cp_admit *a)
+{
+	a->loaded_ns = 0;
+	cp_load_refresh(a);
+	for (unsigned w = 0; w < cp_load_workers(a); w++) {
+		struct cp_admit_measured *m = &a->measured[w];
+		double declared = by_model(a, &a->load[w], NULL) - m->share / usable(a);
+
+		m->coming = fmin(m->coming, fmax(declared, 0));
+	}
+}
+
 int cp_admit_publish(struct cp_participant *p, unsigned audios, unsigned videos)
 {
 	struct cp_admit *a = p->calls->admit;
@@ -355,8 +369,7 @@ int cp_admit_publish(struct cp_participant *p, unsigned audios, unsigned videos)
 		had[0] = 1;
 	if (of_a_call(p->room->name) && !had[1])
 		had[1] = 1;
-	a->loaded_ns = 0; // what was expected of p when it joined is not to count twice
-	cp_load_refresh(a);
+	forget_expected(a);
 	w = worker_of(a, p, CP_PUBLISH, &ask);
 	for (; audios > had[0]; audios--)
 		gives(a, &ask, p->room, p, w, SH_KIND_AUDIO, 1);
