@@ -6,14 +6,14 @@ import { browser, open, stats, check, until, finish, sleep } from './lib.mjs'
 const size = { width: 960, height: 540, frameRate: 15 } // of less Chromium makes two layers, whatever is asked for
 const rids = mode => [['q', 4, 80_000], ['h', 2, 200_000], ['f', 1, 500_000]].map(([rid, scaleResolutionDownBy, maxBitrate]) =>
   ({ rid, scaleResolutionDownBy, maxBitrate, ...(mode && { scalabilityMode: mode }) }))
-const svc = [{ scalabilityMode: 'L3T3_KEY', maxBitrate: 500_000 }]
+const svc = maxBitrate => [{ scalabilityMode: 'L3T3_KEY', maxBitrate }]
 const cases = {
   vp8: { codec: 'VP8', encodings: rids(), temporal: true },
   h264: { codec: 'H264', encodings: rids() },
   vp9: { codec: 'VP9', encodings: rids('L1T3'), temporal: true },
   av1: { codec: 'AV1', encodings: rids('L1T3'), temporal: true },
-  vp9_svc: { codec: 'VP9', encodings: svc, temporal: true },
-  av1_svc: { codec: 'AV1', encodings: svc, temporal: true }
+  vp9_svc: { codec: 'VP9', encodings: svc(1_500_000), temporal: true },
+  av1_svc: { codec: 'AV1', encodings: svc(500_000), temporal: true }
 }
 const only = (process.env.LAYERS_ONLY ?? '').split(' ').filter(Boolean)
 
