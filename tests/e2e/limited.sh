@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A subscriber behind a narrow link gets the layer that fits, and the top one when the link is wide again.
+# A subscriber behind a narrow link gets what fits, and the top layer when the link is wide again.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_node
@@ -9,7 +9,7 @@ cat >"$work/limit" <<LIMIT
 #!/bin/sh
 # KBIT, or 0
 ip netns exec $router_ns tc qdisc del dev $to_sub root 2>/dev/null
-[ "\$1" = 0 ] || ip netns exec $router_ns tc qdisc add dev $to_sub root tbf rate "\$1kbit" burst 16kb latency 200ms
+[ "\$1" = 0 ] || ip netns exec $router_ns tc qdisc add dev $to_sub root tbf rate "\$1kbit" burst 5kb latency 200ms
 LIMIT
 chmod +x "$work/limit"
 up --interface "$server_if" --address 198.18.1.1
