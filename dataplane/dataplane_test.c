@@ -454,7 +454,8 @@ static void from_many_ports(void **state)
 		open_browser();
 		assert_int_equal(check(PWD), 0x101);
 	}
-	assert_true(flight_arrives(&daemon_link, WAIT_MS));
+	/* The way to the newest address may come a moment after the check's answer: DTLS sends again. */
+	assert_true(flight_arrives(&daemon_link, WAIT_MS) || flight_arrives(&daemon_link, WAIT_MS));
 }
 
 static void moves_to_ipv6(void **state)
