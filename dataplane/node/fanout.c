@@ -92,12 +92,6 @@ static void take_in(struct dp_worker *w, struct rte_mbuf *m)
 	rte_pktmbuf_free(m);
 }
 
-static inline bool connected(uint32_t endpoint)
-{
-	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
-	       dp_path(endpoint);
-}
-
 /* The highest quality it may be sent: no more than it wants, is allowed and can show. */
 static uint8_t limit_of(const struct sh_sub *s, const struct sh_track *t)
 {
@@ -134,7 +128,7 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		w->stat[SH_STAT_drop_sub_paused]++;
 		return false;
 	}
-	if (!connected(SH_ID_INDEX(s->set.endpoint))) {
+	if (!dp_connected(SH_ID_INDEX(s->set.endpoint))) {
 		s->layer = DP_LAYER_NONE; // its decoder starts, or starts again, with a key frame
 		w->stat[SH_STAT_drop_sub_not_connected]++;
 		return false;
@@ -265,7 +259,7 @@ static inline bool plain(const struct dp_node *n, const struct dp_pending *q, ui
 {
 	return q->plain && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) && dp_live(&s->state) &&
 	       n->sub[sub].id == s->set.id && s->set.pt[q->pt_slot] != 255 &&
-	       connected(SH_ID_INDEX(s->set.endpoint));
+	       dp_connected(SH_ID_INDEX(s->set.endpoint));
 }
 
 /* Whether a subscriber of a slot is to be sent what is in it: not what is his own, and of another source than before

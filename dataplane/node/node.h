@@ -369,6 +369,13 @@ static inline bool dp_live(const _Atomic uint8_t *state)
 	return atomic_load_explicit(state, memory_order_acquire) == SH_LIVE;
 }
 
+/* An endpoint that can be sent media: its peer is there, and so are keys and a way to it. */
+static inline bool dp_connected(uint32_t endpoint)
+{
+	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
+	       dp_path(endpoint);
+}
+
 /* The state beside a slab entry, made new when the entry is another one than before (node.c). */
 struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index);
 /* Makes it anew when the configuration it was made of has changed; about once a second. */

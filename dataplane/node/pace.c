@@ -247,19 +247,13 @@ static bool let_go(struct run *r, struct dp_link *l)
 	return true;
 }
 
-static bool connected(uint32_t endpoint)
-{
-	return dp_slabs.endpoint[endpoint].ice == SH_ICE_CONNECTED && dp_session(endpoint) &&
-	       dp_path(endpoint);
-}
-
 static void drain(struct run *r, struct dp_link *l)
 {
 	struct dp_worker *w = r->w;
 
 	if (!l->queued)
 		return;
-	if (!connected(l->endpoint)) {
+	if (!dp_connected(l->endpoint)) {
 		w->stat[SH_STAT_drop_sub_not_connected] += l->queued;
 		for (unsigned c = 0; c < DP_PACE_CLASSES; c++)
 			while (l->queue[c].head)
@@ -352,7 +346,7 @@ static bool probe(struct run *r, struct dp_link *l)
 	uint64_t probes = l->bwe.probes;
 	uint32_t want, bytes;
 
-	if (!dp_nodes_config.probing || !connected(l->endpoint) || !probe_sub(l))
+	if (!dp_nodes_config.probing || !dp_connected(l->endpoint) || !probe_sub(l))
 		return false;
 	if (w->now_ns < l->probe_at_ns)
 		return true;
