@@ -76,13 +76,6 @@ static bool live(const _Atomic uint8_t *state)
 
 /* ---- sums and rows ---- */
 
-#define X(bound) bound,
-static const uint32_t mos_bound[] = {SH_QUALITY_MOS_LIST(X)};
-static const uint32_t rtt_bound[] = {SH_QUALITY_RTT_LIST(X)};
-static const uint32_t jitter_bound[] = {SH_QUALITY_JITTER_LIST(X)};
-static const uint32_t loss_bound[] = {SH_QUALITY_LOSS_LIST(X)};
-#undef X
-
 static void observe(uint64_t *bucket, uint64_t *sum, const uint32_t *bound, unsigned bounds,
                     uint32_t v)
 {
@@ -105,13 +98,13 @@ static void add(unsigned worker, unsigned way, const struct sh_quality *v)
 
 	q.streams[worker][way]++;
 	if (v->mos)
-		observe(s->mos, &s->mos_sum, mos_bound, SH_QUALITY_MOS_BOUNDS, v->mos);
+		observe(s->mos, &s->mos_sum, sh_quality_mos_bound, SH_QUALITY_MOS_BOUNDS, v->mos);
 	if (v->rtt_us)
-		observe(s->rtt, &s->rtt_sum, rtt_bound, SH_QUALITY_RTT_BOUNDS,
+		observe(s->rtt, &s->rtt_sum, sh_quality_rtt_bound, SH_QUALITY_RTT_BOUNDS,
 		        rounded_ms(v->rtt_us));
-	observe(s->jitter, &s->jitter_sum, jitter_bound, SH_QUALITY_JITTER_BOUNDS,
+	observe(s->jitter, &s->jitter_sum, sh_quality_jitter_bound, SH_QUALITY_JITTER_BOUNDS,
 	        rounded_ms(v->jitter_us));
-	observe(s->loss, &s->loss_sum, loss_bound, SH_QUALITY_LOSS_BOUNDS, v->lost);
+	observe(s->loss, &s->loss_sum, sh_quality_loss_bound, SH_QUALITY_LOSS_BOUNDS, v->lost);
 }
 
 static void say(void)

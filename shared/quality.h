@@ -33,6 +33,11 @@ enum {
 	SH_QUALITY_LOSS_BOUNDS = SH_QUALITY_LOSS_LIST(SH_QUALITY_ONE),
 };
 
+extern const uint32_t sh_quality_mos_bound[SH_QUALITY_MOS_BOUNDS];
+extern const uint32_t sh_quality_rtt_bound[SH_QUALITY_RTT_BOUNDS];
+extern const uint32_t sh_quality_jitter_bound[SH_QUALITY_JITTER_BOUNDS];
+extern const uint32_t sh_quality_loss_bound[SH_QUALITY_LOSS_BOUNDS];
+
 /* Of one worker and direction, since the state was made. An observation is one stream's second. */
 struct sh_quality_sum {
 	uint64_t streams;       // with packets, in the last round: the only one that also falls

@@ -125,13 +125,6 @@ static void put_histogram(FILE *f, const char *name, const char *labels, const u
 	        (unsigned long long)seen);
 }
 
-#define X(bound) bound,
-static const uint32_t mos_bound[] = {SH_QUALITY_MOS_LIST(X)};
-static const uint32_t rtt_bound[] = {SH_QUALITY_RTT_LIST(X)};
-static const uint32_t jitter_bound[] = {SH_QUALITY_JITTER_LIST(X)};
-static const uint32_t loss_bound[] = {SH_QUALITY_LOSS_LIST(X)};
-#undef X
-
 #define FOR_WAYS(w, way, s)                                                                        \
 	for (unsigned w = 0; w < (s)->workers && w < SH_MAX_WORKERS; w++)                          \
 		for (unsigned way = 0; way < SH_QUALITY_WAYS; way++)
@@ -159,7 +152,7 @@ static void put_streams(FILE *f, const struct sh_state *s)
 		double divisor;
 	} hist[] = {
 #define HIST(name, help, field, n, divisor)                                                        \
-	{name, help, field##_bound, n, offsetof(struct sh_quality_sum, field),                     \
+	{name, help, sh_quality_##field##_bound, n, offsetof(struct sh_quality_sum, field),          \
 	 offsetof(struct sh_quality_sum, field##_sum), divisor}
 	    HIST("callstack_stream_mos", "MOS of audio streams (ITU-T G.107), each second of each", mos,
 	         SH_QUALITY_MOS_BOUNDS, 10),
