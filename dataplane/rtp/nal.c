@@ -56,9 +56,27 @@ static void unit(struct dp_frame_info *f, uint8_t header, const uint8_t *body, u
 	}
 }
 
+/* The units of a STAP-A (§5.7.1), one after the other; *at begins behind its header byte. NULL: no
+ * more. */
+static const uint8_t *next_unit(const uint8_t *p, uint32_t len, uint32_t *at, uint32_t *size)
+{
+	const uint8_t *u;
+
+	if (*at + 2 >= len)
+		return NULL;
+	*size = dp_get16(p + *at);
+	if (!*size || *size > len - *at - 2)
+		return NULL;
+	u = p + *at + 2;
+	*at += 2 + *size;
+	return u;
+}
+
 void dp_frame_h264(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 {
 	unsigned type = p[0] & 31;
+	uint32_t at = 1, size;
+	const uint8_t *u;
 
 	if (type == FU_A) { // S bit; the unit's header is put together of both bytes
 		if (len < 2)
@@ -75,15 +93,8 @@ void dp_frame_h264(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
 		unit(f, p[0], p + 1, len - 1);
 		return;
 	}
-	for (uint32_t at = 1; at + 2 < len;) {
-		uint32_t size = dp_get16(p + at);
-
-		at += 2;
-		if (!size || size > len - at)
-			break;
-		unit(f, p[at], p + at + 1, size - 1);
-		at += size;
-	}
+	while ((u = next_unit(p, len, &at, &size)))
+		unit(f, u[0], u + 1, size - 1);
 }
 
 /* ---- sequence parameter set ---- */
@@ -223,18 +234,14 @@ static void sps(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len)
 
 void dp_sizes_h264(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len)
 {
+	uint32_t at = 1, size;
+	const uint8_t *u;
+
 	if ((p[0] & 31) == SPS)
 		sps(s, p + 1, len - 1);
 	if ((p[0] & 31) != STAP_A)
 		return;
-	for (uint32_t at = 1; at + 2 < len;) {
-		uint32_t size = dp_get16(p + at);
-
-		at += 2;
-		if (!size || size > len - at)
-			break;
-		if ((p[at] & 31) == SPS)
-			sps(s, p + at + 1, size - 1);
-		at += size;
-	}
+	while ((u = next_unit(p, len, &at, &size)))
+		if ((u[0] & 31) == SPS)
+			sps(s, u + 1, size - 1);
 }
