@@ -3,7 +3,7 @@
 set -eu
 symbols=$(nm "$1")
 echo "$symbols" | grep -q ' dp_nodes_init$' || { echo "$1: has no symbols to look at"; exit 1; }
-if echo "$symbols" | grep -E ' (dp_impair|dp_line|dp_link_(init|send|conf))'; then
+if echo "$symbols" | grep -E ' (dp_impair|dp_line|dp_wire)'; then
 	echo "$1: has the impairment node"
 	exit 1
 fi

@@ -1,7 +1,7 @@
 /* The estimator over links on a virtual clock: one sender at a steady rate, feedback as a browser
  * makes it. What layers, key frames and retransmissions do to it is in tests/sim. */
 #include "dataplane/bwe/bwe.h"
-#include "dataplane/impair/link.h"
+#include "dataplane/impair/wire.h"
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@ static struct {
 	struct dp_bwe b;
 	struct dp_twcc_sent sent[ENTRIES];
 	struct dp_twcc_rx rx;
-	struct dp_link link;
+	struct dp_wire link;
 	uint64_t now, out[WAY]; // packets on the way, in order
 	uint16_t seq[WAY];
 	uint32_t head, tail, next;
@@ -32,11 +32,11 @@ static struct {
 	uint32_t peak;
 } w;
 
-static void begin(const struct dp_link_conf *link, const struct dp_bwe_conf *conf)
+static void begin(const struct dp_wire_conf *link, const struct dp_bwe_conf *conf)
 {
 	memset(&w, 0, sizeof(w));
 	w.now = 1000 * S;
-	dp_link_init(&w.link, link, 5);
+	dp_wire_init(&w.link, link, 5);
 	assert_int_equal(dp_bwe_init(&w.b, conf, w.sent, ENTRIES, w.now), 0);
 	dp_bwe_expect(&w.b, true, w.now);
 }
@@ -46,7 +46,7 @@ static void send(uint32_t bytes)
 	uint64_t at[2];
 
 	dp_bwe_sent(&w.b, w.next, bytes, w.now);
-	if (dp_link_send(&w.link, bytes, w.now, at)) {
+	if (dp_wire_send(&w.link, bytes, w.now, at)) {
 		w.out[w.head % WAY] = at[0];
 		w.seq[w.head++ % WAY] = (uint16_t)w.next;
 	}
@@ -146,7 +146,7 @@ static void fills(void **state)
 	           {8000, 50, 20000, 0}};
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
-		struct dp_link_conf c = {.rate_bps = row[i].kbps * 1000,
+		struct dp_wire_conf c = {.rate_bps = row[i].kbps * 1000,
 		                         .queue_bytes = row[i].kbps * 40,
 		                         .delay_us = row[i].delay_ms * 1000,
 		                         .loss_good_ppm = row[i].loss_ppm,
@@ -170,10 +170,10 @@ static void fills(void **state)
  * arrives. */
 static void application_limited(void **state)
 {
-	begin(&(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
+	begin(&(struct dp_wire_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
 	run(60, 100000);
 	assert_true(w.peak <= 300000);
-	begin(&(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
+	begin(&(struct dp_wire_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
 	w.pad = true;
 	dp_bwe_needs(&w.b, 200000, 200000); // has all it wants: no probe
 	run(60, 250000);
@@ -183,7 +183,7 @@ static void application_limited(void **state)
 
 static void probes(void **state)
 {
-	begin(&(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
+	begin(&(struct dp_wire_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
 	w.pad = true;
 	dp_bwe_needs(&w.b, 200000, 2000000);
 	assert_true(dp_bwe_probe_at(&w.b, w.now) == UINT64_MAX); // before the first feedback
@@ -193,7 +193,7 @@ static void probes(void **state)
 	assert_true(w.b.estimate_bps < 2000000 * 1.6);
 	assert_in_range(w.b.probes, 2, 8);
 	/* on a link that has no more, probes say what it has */
-	begin(&(struct dp_link_conf){.rate_bps = 700000, .queue_bytes = 30000, .delay_us = 20000},
+	begin(&(struct dp_wire_conf){.rate_bps = 700000, .queue_bytes = 30000, .delay_us = 20000},
 	      NULL);
 	w.pad = true;
 	dp_bwe_needs(&w.b, 200000, 2000000);
@@ -202,12 +202,12 @@ static void probes(void **state)
 	assert_true(w.peak < 800000);
 	assert_true(w.b.probe.at_ns > w.now - 20 * S);
 	/* and when it is freed, that is found soon */
-	dp_link_conf(&w.link, &(struct dp_link_conf){.rate_bps = 10000000, .delay_us = 20000},
+	dp_wire_conf(&w.link, &(struct dp_wire_conf){.rate_bps = 10000000, .delay_us = 20000},
 	             w.now);
 	run(10, 250000);
 	assert_true(w.b.estimate_bps > 2000000);
 	/* nobody sends the padding: nothing is learned of it, and no harm done */
-	begin(&(struct dp_link_conf){.rate_bps = 700000, .delay_us = 20000}, NULL);
+	begin(&(struct dp_wire_conf){.rate_bps = 700000, .delay_us = 20000}, NULL);
 	dp_bwe_needs(&w.b, 200000, 2000000);
 	for (unsigned i = 0; i < 100; i++) {
 		run(0.1, 250000);
@@ -218,28 +218,28 @@ static void probes(void **state)
 
 static void link_falls(void **state)
 {
-	begin(&(struct dp_link_conf){.rate_bps = 3000000, .queue_bytes = 300000, .delay_us = 30000},
+	begin(&(struct dp_wire_conf){.rate_bps = 3000000, .queue_bytes = 300000, .delay_us = 30000},
 	      NULL);
 	dp_bwe_needs(&w.b, 1000000, 20000000);
 	w.pad = true;
 	run(20, 0);
 	assert_true(w.b.estimate_bps > 2000000);
-	dp_link_conf(
+	dp_wire_conf(
 	    &w.link,
-	    &(struct dp_link_conf){.rate_bps = 500000, .queue_bytes = 300000, .delay_us = 30000},
+	    &(struct dp_wire_conf){.rate_bps = 500000, .queue_bytes = 300000, .delay_us = 30000},
 	    w.now);
 	run(3, 0);
 	assert_true(w.b.estimate_bps < 550000);
 	assert_true(w.b.overuses > 0);
 	run(12, 0);
-	assert_true(dp_link_wait(&w.link, w.now) < 150 * MS);
+	assert_true(dp_wire_wait(&w.link, w.now) < 150 * MS);
 	assert_in_range(w.b.estimate_bps, 300000, 520000);
 }
 
 static void losses(void **state)
 {
 	/* a policer: no queue at all. What it drops is above what is usual */
-	struct dp_link_conf c = {
+	struct dp_wire_conf c = {
 	    .rate_bps = 500000, .queue_bytes = 4000, .burst_bytes = 4000, .delay_us = 20000};
 
 	begin(&c, &(struct dp_bwe_conf){.start_bps = 1000000});
@@ -247,7 +247,7 @@ static void losses(void **state)
 	assert_in_range(w.b.estimate_bps, 350000, 620000);
 	assert_true(w.b.bound == DP_BWE_BY_LOSS || w.b.bound == DP_BWE_BY_DELAY);
 	/* radio: a tenth is lost whatever is sent, and that is no reason to send less */
-	begin(&(struct dp_link_conf){.loss_good_ppm = 100000, .delay_us = 20000},
+	begin(&(struct dp_wire_conf){.loss_good_ppm = 100000, .delay_us = 20000},
 	      &(struct dp_bwe_conf){.start_bps = 1000000});
 	run(60, 900000);
 	assert_true(w.b.estimate_bps >= 950000);
@@ -259,12 +259,12 @@ static void losses(void **state)
  * like a queue. */
 static void level(void **state)
 {
-	struct dp_link_conf c = {.rate_bps = 2000000, .delay_us = 20000};
+	struct dp_wire_conf c = {.rate_bps = 2000000, .delay_us = 20000};
 
 	begin(&c, &(struct dp_bwe_conf){.start_bps = 800000});
 	run(10, 500000);
 	c.delay_us += 120000;
-	dp_link_conf(&w.link, &c, w.now);
+	dp_wire_conf(&w.link, &c, w.now);
 	run(40, 500000);
 	assert_true(w.b.queue_us < 20000);
 	assert_true(w.b.estimate_bps > 200000);
@@ -281,7 +281,7 @@ static void level(void **state)
 
 static void silence(void **state)
 {
-	struct dp_link_conf c = {.rate_bps = 2000000, .delay_us = 20000};
+	struct dp_wire_conf c = {.rate_bps = 2000000, .delay_us = 20000};
 	uint32_t before;
 
 	begin(&c, NULL);
@@ -314,7 +314,7 @@ static void silence(void **state)
 
 static void remb(void **state)
 {
-	struct dp_link_conf c = {.rate_bps = 5000000, .delay_us = 20000};
+	struct dp_wire_conf c = {.rate_bps = 5000000, .delay_us = 20000};
 	struct dp_bwe b;
 
 	begin(&c, &(struct dp_bwe_conf){.start_bps = 2000000});
@@ -356,7 +356,7 @@ static void remb(void **state)
 static void hostile(void **state)
 {
 	srand(6);
-	begin(&(struct dp_link_conf){.delay_us = 10000}, NULL);
+	begin(&(struct dp_wire_conf){.delay_us = 10000}, NULL);
 	dp_bwe_needs(&w.b, 100000, UINT32_MAX);
 	for (unsigned i = 0; i < 20000; i++) {
 		uint32_t ticks[200], n = 1 + rand() % 200;

@@ -1,6 +1,6 @@
 #include "dataplane/impair/line.h"
 #include <stdlib.h>
-#include "dataplane/impair/link.h"
+#include "dataplane/impair/wire.h"
 
 struct entry {
 	uint64_t at_ns, turn;
@@ -9,20 +9,20 @@ struct entry {
 
 /* A heap, earliest first. */
 struct dp_line {
-	struct dp_link link;
+	struct dp_wire wire;
 	uint64_t turn;
 	uint32_t n, room;
 	struct entry e[];
 };
 
-struct dp_line *dp_line_new(const struct dp_link_conf *conf, uint64_t seed, uint32_t room)
+struct dp_line *dp_line_new(const struct dp_wire_conf *conf, uint64_t seed, uint32_t room)
 {
 	struct dp_line *l = calloc(1, sizeof(*l) + room * sizeof(l->e[0]));
 
 	if (!l)
 		return NULL;
 	l->room = room;
-	dp_link_init(&l->link, conf, seed);
+	dp_wire_init(&l->wire, conf, seed);
 	return l;
 }
 
@@ -33,7 +33,7 @@ void dp_line_free(struct dp_line *l)
 
 unsigned dp_line_fate(struct dp_line *l, uint32_t bytes, uint64_t now_ns, uint64_t out_ns[2])
 {
-	return dp_link_send(&l->link, bytes, now_ns, out_ns);
+	return dp_wire_send(&l->wire, bytes, now_ns, out_ns);
 }
 
 static bool earlier(const struct entry *a, const struct entry *b)

@@ -1,4 +1,4 @@
-/* A bad link and the packets on it: what link.h says of each one's fate, kept until its time comes.
+/* A bad link and the packets on it: what wire.h says of each one's fate, kept until its time comes.
  * One direction of one worker. Pure but for the allocation at the start; packets are the caller's
  * pointers. */
 #pragma once
@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 struct dp_line;
-struct dp_link_conf;
+struct dp_wire_conf;
 
 /* room: packets that may be on the way. NULL: no memory. */
-struct dp_line *dp_line_new(const struct dp_link_conf *conf, uint64_t seed, uint32_t room);
+struct dp_line *dp_line_new(const struct dp_wire_conf *conf, uint64_t seed, uint32_t room);
 void dp_line_free(struct dp_line *l); // empty, or NULL
 /* A packet of so many bytes: how many copies are to be put (0: it is lost, 1 or 2), and the time of
  * each. */

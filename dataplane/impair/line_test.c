@@ -4,14 +4,14 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include "dataplane/impair/line.h"
-#include "dataplane/impair/link.h"
+#include "dataplane/impair/wire.h"
 
 enum { N = 5000 };
 static uint64_t at[N];
 
 static void in_order_of_their_times(void **state)
 {
-	struct dp_link_conf conf = {
+	struct dp_wire_conf conf = {
 	    .delay_us = 50000, .jitter_us = 20000, .reorder_ppm = 100000, .reorder_us = 30000};
 	struct dp_line *l = dp_line_new(&conf, 7, N);
 	uint64_t out[2], before = 0, now = 0;
@@ -40,7 +40,7 @@ static void in_order_of_their_times(void **state)
 
 static void equal_times_and_no_room(void **state)
 {
-	struct dp_link_conf conf = {.loss_good_ppm = DP_LINK_PPM};
+	struct dp_wire_conf conf = {.loss_good_ppm = DP_WIRE_PPM};
 	struct dp_line *l = dp_line_new(&conf, 1, 3);
 	uint64_t out[2];
 

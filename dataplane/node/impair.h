@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "shared/addr.h"
 
-/* One direction; as struct dp_link_conf (impair/link.h), which see. */
+/* One direction; as struct dp_wire_conf (impair/wire.h), which see. */
 struct dp_impair_way {
 	uint32_t loss, loss_bad, to_bad, to_good; // millionths
 	uint32_t rate_kbps, queue_bytes, burst_bytes;

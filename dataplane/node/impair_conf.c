@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include "dataplane/impair/line.h"
-#include "dataplane/impair/link.h"
+#include "dataplane/impair/wire.h"
 #include "dataplane/node/impair.h"
 #include "dataplane/node/node.h"
 
@@ -17,9 +17,9 @@ static bool any(const struct dp_impair_way *c)
 	return memcmp(c, &none, sizeof(none)) != 0;
 }
 
-static struct dp_link_conf conf_of(const struct dp_impair_way *c)
+static struct dp_wire_conf conf_of(const struct dp_impair_way *c)
 {
-	return (struct dp_link_conf){
+	return (struct dp_wire_conf){
 	    .to_bad_ppm = c->to_bad,
 	    .to_good_ppm = c->to_good,
 	    .loss_good_ppm = c->loss,
@@ -39,7 +39,7 @@ int dp_impair_init(struct dp_worker *w)
 {
 	for (unsigned way = 0; way < DP_IMPAIR_WAYS; way++) {
 		const struct dp_impair_way *c = &dp_impair_config.way[way];
-		struct dp_link_conf conf = conf_of(c);
+		struct dp_wire_conf conf = conf_of(c);
 
 		if (!any(c))
 			continue;

@@ -90,7 +90,7 @@ struct sim_peer *sim_peer(struct sim *s)
 void sim_down(struct sim *s, struct sim_peer *p, const struct sim_pkt *k)
 {
 	uint64_t at[2];
-	unsigned n = dp_link_send(&p->down, k->bytes, s->now_ns, at);
+	unsigned n = dp_wire_send(&p->down, k->bytes, s->now_ns, at);
 
 	for (unsigned i = 0; i < n; i++)
 		push(&s->heap, (struct sim_event){
@@ -102,7 +102,7 @@ void sim_up(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len
 	uint64_t at[2];
 	struct sim_event e = {.up = true, .peer = (uint32_t)(p - s->peer), .len = len};
 
-	if (!dp_link_send(&p->up, len, s->now_ns, at))
+	if (!dp_wire_send(&p->up, len, s->now_ns, at))
 		return;
 	e.at_ns = at[0];
 	e.data = malloc(len);
@@ -132,7 +132,7 @@ static void deliver(struct sim *s)
  * feedback, wavering rates): the allocator itself, told the truth. */
 static double oracle(const struct sim *s, const struct sim_peer *p)
 {
-	const struct dp_link_conf *c = &p->down.conf;
+	const struct dp_wire_conf *c = &p->down.conf;
 	double pass = 1 - c->loss_good_ppm / 1e6, rate = c->rate_bps / pass * SIM_FAIR;
 	struct dp_alloc_sub sub[SIM_TRACKS];
 	struct sim_track nominal[SIM_TRACKS];
@@ -174,7 +174,7 @@ static void sample(struct sim *s, struct sim_peer *p)
 {
 	struct sim_figures *f = &p->figure[p->now_phase];
 	double best = oracle(s, p), now = chosen(s, p),
-	       ms = (double)dp_link_wait(&p->down, s->now_ns) / 1e6;
+	       ms = (double)dp_wire_wait(&p->down, s->now_ns) / 1e6;
 	double pass = 1 - p->down.conf.loss_good_ppm / 1e6;
 	bool above = p->down.conf.rate_bps && now > p->down.conf.rate_bps / pass,
 	     fits = now >= 0.95 * best && !above;
@@ -210,7 +210,7 @@ static void sample(struct sim *s, struct sim_peer *p)
 static void watch(struct sim *s, struct sim_peer *p)
 {
 	struct sim_figures *f = &p->figure[p->now_phase];
-	double ms = (double)dp_link_wait(&p->down, s->now_ns) / 1e6;
+	double ms = (double)dp_wire_wait(&p->down, s->now_ns) / 1e6;
 
 	if (f->converge_s < 0)
 		return;
@@ -257,13 +257,13 @@ static void close_phase(struct sim *s, struct sim_peer *p)
 
 static void open_phase(struct sim *s, struct sim_peer *p, uint32_t i)
 {
-	struct dp_link_conf c = p->phase[i].link;
+	struct dp_wire_conf c = p->phase[i].link;
 
 	c.delay_us += p->rtt_ms * 500;
 	if (!i)
-		dp_link_init(&p->down, &c, s->random + (uint64_t)(p - s->peer));
+		dp_wire_init(&p->down, &c, s->random + (uint64_t)(p - s->peer));
 	else
-		dp_link_conf(&p->down, &c, s->now_ns);
+		dp_wire_conf(&p->down, &c, s->now_ns);
 	p->now_phase = i;
 	p->figure[i] = (struct sim_figures){.from_ns = s->now_ns, .converge_s = -1};
 	p->video_bytes = p->pad_bytes = p->rtx_bytes = p->frames_sent = p->frames_whole = 0;
@@ -279,9 +279,9 @@ static void open_phase(struct sim *s, struct sim_peer *p, uint32_t i)
 
 static void begin(struct sim *s, struct sim_peer *p)
 {
-	struct dp_link_conf up = {.delay_us = p->rtt_ms * 500, .loss_good_ppm = p->up_loss_ppm};
+	struct dp_wire_conf up = {.delay_us = p->rtt_ms * 500, .loss_good_ppm = p->up_loss_ppm};
 
-	dp_link_init(&p->up, &up, s->random ^ 0x5555);
+	dp_wire_init(&p->up, &up, s->random ^ 0x5555);
 	if (dp_bwe_init(&p->bwe, NULL, p->sent, SIM_ENTRIES, s->now_ns))
 		abort();
 	dp_bwe_expect(&p->bwe, true, s->now_ns);

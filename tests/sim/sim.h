@@ -13,7 +13,7 @@
 #include "dataplane/bwe/alloc.h"
 #include "dataplane/bwe/bwe.h"
 #include "dataplane/bwe/pacer.h"
-#include "dataplane/impair/link.h"
+#include "dataplane/impair/wire.h"
 #include "dataplane/rtp/rtp.h"
 
 #define SIM_MS   1000000ull
@@ -101,7 +101,7 @@ struct sim_figures {
 
 struct sim_phase {
 	double at_s; // from here on
-	struct dp_link_conf link;
+	struct dp_wire_conf link;
 };
 
 struct sim_peer {
@@ -122,7 +122,7 @@ struct sim_peer {
 	uint64_t alloc_ns;
 	struct sim_view view[SIM_TRACKS];
 	/* the way and the other end */
-	struct dp_link down, up;
+	struct dp_wire down, up;
 	struct dp_twcc_rx rx;
 	uint64_t nack_ns;
 	/* measures of the current phase */

@@ -27,7 +27,7 @@ static struct sim *run(const struct row *r)
 	p->rtt_ms = r->rtt;
 	p->up_loss_ppm = r->loss * 10000;
 	p->phases = 2;
-	p->phase[0].link = (struct dp_link_conf){.rate_bps = r->kbps * 1000ull,
+	p->phase[0].link = (struct dp_wire_conf){.rate_bps = r->kbps * 1000ull,
 	                                         .queue_bytes = r->kbps * 1000 / 8 * 3 / 10,
 	                                         .loss_good_ppm = r->loss * 10000,
 	                                         .jitter_us = r->jitter * 1000,
@@ -150,7 +150,7 @@ static void room(bool print)
 		p->up_loss_ppm = way[i].loss * 10000;
 		p->phases = 1;
 		p->phase[0].link =
-		    (struct dp_link_conf){.rate_bps = way[i].kbps * 1000ull,
+		    (struct dp_wire_conf){.rate_bps = way[i].kbps * 1000ull,
 		                          .queue_bytes = way[i].kbps * 1000 / 8 * 3 / 10,
 		                          .loss_good_ppm = way[i].loss * 10000,
 		                          .jitter_us = 3000};
@@ -189,7 +189,7 @@ static void fall(bool print)
 	p->rtt_ms = 60;
 	p->phases = 3;
 	p->phase[0].link =
-	    (struct dp_link_conf){.rate_bps = 5000000, .queue_bytes = 187500, .jitter_us = 2000};
+	    (struct dp_wire_conf){.rate_bps = 5000000, .queue_bytes = 187500, .jitter_us = 2000};
 	p->phase[1] =
 	    (struct sim_phase){20, {.rate_bps = 500000, .queue_bytes = 62500, .jitter_us = 2000}};
 	p->phase[2] = (struct sim_phase){50, p->phase[0].link};

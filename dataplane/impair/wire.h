@@ -1,4 +1,4 @@
-/* A bad link, one direction: Gilbert-Elliott loss, a rate limit with a queue, delay, jitter,
+/* A bad wire, one direction: Gilbert-Elliott loss, a rate limit with a queue, delay, jitter,
  * reordering and duplication, all from one seed, so that a run can be repeated. For tests and
  * benches only.
  *
@@ -9,9 +9,9 @@
 #pragma once
 #include <stdint.h>
 
-enum { DP_LINK_PPM = 1000000 }; // probabilities are in millionths
+enum { DP_WIRE_PPM = 1000000 }; // probabilities are in millionths
 
-struct dp_link_conf {
+struct dp_wire_conf {
 	/* Gilbert-Elliott: two states; each packet moves between them, then is lost with the
 	 * state's probability. Independent loss: loss_good_ppm alone. */
 	uint32_t to_bad_ppm, to_good_ppm;
@@ -27,23 +27,23 @@ struct dp_link_conf {
 	uint32_t overhead_bytes; // of each packet, counted by the limit
 };
 
-enum dp_link_fate { DP_LINK_LOST, DP_LINK_FULL, DP_LINK_PASSED };
+enum dp_wire_fate { DP_WIRE_LOST, DP_WIRE_FULL, DP_WIRE_PASSED };
 
-struct dp_link {
-	struct dp_link_conf conf;
+struct dp_wire {
+	struct dp_wire_conf conf;
 	uint64_t random;
 	uint64_t busy_ns;          // until when the limit is taken; may lie back by the burst
 	uint64_t last_ns;          // when the newest one comes out that keeps the order
-	uint8_t bad, fate, pad[6]; // Gilbert-Elliott state; enum dp_link_fate of the last packet
+	uint8_t bad, fate, pad[6]; // Gilbert-Elliott state; enum dp_wire_fate of the last packet
 	uint64_t packets, lost, full, reordered, duplicated, bytes; // bytes: of those that passed
 };
 
-void dp_link_init(struct dp_link *l, const struct dp_link_conf *conf, uint64_t seed);
+void dp_wire_init(struct dp_wire *w, const struct dp_wire_conf *conf, uint64_t seed);
 /* Another configuration from now on; what waits in the queue is served at the new rate as far as
  * later packets are concerned. */
-void dp_link_conf(struct dp_link *l, const struct dp_link_conf *conf, uint64_t now_ns);
+void dp_wire_conf(struct dp_wire *w, const struct dp_wire_conf *conf, uint64_t now_ns);
 /* A packet goes in. Returns how many copies come out (0, 1 or 2) and when, out_ns >= now_ns. now_ns
  * never goes back. */
-unsigned dp_link_send(struct dp_link *l, uint32_t bytes, uint64_t now_ns, uint64_t out_ns[2]);
+unsigned dp_wire_send(struct dp_wire *w, uint32_t bytes, uint64_t now_ns, uint64_t out_ns[2]);
 /* How long a packet that came now would wait for its turn, ns. */
-uint64_t dp_link_wait(const struct dp_link *l, uint64_t now_ns);
+uint64_t dp_wire_wait(const struct dp_wire *w, uint64_t now_ns);
