@@ -47,7 +47,7 @@ static bool still_heard(const struct dp_worker *w, uint32_t endpoint)
 void dp_hear_scan(struct dp_worker *w, uint64_t elapsed)
 {
 	struct dp_node *n = dp_node(w);
-	uint64_t quota = elapsed >= SCAN_NS ? n->n_hearing : n->n_hearing * elapsed / SCAN_NS + 1;
+	uint64_t quota = dp_scan_quota(n->n_hearing, elapsed, SCAN_NS);
 
 	for (uint64_t i = 0; i < quota && n->n_hearing; i++) {
 		uint32_t endpoint;

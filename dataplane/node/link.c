@@ -227,7 +227,7 @@ static void visit(struct dp_worker *w, struct dp_link *l)
 void dp_links_scan(struct dp_worker *w, uint64_t elapsed)
 {
 	struct dp_node *n = dp_node(w);
-	uint64_t quota = elapsed >= TICK_NS ? n->n_links : n->n_links * elapsed / TICK_NS + 1;
+	uint64_t quota = dp_scan_quota(n->n_links, elapsed, TICK_NS);
 
 	for (uint64_t i = 0; i < quota && n->n_links; i++) {
 		uint32_t endpoint;

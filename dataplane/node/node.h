@@ -415,6 +415,13 @@ static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 	p->free[p->n++] = i;
 }
 
+/* How many of a list a scan looks at now, when it is to come to all of them in period_ns and the last
+ * call was so long ago. */
+static inline uint64_t dp_scan_quota(uint32_t n, uint64_t elapsed_ns, uint64_t period_ns)
+{
+	return elapsed_ns >= period_ns ? n : n * elapsed_ns / period_ns + 1;
+}
+
 /* Shortest time between two key frame requests for one layer: as configured, but never before the
  * first one could have been answered. */
 static inline uint64_t dp_pli_interval_ns(const struct dp_node *n, const struct dp_track_rt *r,

@@ -86,7 +86,7 @@ static void scan_endpoints(struct dp_worker *w, uint64_t elapsed)
 
 	if (!list || !list->n)
 		return;
-	quota = elapsed >= SCAN_NS ? list->n : list->n * elapsed / SCAN_NS + 1;
+	quota = dp_scan_quota(list->n, elapsed, SCAN_NS);
 	for (uint64_t i = 0; i < quota; i++) {
 		uint32_t index, at;
 
@@ -151,10 +151,8 @@ static void visit_track(struct dp_worker *w, uint32_t index)
 static void scan_tracks(struct dp_worker *w, uint64_t elapsed)
 {
 	struct dp_node *n = dp_node(w);
-	uint64_t quota = n->n_active * elapsed * TRACK_SCANS / SCAN_NS + 1;
+	uint64_t quota = dp_scan_quota(n->n_active, elapsed, SCAN_NS / TRACK_SCANS);
 
-	if (quota > n->n_active)
-		quota = n->n_active;
 	for (uint64_t i = 0; i < quota && n->n_active; i++) {
 		if (n->scan_track >= n->n_active)
 			n->scan_track = 0;
