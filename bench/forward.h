@@ -2,11 +2,16 @@
  * filled by the real command path and its peers connected by real STUN checks, publishers whose
  * packets are encrypted ahead, and the crypto alone as the floor.
  *
- *   forward_world.c  ports, slabs, tables, worker; endpoints, tracks and subscriptions of a shape
- *   forward_feed.c   publishers: valid SRTP, a chunk of packets ahead of the clock
- *   forward_floor.c  the same number of encryptions with the same sessions, in the same order, and
- * nothing else forward_memif.c  the other end of a memif link, a process of its own: sends, drains,
- * takes the time bench_forward.c  rows, ratios, node cycles
+ *   forward_peer.c    who a peer is: addresses, keys, its check
+ *   forward_ports.c   EAL, packet buffers, ports, and frames into them
+ *   forward_tables.c  endpoints, tracks and subscriptions of a layout, as the daemon would say them
+ *   forward_world.c   slabs, worker, peers that are connected; a shape's layout
+ *   forward_feed.c    publishers: valid SRTP, a chunk of packets ahead of the clock
+ *   forward_floor.c   the same number of encryptions with the same sessions, in the same order, and
+ *                     nothing else
+ *   forward_memif.c   the other end of a memif link, a process of its own: sends, drains, takes the
+ *                     time
+ *   bench_forward.c   rows, ratios, node cycles
  *
  * Everything about a peer (address, keys, SSRC) follows from its number, so that both processes
  * know it. */
@@ -48,17 +53,22 @@ static inline unsigned fwd_endpoints(const struct fwd_shape *s)
 	return s->subs + fwd_tracks(s); // publishers come first
 }
 
-/* ---- peers, by number ---- */
+/* ---- forward_peer.c: peers, by number ---- */
 void fwd_keys(uint32_t endpoint, uint16_t profile, struct sh_srtp_secret *from_peer,
               struct sh_srtp_secret *to_peer);
 struct sh_addr fwd_addr(uint32_t endpoint);
 struct sh_addr fwd_local(void);
+void fwd_ufrag(uint32_t endpoint, uint8_t out[8]);
+extern const char fwd_password[]; // of all
+/* A frame with an ICE check that nominates; returns its length. */
+uint16_t fwd_check(uint32_t endpoint, uint8_t *frame);
 static inline uint32_t fwd_ssrc(uint32_t track)
 {
 	return 0x10000000u + track;
 }
 
-/* ---- forward_world.c ---- */
+/* ---- forward_ports.c ---- */
+void fwd_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_LINK }; // position in dp_ports
 /* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. interface: a network device
  * for AF_XDP, and peer the other end of its veth, by which publishers' packets come in, or NULL.
@@ -68,8 +78,16 @@ struct fwd_start {
 	unsigned cpu;
 };
 void fwd_start(const struct fwd_start *s);
-/* Any layout of tracks and subscriptions: who they are of, by number. Subscriptions are in the
- * plane, peers connected; no packet has been sent. mid: of the m-line, unique in its endpoint. */
+const struct dp_srtp_backend *fwd_backend(void);
+struct rte_mempool *fwd_pool(void);
+/* Whether frames go by the other end of the veth, when there is one. */
+void fwd_by_wire(bool on);
+/* Frames into the worker's receive queue. Takes them all. */
+void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n);
+
+/* ---- forward_tables.c ---- */
+/* Any layout of tracks and subscriptions: who they are of, by number. mid: of the m-line, unique in
+ * its endpoint. */
 struct fwd_track {
 	uint32_t endpoint;
 	unsigned payload, mid;
@@ -80,11 +98,17 @@ struct fwd_sub {
 };
 struct fwd_layout {
 	uint16_t profile;
-	bool link; // packets leave by the third port
+	bool link;  // packets leave by the third port
+	bool links; // as of a shape
 	unsigned endpoints, tracks, subs;
 	void (*track)(uint32_t i, struct fwd_track *out);
 	void (*sub)(uint32_t i, struct fwd_sub *out);
 };
+/* All of it, committed. */
+void fwd_fill_tables(const struct fwd_layout *s);
+
+/* ---- forward_world.c ---- */
+/* Subscriptions are in the plane, peers connected; no packet has been sent. */
 void fwd_open_layout(const struct fwd_layout *layout);
 void fwd_close_layout(void);
 /* Tables of a shape, every peer connected and every subscription past its first key frame. */
@@ -92,8 +116,6 @@ void fwd_open(const struct fwd_shape *shape);
 void fwd_close(void);
 /* Bytes of this process that the shape took, all in: slabs, indexes, keys, worker state. */
 uint64_t fwd_bytes(void);
-/* Frames into the worker's receive queue. Takes them all. */
-void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n);
 /* One turn of the worker; returns its ticks. For it, time goes on in its turns only, as if it did
  * nothing else: else what is due by the clock (reports, scans) would be charged to packets that had
  * no time to come. */
@@ -104,8 +126,6 @@ uint64_t fwd_stat(unsigned stat);
 uint64_t fwd_drops(void);
 /* Names of drops since before[], to stderr. */
 void fwd_drops_print(const uint64_t *before);
-const struct dp_srtp_backend *fwd_backend(void);
-struct rte_mempool *fwd_pool(void);
 
 /* ---- forward_feed.c: any process ---- */
 void fwd_feed_open(const struct fwd_shape *shape);
