@@ -17,7 +17,6 @@
 #include <rte_graph.h>
 #include "bench/bench.h"
 #include "bench/forward.h"
-#include "dataplane/node/frame.h"
 #include "dataplane/rtp/rtp.h"
 #include "dataplane/run.h"
 #include "shared/stats.h"
@@ -204,20 +203,6 @@ static void feed_close(void)
 	free(feed.heap);
 }
 
-static void make_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
-{
-	struct sh_addr from = fwd_addr(endpoint), to = fwd_local();
-	uint8_t *ip = f + 14;
-
-	memcpy(f, "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0", 14);
-	memcpy(ip, "\x45\0\0\0\0\0\x40\0\x40\x11\0\0", 12);
-	memcpy(ip + 12, from.ip, 4);
-	memcpy(ip + 16, to.ip, 4);
-	dp_put16(ip + 20, from.port);
-	dp_put16(ip + 22, to.port);
-	dp_frame_finish(f, 14, 20, (uint16_t)(rtp_len + 8), false);
-}
-
 /* As a browser sends them; a stream begins with a key frame. */
 static void make_rtp(uint8_t *p, uint32_t track, const struct source *s)
 {
@@ -259,7 +244,7 @@ static void feed_make(void)
 		make_rtp(rtp, track, s);
 		if (dp_srtp_protect(feed.batch, &op, 1) != 1)
 			abort();
-		make_head(frame, s->endpoint, op.out_len);
+		fwd_head(frame, s->endpoint, op.out_len);
 		feed.at[feed.n] = frame;
 		feed.len[feed.n] = (uint16_t)(FWD_HEAD + op.out_len);
 		feed.due[feed.n] = s->due;

@@ -60,6 +60,8 @@ struct sh_addr fwd_addr(uint32_t endpoint);
 struct sh_addr fwd_local(void);
 void fwd_ufrag(uint32_t endpoint, uint8_t out[8]);
 extern const char fwd_password[]; // of all
+/* FWD_HEAD bytes in front of that many of SRTP, from a peer. */
+void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len);
 /* A frame with an ICE check that nominates; returns its length. */
 uint16_t fwd_check(uint32_t endpoint, uint8_t *frame);
 static inline uint32_t fwd_ssrc(uint32_t track)

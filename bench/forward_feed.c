@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "bench/bench.h"
-#include "dataplane/node/frame.h"
 #include "dataplane/rtp/rtp.h"
 
 enum { BATCH = 64 };
@@ -97,20 +96,6 @@ static uint16_t make_rtp(uint8_t *p, uint32_t track, uint64_t index, uint32_t ts
 	return (uint16_t)(FWD_HDR + feed.shape.payload);
 }
 
-static void make_head(uint8_t *f, uint32_t track, uint16_t rtp_len)
-{
-	struct sh_addr from = fwd_addr(track), to = fwd_local();
-	uint8_t *ip = f + 14;
-
-	memcpy(f, "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0", 14);
-	memcpy(ip, "\x45\0\0\0\0\0\x40\0\x40\x11\0\0", 12);
-	memcpy(ip + 12, from.ip, 4);
-	memcpy(ip + 16, to.ip, 4);
-	dp_put16(ip + 20, from.port);
-	dp_put16(ip + 22, to.port);
-	dp_frame_finish(f, 14, 20, (uint16_t)(rtp_len + 8), false);
-}
-
 static void protect(unsigned at, unsigned n)
 {
 	struct dp_srtp_op op[BATCH];
@@ -131,7 +116,7 @@ static void protect(unsigned at, unsigned n)
 	if (dp_srtp_protect(feed.batch, op, n) != n)
 		abort();
 	for (unsigned i = 0; i < n; i++) {
-		make_head(feed.frame[at + i], feed.track[at + i], op[i].out_len);
+		fwd_head(feed.frame[at + i], feed.track[at + i], op[i].out_len);
 		feed.len[at + i] = (uint16_t)(FWD_HEAD + op[i].out_len);
 	}
 }

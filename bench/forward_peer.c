@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "bench/bench.h"
+#include "dataplane/node/frame.h"
 #include "dataplane/rtp/rtp.h"
 #include "dataplane/stun/stun.h"
 
@@ -41,6 +42,20 @@ void fwd_ufrag(uint32_t endpoint, uint8_t out[8])
 }
 
 const char fwd_password[] = "apasswordof24characters+";
+
+void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
+{
+	struct sh_addr from = fwd_addr(endpoint), to = fwd_local();
+	uint8_t *ip = f + 14;
+
+	memcpy(f, "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0", 14);
+	memcpy(ip, "\x45\0\0\0\0\0\x40\0\x40\x11\0\0", 12);
+	memcpy(ip + 12, from.ip, 4);
+	memcpy(ip + 16, to.ip, 4);
+	dp_put16(ip + 20, from.port);
+	dp_put16(ip + 22, to.port);
+	dp_frame_finish(f, 14, 20, (uint16_t)(rtp_len + 8), false);
+}
 
 uint16_t fwd_check(uint32_t endpoint, uint8_t *frame)
 {
