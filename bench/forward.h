@@ -72,6 +72,9 @@ static inline uint32_t fwd_ssrc(uint32_t track)
 /* ---- forward_ports.c ---- */
 void fwd_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_LINK }; // position in dp_ports
+/* EAL on one core, without hugepages. vdev: a device and its arguments, or NULL. false: it failed,
+ * rte_errno says why. */
+bool fwd_eal(const char *prefix, unsigned cpu, unsigned memory_mb, const char *vdev);
 /* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. interface: a network device
  * for AF_XDP, and peer the other end of its veth, by which publishers' packets come in, or NULL.
  * Exits with a message when it cannot. */

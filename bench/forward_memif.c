@@ -20,6 +20,7 @@
 #include "dataplane/rtp/rtp.h"
 
 enum {
+	MEMORY_MB = 128,
 	BURST = 32,
 	READY = 16,     // packets encrypted at a time, so that it is over in a moment
 	SENT = 1 << 16, // send times kept
@@ -220,32 +221,17 @@ static void serve(void)
 
 static __attribute__((noreturn)) void other_process(const char *socket, unsigned cpu)
 {
-	char lcores[32], vdev[256], prefix[64];
-	char *argv[] = {"bench_forward",
-	                "--no-huge",
-	                "--no-shconf",
-	                "--no-pci",
-	                "--no-telemetry",
-	                "--iova-mode=va",
-	                "--log-level=*:error",
-	                "-m",
-	                "128",
-	                lcores,
-	                prefix,
-	                vdev,
-	                NULL};
+	char vdev[256], prefix[64];
 	struct rte_eth_conf conf = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
-	snprintf(prefix, sizeof(prefix), "--file-prefix=bench-peer-%d", (int)getpid());
-	snprintf(
-	    vdev, sizeof(vdev),
-	    "--vdev=net_memif0,role=client,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=12",
-	    socket);
+	snprintf(prefix, sizeof(prefix), "bench-peer-%d", (int)getpid());
+	snprintf(vdev, sizeof(vdev),
+	         "net_memif0,role=client,id=0,socket=%s,socket-abstract=no,bsize=2048,rsize=12",
+	         socket);
 	for (unsigned i = 0; i < 2000 && access(socket, F_OK) != 0; i++) // the server makes it
 		usleep(5000);
-	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0 ||
+	if (!fwd_eal(prefix, cpu, MEMORY_MB, vdev) ||
 	    rte_eth_dev_get_port_by_name("net_memif0", &end.eth))
 		_exit(1);
 	end.pool = rte_pktmbuf_pool_create("peer", 16383, 256, 0, 2048 + RTE_PKTMBUF_HEADROOM,

@@ -92,6 +92,30 @@ void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n)
 
 /* ---- the start ---- */
 
+bool fwd_eal(const char *prefix, unsigned cpu, unsigned memory_mb, const char *vdev)
+{
+	char lcores[32], mem[16], file[64], device[256];
+	char *argv[] = {"bench_forward",
+	                "--no-huge",
+	                "--no-shconf",
+	                "--no-pci",
+	                "--no-telemetry",
+	                "--iova-mode=va",
+	                "--log-level=*:error",
+	                "-m",
+	                mem,
+	                lcores,
+	                file,
+	                vdev ? device : NULL,
+	                NULL};
+
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
+	snprintf(mem, sizeof(mem), "%u", memory_mb);
+	snprintf(file, sizeof(file), "--file-prefix=%s", prefix);
+	snprintf(device, sizeof(device), "--vdev=%s", vdev ? vdev : "");
+	return rte_eal_init((int)RTE_DIM(argv) - (vdev ? 1 : 2), argv) >= 0;
+}
+
 static void open_port(const struct dp_conf_port *conf)
 {
 	struct dp_port_params p = {
@@ -136,24 +160,8 @@ void fwd_start(const struct fwd_start *s)
 {
 	static const struct dp_conf_port ring = {.kind = DP_PORT_RING},
 	                                 null = {.kind = DP_PORT_NULL};
-	char lcores[32], mem[16], file[64];
-	char *argv[] = {"bench_forward",
-	                "--no-huge",
-	                "--no-shconf",
-	                "--no-pci",
-	                "--no-telemetry",
-	                "--iova-mode=va",
-	                "--log-level=*:error",
-	                "-m",
-	                mem,
-	                lcores,
-	                file,
-	                NULL};
 
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", s->cpu);
-	snprintf(mem, sizeof(mem), "%d", MEMORY_MB);
-	snprintf(file, sizeof(file), "--file-prefix=%s", s->prefix);
-	if (rte_eal_init(RTE_DIM(argv) - 1, argv) < 0)
+	if (!fwd_eal(s->prefix, s->cpu, MEMORY_MB, NULL))
 		fwd_die("EAL: %s", rte_strerror(rte_errno));
 	dp_clock_update(rte_get_tsc_hz());
 	ports.backend = dp_srtp_backend_find("ipsec_mb");
