@@ -186,8 +186,9 @@ int main(void)
 		return 1;
 	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		place = places[i];
-		failed += stories_ice() + stories_media() + stories_layers() + stories_rtcp() +
-		          stories_bwe() + stories_life() + stories_slots() + stories_quality();
+		failed += stories_ice() + stories_media() + stories_layers() + stories_svc() +
+		          stories_rtcp() + stories_bwe() + stories_life() + stories_slots() +
+		          stories_quality();
 #ifdef CALLSTACK_IMPAIRMENT
 		failed += stories_impair();
 #endif
