@@ -1,6 +1,6 @@
 /* A small world around the graph for tests: the real tables and nodes, one or two workers walked by
- * hand in one thread, ports that are arrays of frames, a clock that the test moves, and peers with
- * libsrtp2 at their end. */
+ * hand in one thread, ports that are arrays of frames, a clock that the test moves (world.c), and
+ * peers with libsrtp2 at their end (world_peer.c). */
 #pragma once
 #include <srtp2/srtp.h>
 #include <stdbool.h>
@@ -63,6 +63,7 @@ void world_walk(void);       // all workers, as often as packets are under way
 void world_run(uint64_t ms); // walks, a millisecond of the clock each
 
 /* ---- configuration: one transaction each ---- */
+void world_commit(unsigned type, const void *body, uint32_t len); // of that one record
 void peer_new(struct peer *p, uint32_t endpoint, unsigned worker, uint16_t profile, bool ip6);
 void peer_ext(struct peer *p, enum sh_ext kind, uint8_t id);
 void peer_keys(struct peer *p); // as after DTLS
