@@ -1,8 +1,7 @@
 // A room that grows past rooms.direct_max (3, with 2 audio and 2 video slots): each page is sent four streams however many publish,
 // hears and sees whoever speaks but never itself, is told who it is, and all of it goes on while callstackd is dead.
 // Steps come on stdin, answers go to stdout, so that the shell beside it does the killing.
-import { createInterface } from 'node:readline'
-import { browser, open, stats, check, until, finish, sleep } from './lib.mjs'
+import { browser, open, stats, check, until, resumed, follow, finish, sleep } from './lib.mjs'
 
 const video = { width: 160, height: 90, frameRate: 8 }
 const b = await browser()
@@ -114,9 +113,7 @@ const steps = {
   async orphaned (n) { await speak(n); await sleep(4000); await heard(n, [0, 1, 2, 3, 4].filter(i => i !== n)) },
   async resume () {
     for (const [i, page] of pages.entries()) {
-      const r = await until(`page ${i + 1} resumes`, 20000, () => page.evaluate(async () => {
-        try { await window.c.connect(); return await window.c.resume() } catch (e) { return null }
-      }))
+      const r = await resumed(page, i + 1)
       check(r?.room === 'hall' && r?.participants?.length === 4, `page ${i + 1} resumed, sees ${r?.participants?.length}`)
     }
   },
@@ -131,12 +128,6 @@ const steps = {
     console.log(`  layers events at page 1: ${layers}`)
   }
 }
-console.log('ready')
-for await (const line of createInterface({ input: process.stdin })) {
-  const [name, arg] = line.split(' ')
-  if (name === 'end') break
-  try { await steps[name](Number(arg)) } catch (e) { check(false, `${name}: ${e.message}`) }
-  console.log(`done ${name}`)
-}
+await follow(steps)
 await b.close()
 finish()

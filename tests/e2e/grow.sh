@@ -9,23 +9,7 @@ up --interface "$server_if" --address 198.18.1.1 --set dataplane.workers=2 \
 	--set rooms.direct_max=3 --set rooms.audio_slots=2 --set rooms.video_slots=2
 export CALLSTACK_URL=https://198.18.1.1:8443
 
-coproc pages { in_client node "$root/tests/e2e/grow.mjs" 2>&1; }
-# shellcheck disable=SC2154 # coproc sets pages_PID
-pages_pid=$pages_PID from=${pages[0]} to=${pages[1]}
-pids+=("$pages_pid")
-await() { # WORD: prints what comes until that line
-	local line
-	while IFS= read -r -t 120 line <&"$from"; do
-		[ "$line" = "$1" ] && return
-		echo "$line"
-	done
-	echo "the pages said no '$1'"
-	return 1
-}
-step() { echo "$*" >&"$to"; await "done $1"; }
-pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
-
-await ready
+start_pages in_client grow.mjs
 step small
 step grow
 step speak 2
@@ -43,7 +27,5 @@ step resume
 step told 0
 step speak 3
 step whole
-echo end >&"$to"
-await never >/dev/null || true
-wait "$pages_pid"
+end_pages
 ctl drop-reasons

@@ -5,11 +5,11 @@ set -euo pipefail
 make_veth_ns
 make_users 1
 up --interface "$server_if" --address 198.18.1.1
-daemon=$(cat "$CALLSTACK_RUNDIR/callstackd.pid") dataplane=$(cat "$CALLSTACK_RUNDIR/callstack-dataplane.pid")
+daemon=$(pid_of callstackd) dataplane=$(pid_of callstack-dataplane)
 export CTL="$root/build/controlplane/callstackctl"
 in_client /usr/bin/python3 "$root/tests/e2e/hostile.py" https://198.18.1.1:8443 "$(ctl token --user u1)" 198.18.1.1 10000
 # Nothing died and was restarted quietly.
 kill -0 "$daemon"
 kill -0 "$dataplane"
-[ "$daemon" = "$(cat "$CALLSTACK_RUNDIR/callstackd.pid")" ]
-[ "$dataplane" = "$(cat "$CALLSTACK_RUNDIR/callstack-dataplane.pid")" ]
+[ "$daemon" = "$(pid_of callstackd)" ]
+[ "$dataplane" = "$(pid_of callstack-dataplane)" ]

@@ -19,26 +19,7 @@ done
 up --interface lo --address 127.0.0.1 --set impairment.seed=7 "${impair[@]}"
 export CALLSTACK_URL=https://127.0.0.1:8443
 
-coproc pages { in_ns node "$root/tests/e2e/quality.mjs" 2>&1; }
-# shellcheck disable=SC2154 # coproc sets pages_PID
-pages_pid=$pages_PID from=${pages[0]} to=${pages[1]} # bash forgets these when the process ends
-pids+=("$pages_pid")
-await() { # WORD: prints what comes until that line
-	local line
-	while IFS= read -r -t 120 line <&"$from"; do
-		[ "$line" = "$1" ] && return
-		echo "$line"
-	done
-	echo "the pages said no '$1'"
-	return 1
-}
-step() { echo "$*" >&"$to"; await "done $1"; }
-says() { # FILTER WHAT: the JSON on standard input
-	jq -e "$1" >/dev/null || { echo "  FAIL $2"; return 1; }
-	echo "  ok   $2"
-}
-
-await ready
+start_pages in_ns quality.mjs
 sleep 10
 step flows 20
 step repaired
@@ -58,6 +39,4 @@ says '[.rooms[].participants[].receives[].quality | select(. != null and has("mo
 ctl --json drop-reasons | says '.drop_reasons[] | select(.reason == "impaired") | .packets > 100' 'drop-reasons: lost on purpose'
 ctl --json status | says '.dataplane.counters | .nack_out > 0 and .rtx_in > 0 and .nack_in > 0 and .rtx_out > 0' 'NACK and RTX both ways'
 ctl --json status | jq -c '.dataplane.counters | {nack_out, rtx_in, nack_in, rtx_out, pli_out, twcc_in, twcc_out}'
-echo end >&"$to"
-await never >/dev/null || true
-wait "$pages_pid"
+end_pages

@@ -18,7 +18,7 @@ entries() { # of the steering program's per-source map
 measure() {
 	local name pid
 	for name in callstackd callstack-dataplane; do
-		pid=$(cat "$CALLSTACK_RUNDIR/$name.pid")
+		pid=$(pid_of "$name")
 		echo "$name.fds $(ls "/proc/$pid/fd" | wc -l)"
 		echo "$name.rss_kib $(awk '/^Rss(Anon|Shmem)/ {n += $2} END {print n}' "/proc/$pid/status")"
 	done

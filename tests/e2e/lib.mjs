@@ -1,6 +1,7 @@
 // What the browser stories share: Chromium, pages that run client.js, checks that print what they saw.
 import { chromium } from 'playwright-core'
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { dirname, join } from 'node:path'
 
@@ -57,5 +58,19 @@ export async function until (what, ms, f) {
   }
   check(false, `${what} within ${ms} ms`)
   return last
+}
+// The session of a page whose daemon died, with the new one.
+export const resumed = (page, n) => until(`page ${n} resumes`, 20000, () => page.evaluate(async () => {
+  try { await window.c.connect(); return await window.c.resume() } catch (e) { return null }
+}))
+// Does what the shell beside it asks for (lib.sh's step): a step's name and its numbers a line on standard input; says when it is done.
+export async function follow (steps) {
+  console.log('ready')
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [name, ...args] = line.split(' ')
+    if (name === 'end') break
+    try { await steps[name](...args.map(Number)) } catch (e) { check(false, `${name}: ${e.message}`) }
+    console.log(`done ${name}`)
+  }
 }
 export function finish () { process.exit(failed ? 1 : 0) }

@@ -72,6 +72,8 @@ up() { # further words for `callstack up`
 	in_ns "$root/conf/callstack" up --detach "$@" >"$work/up.log" 2>&1 || { cat "$work/up.log"; return 1; }
 }
 
+pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
+
 # The kernel's count of UDP datagrams delivered to sockets in a namespace.
 udp_in() { ip netns exec "$1" awk '/^Udp: [0-9]/ {print $2}' /proc/net/snmp; }
 
@@ -109,4 +111,34 @@ chromium_in() { # NAMESPACE
 	printf '#!/bin/sh\nexec ip netns exec %s /usr/bin/chromium "$@"\n' "$1" >"$work/chromium-$1"
 	chmod +x "$work/chromium-$1"
 	echo "$work/chromium-$1"
+}
+
+# The pages of a story that does things between their steps: a program of this folder that follows (lib.mjs) what is written
+# to it. One at a time; what it prints between is the story's.
+start_pages() { # in_ns or in_client, PROGRAM: until they are ready
+	coproc pages { "$1" node "$root/tests/e2e/$2" 2>&1; }
+	# shellcheck disable=SC2154 # coproc sets pages_PID
+	pages_pid=$pages_PID from_pages=${pages[0]} to_pages=${pages[1]} # bash forgets these when the process ends
+	pids+=("$pages_pid")
+	await ready
+}
+await() { # WORD: prints what comes until that line
+	local line
+	while IFS= read -r -t 120 line <&"$from_pages"; do
+		[ "$line" = "$1" ] && return
+		echo "$line"
+	done
+	echo "the pages said no '$1'"
+	return 1
+}
+step() { echo "$*" >&"$to_pages"; await "done $1"; }
+end_pages() { # its status is theirs
+	echo end >&"$to_pages"
+	await never >/dev/null || true
+	wait "$pages_pid"
+}
+
+says() { # FILTER WHAT: the JSON on standard input
+	jq -e "$1" >/dev/null || { echo "  FAIL $2"; return 1; }
+	echo "  ok   $2"
 }

@@ -1,6 +1,5 @@
 // Two pages in one room; then what the story asks for, a word a line on standard input.
-import { createInterface } from 'node:readline'
-import { browser, open, stats, check, until, finish, sleep, video } from './lib.mjs'
+import { browser, open, stats, check, until, follow, finish, sleep, video } from './lib.mjs'
 
 const b = await browser()
 const pages = []
@@ -38,12 +37,6 @@ const commands = {
     }
   }
 }
-console.log('ready')
-for await (const line of createInterface({ input: process.stdin })) {
-  const [word, ...args] = line.split(' ')
-  if (word === 'end') break
-  await commands[word](...args.map(Number))
-  console.log('done ' + word)
-}
+await follow(commands)
 await b.close()
 finish()

@@ -8,25 +8,7 @@ make_users 2
 up --interface lo --address 127.0.0.1
 export CALLSTACK_URL=https://127.0.0.1:8443
 
-coproc pages { in_ns node "$root/tests/e2e/quality.mjs" 2>&1; }
-# shellcheck disable=SC2154 # coproc sets pages_PID
-pages_pid=$pages_PID from=${pages[0]} to=${pages[1]} # bash forgets these when the process ends
-pids+=("$pages_pid")
-await() { # WORD: prints what comes until that line
-	local line
-	while IFS= read -r -t 120 line <&"$from"; do
-		[ "$line" = "$1" ] && return
-		echo "$line"
-	done
-	echo "the pages said no '$1'"
-	return 1
-}
-says() { # FILTER WHAT: the JSON on standard input
-	jq -e "$1" >/dev/null || { echo "  FAIL $2"; return 1; }
-	echo "  ok   $2"
-}
-
-await ready
+start_pages in_ns quality.mjs
 sleep "${QUALITY_SECONDS:-8}" # receiver reports on audio come each 5 s
 ctl top --once
 top=$(ctl top --json)
@@ -55,11 +37,9 @@ for want in 'callstack_streams{worker="0",direction="in"}' 'callstack_streams{wo
 	echo "  ok   $want"
 done
 
-kill -STOP "$(cat "$CALLSTACK_RUNDIR/supervisor.pid")"
-kill -9 "$(cat "$CALLSTACK_RUNDIR/callstackd.pid")"
+kill -STOP "$(pid_of supervisor)"
+kill -9 "$(pid_of callstackd)"
 ctl top --json | says '(.named | not) and (.streams | length) == 8 and all(.streams[]; has("room") | not)' 'top: without the daemon, ids'
 ctl top --once --rows 3 --sort rate | grep -q 'and 5 more'
-kill -CONT "$(cat "$CALLSTACK_RUNDIR/supervisor.pid")"
-echo end >&"$to"
-await never >/dev/null || true
-wait "$pages_pid"
+kill -CONT "$(pid_of supervisor)"
+end_pages

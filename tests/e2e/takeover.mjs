@@ -1,7 +1,6 @@
 // Two pages in a room and two in a call while the server's processes are killed under them. Steps come on stdin, answers go to
 // stdout, so that the shell beside it does the killing.
-import { createInterface } from 'node:readline'
-import { browser, open, stats, check, until, finish, video } from './lib.mjs'
+import { browser, open, stats, check, until, resumed, follow, finish, video } from './lib.mjs'
 
 const b = await browser()
 const pages = []
@@ -36,9 +35,7 @@ const steps = {
   // The WebSockets come back and name their sessions; the room is as it was.
   async resume () {
     for (const [i, page] of pages.entries()) {
-      const r = await until(`page ${i + 1} resumes`, 20000, () => page.evaluate(async () => {
-        try { await window.c.connect(); return await window.c.resume() } catch (e) { return null }
-      }))
+      const r = await resumed(page, i + 1)
       check(r?.room === 'kitchen' && r?.participants?.length === 1 && r.participants[0].tracks.length === 2,
         `page ${i + 1} resumed: room ${r?.room}, sees ${r?.participants?.map(p => `${p.user} with ${p.tracks.length} tracks`)}`)
     }
@@ -70,12 +67,6 @@ const steps = {
     for (const s of await Promise.all(pages.map(stats))) check(s.pub.state === 'connected' && s.sub.state === 'connected', `transports ${s.pub.state}, ${s.sub.state}`)
   }
 }
-console.log('ready')
-for await (const line of createInterface({ input: process.stdin })) {
-  const [name, arg] = line.split(' ')
-  if (name === 'end') break
-  try { await steps[name](Number(arg)) } catch (e) { check(false, `${name}: ${e.message}`) }
-  console.log(`done ${name}`)
-}
+await follow(steps)
 await b.close()
 finish()

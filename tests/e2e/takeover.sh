@@ -10,23 +10,7 @@ up --interface "$server_if" --address 198.18.1.1
 export CALLSTACK_URL=https://198.18.1.1:8443
 seconds=${DOWN_SECONDS:-60}
 
-coproc pages { in_client node "$root/tests/e2e/takeover.mjs" 2>&1; }
-# shellcheck disable=SC2154 # coproc sets pages_PID
-pages_pid=$pages_PID from=${pages[0]} to=${pages[1]} # bash forgets these when the process ends
-pids+=("$pages_pid")
-await() { # WORD: prints what comes until that line
-	local line
-	while IFS= read -r -t 120 line <&"$from"; do
-		[ "$line" = "$1" ] && return
-		echo "$line"
-	done
-	echo "the pages said no '$1'"
-	return 1
-}
-step() { echo "$*" >&"$to"; await "done $1"; }
-pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
-
-await ready
+start_pages in_client takeover.mjs
 step flowing
 step mark
 supervisor=$(pid_of supervisor)
@@ -48,6 +32,4 @@ echo "callstack-dataplane $dataplane killed"
 step back
 [ "$(pid_of callstack-dataplane)" != "$dataplane" ]
 step newcomer
-echo end >&"$to"
-await never >/dev/null || true
-wait "$pages_pid"
+end_pages

@@ -41,7 +41,7 @@ round() { # IF ADDRESS CLIENTS MODE
 	send "$3" "$2"
 	expect "$1" '.counters.steered >= 20 and .counters.no_socket_passed == 0' "20 datagrams steered"
 	[[ $(udp_in "$ns") == "$before" ]] || { echo "FAILED: media reached a kernel socket" && return 1; }
-	dataplane=$(cat "$CALLSTACK_RUNDIR/callstack-dataplane.pid")
+	dataplane=$(pid_of callstack-dataplane)
 	kill -9 "$dataplane"
 	eventually "$1" "$held and .counters.steered == 0" "a new program after kill -9 of the dataplane"
 	in_ns "$root/conf/callstack" down
