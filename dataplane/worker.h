@@ -34,7 +34,7 @@ struct dp_pkt {
 	uint8_t flags;       // DP_PKT_*
 	uint8_t l2_len;      // classify: Ethernet header with VLAN tags, kept in front of the data for STUN answers
 	uint8_t l3_len;
-	uint8_t srtp_pad;
+	uint8_t red_slot;    // rtp_in, with red: position of its primary block's type in the track's pt[]; 255: it has none
 	uint16_t hdr_len;    // RTP header with extensions, bytes; in, restored from RTX: the OSN too
 	uint16_t payload_len;// RTP payload without padding
 	uint32_t ts;         // RTP timestamp, publisher's
@@ -44,7 +44,7 @@ struct dp_pkt {
 	uint32_t ast;        // rtp_in: abs-send-time of its arrival
 	uint8_t pt;          // rewrite: payload type to send
 	uint8_t frame;       // rtp_in: DP_FRAME_*
-	uint8_t pad[2];
+	uint16_t red;        // rtp_in: bytes of the payload in front of the primary block (RFC 2198); 0: it is no RED
 	uint64_t at_ns;      // srtp_in: now_ns of the walk that it arrived in
 };
 _Static_assert(sizeof(struct dp_pkt) == RTE_CACHE_LINE_SIZE, "one cache line");

@@ -55,6 +55,7 @@ static struct dp_pending *queue(struct dp_worker *w, struct rte_mbuf *m, const s
 	    .video = t->set.kind == SH_KIND_VIDEO,
 	    .plain = t->set.layers == 1 && !(dp_pkt(m)->frame & DP_FRAME_LAYERED),
 	    .pt_slot = dp_pkt(m)->pt_slot,
+	    .red_slot = dp_red_slot_in(t, t, dp_pkt(m)),
 	};
 	return q;
 }
@@ -63,6 +64,7 @@ static struct dp_pending *queue(struct dp_worker *w, struct rte_mbuf *m, const s
 static void take_in_slot(struct dp_worker *w, struct rte_mbuf *m, const struct sh_track *t,
                          sh_id slot, bool twin)
 {
+	const struct sh_track *to = &dp_slabs.track[SH_ID_INDEX(slot)];
 	const struct dp_fanout *list = dp_fanout(SH_ID_INDEX(slot), w->index);
 	struct dp_pending *q = list && list->n ? queue(w, m, t, list) : NULL;
 
@@ -73,7 +75,10 @@ static void take_in_slot(struct dp_worker *w, struct rte_mbuf *m, const struct s
 	q->source = t->set.id;
 	q->turn = dp_slot_turn(SH_ID_INDEX(slot));
 	q->owner = dp_slabs.endpoint[SH_ID_INDEX(t->set.endpoint)].set.owner;
-	q->pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(slot)], t, q->pt_slot);
+	q->pt_slot = dp_pt_slot_in(to, t, q->pt_slot);
+	q->red_slot = dp_red_slot_in(to, t, dp_pkt(m));
+	if (unlikely(q->pt_slot == 255))
+		q->pt_slot = q->red_slot;
 }
 
 static void take_in(struct dp_worker *w, struct rte_mbuf *m)
@@ -113,7 +118,7 @@ static bool seen(const struct dp_sub_rt *r, const struct dp_pkt *p)
 /* Whether this subscriber gets the packet, when it is not plain, or rewrite has to know that it
  * does not; counted when not. */
 static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p, uint32_t sub,
-                   uint8_t *flags)
+                   uint8_t pt_slot, uint8_t *flags)
 {
 	struct sh_sub *s = &dp_slabs.sub[sub];
 	struct dp_sub_rt *r = dp_sub_rt(w, sub); // makes a new one ready, its layer too
@@ -153,7 +158,7 @@ static bool choose(struct dp_worker *w, struct dp_pending *q, const struct dp_pk
 		return false;
 	}
 	// within a segment rewrite drops it, which knows what that means for the numbers
-	if (s->set.pt[q->pt_slot] == 255 && v == DP_LAYER_SWITCH) {
+	if (s->set.pt[pt_slot] == 255 && v == DP_LAYER_SWITCH) {
 		s->layer = DP_LAYER_NONE;
 		w->stat[SH_STAT_drop_sub_pt]++;
 		return false;
@@ -255,11 +260,26 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 
 /* One layer, and nothing is in the way: what nearly every packet meets. */
 static inline bool plain(const struct dp_node *n, const struct dp_pending *q, uint32_t sub,
-                         const struct sh_sub *s)
+                         const struct sh_sub *s, uint8_t pt_slot)
 {
 	return q->plain && s->layer == 0 && !(s->set.flags & SH_SUB_PAUSED) && dp_live(&s->state) &&
-	       n->sub[sub].id == s->set.id && s->set.pt[q->pt_slot] != 255 &&
+	       n->sub[sub].id == s->set.id && s->set.pt[pt_slot] != 255 &&
 	       dp_connected(SH_ID_INDEX(s->set.endpoint));
+}
+
+/* Whether one that is not so plain gets the packet; and of RED that he did not take its primary
+ * block alone, which is plain again. */
+static bool look_closer(struct dp_worker *w, struct dp_pending *q, const struct dp_pkt *p,
+                        uint32_t sub, uint8_t *pt_slot, uint8_t *flags)
+{
+	const struct sh_sub *s = &dp_slabs.sub[sub];
+
+	if (q->red_slot != 255 && s->set.pt[*pt_slot] == 255) {
+		*pt_slot = q->red_slot;
+		if (plain(dp_node(w), q, sub, s, *pt_slot))
+			return true;
+	}
+	return choose(w, q, p, sub, *pt_slot, flags);
 }
 
 /* Whether a subscriber of a slot is to be sent what is in it: not what is his own, and of another source than before
@@ -314,21 +334,22 @@ static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf 
 		uint32_t sub = list->sub[q->at];
 		const struct sh_sub *s = &dp_slabs.sub[sub];
 		struct dp_pkt *out = dp_pkt(m[have]);
-		uint8_t flags = 0;
+		uint8_t flags = 0, pt_slot = q->pt_slot;
 
 		if (q->slot && !follows(w, q, p, sub))
 			continue;
-		if (unlikely(!plain(n, q, sub, s)) && !choose(w, q, p, sub, &flags))
+		if (unlikely(!plain(n, q, sub, s, pt_slot)) &&
+		    !look_closer(w, q, p, sub, &pt_slot, &flags))
 			continue;
 		if (!q->kept && (s->set.flags & SH_SUB_NACK))
 			keep(w, q);
 		if (unlikely(dp_slabs.endpoint[SH_ID_INDEX(s->set.endpoint)].linked) &&
-		    dp_pace_hold(w, q->m, sub, flags, q->pt_slot, q->video))
+		    dp_pace_hold(w, q->m, sub, flags, pt_slot, q->video))
 			continue;
 		out->endpoint = SH_ID_INDEX(s->set.endpoint);
 		out->sub = sub;
 		out->flags = flags;
-		out->pt_slot = q->pt_slot;
+		out->pt_slot = pt_slot;
 		out->src = q->m;
 		have++;
 	}

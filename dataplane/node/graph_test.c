@@ -188,7 +188,7 @@ int main(void)
 		place = places[i];
 		failed += stories_ice() + stories_media() + stories_layers() + stories_svc() +
 		          stories_rtcp() + stories_bwe() + stories_life() + stories_slots() +
-		          stories_quality();
+		          stories_red() + stories_quality();
 #ifdef CALLSTACK_IMPAIRMENT
 		failed += stories_impair();
 #endif

@@ -209,6 +209,7 @@ struct dp_pending { // plaintext on its way through fanout
 	bool slot;                    // the list is of a slot that the packet's track is in
 	bool twin;                    // … and the one before is of the same packet
 	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
+	uint8_t red_slot;             // RED: the same of its primary block; else 255
 	uint32_t owner;               // slot: the track's
 	sh_id source;                 // slot: the track
 	uint32_t turn;                // slot: dp_slot_turn()
@@ -487,6 +488,24 @@ static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_tr
 		    t->set.pt[i].clock_hz == source->set.pt[slot].clock_hz)
 			return i;
 	return 255;
+}
+/* The same of the primary block of a packet that is RED (RFC 2198); else 255. */
+static inline uint8_t dp_red_slot_in(const struct sh_track *t, const struct sh_track *source,
+                                     const struct dp_pkt *p)
+{
+	return p->red && p->red_slot != 255 ? dp_pt_slot_in(t, source, p->red_slot) : 255;
+}
+
+/* Position in a subscription's pt[] of what it is sent of a packet: itself or, where that is RED and RED was not
+ * taken, its primary block alone. 255: nothing. */
+static inline uint8_t dp_pt_slot_to(const struct sh_sub *s, const struct sh_track *source, const struct dp_pkt *p)
+{
+	const struct sh_track *t = &dp_slabs.track[SH_ID_INDEX(s->set.track)];
+	uint8_t slot = dp_pt_slot_in(t, source, p->pt_slot);
+
+	if (slot == 255 || s->set.pt[slot] == 255)
+		slot = dp_red_slot_in(t, source, p);
+	return slot == 255 || s->set.pt[slot] == 255 ? 255 : slot;
 }
 /* ---- frames and layers of video (frames.c) ---- */
 

@@ -304,8 +304,7 @@ static struct rte_mbuf *recent(struct dp_worker *w, struct dp_link *l, const str
 		src = dp_history_get(w, g->track, g->layer, g->ssrc, theirs);
 		if (!src)
 			continue;
-		out->pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],
-		                             &dp_slabs.track[g->track], dp_pkt(src)->pt_slot);
+		out->pt_slot = dp_pt_slot_to(s, &dp_slabs.track[g->track], dp_pkt(src));
 		if (out->pt_slot == 255)
 			continue;
 		out->index = index;

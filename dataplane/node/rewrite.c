@@ -36,6 +36,7 @@ static bool translate_ts(uint32_t *out, const struct dp_sub_rt *r, const struct 
 struct plan {
 	struct dp_ids ids; // to be added to its numbers
 	uint16_t osn;
+	uint16_t cut; // bytes at the payload's begin that are left out
 	bool as_rtx, empty, marker;
 };
 
@@ -125,7 +126,7 @@ static unsigned map_packet(struct dp_worker *w, struct plan *plan, struct dp_pkt
 	p->ssrc = s->set.ssrc;
 	p->pt = s->set.pt[p->pt_slot];
 	s->packets++;
-	s->bytes += plan->empty ? 0 : src->payload_len;
+	s->bytes += plan->empty ? 0 : src->payload_len - plan->cut;
 	return 0;
 }
 
@@ -160,6 +161,16 @@ static void map_again(struct dp_worker *w, struct plan *plan, struct dp_pkt *p, 
 	p->index = s->rtx_index;
 	p->ssrc = s->set.rtx_ssrc;
 	DP_COUNT(w, rtx_out, 1);
+}
+
+/* Of RED to one that did not take RED: what stands in front of the primary block. */
+static __rte_noinline uint16_t red_cut(struct dp_worker *w, const struct dp_pkt *p,
+                                       const struct dp_pkt *src, const struct sh_sub *s)
+{
+	if (dp_slabs.track[SH_ID_INDEX(s->set.track)].set.pt[p->pt_slot].codec == SH_CODEC_RED)
+		return 0;
+	DP_COUNT(w, red_unwrapped, 1);
+	return src->red;
 }
 
 /* Kept out of the way of those without a link. */
@@ -208,7 +219,7 @@ static __rte_noinline unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 static void put_payload(struct dp_pkt *p, uint8_t *at, const uint8_t *from, const struct plan *plan,
                         uint8_t has)
 {
-	uint16_t len = plan->empty ? 0 : dp_pkt(p->src)->payload_len;
+	uint16_t len = plan->empty ? 0 : p->payload_len;
 
 	p->payload_len = len;
 	if (plan->as_rtx) {
@@ -241,6 +252,8 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 
 	m->data_off = DP_HEADROOM;
 	p->at_ns = again ? 0 : src->at_ns;
+	if (unlikely(src->red))
+		plan.cut = red_cut(w, p, src, s);
 	if (unlikely(again))
 		map_again(w, &plan, p, s, r);
 	else if ((why = map_packet(w, &plan, p, s, r, src)))
@@ -269,9 +282,9 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	if (len < 0)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
-	p->payload_len = src->payload_len;
+	p->payload_len = src->payload_len - plan.cut;
 	if (unlikely(plan.as_rtx || plan.empty || plan.ids.pid || plan.ids.tl0 || plan.ids.keyidx))
-		put_payload(p, buf + len, in + src->hdr_len, &plan, x->f.ids.has);
+		put_payload(p, buf + len, in + src->hdr_len + plan.cut, &plan, x->f.ids.has);
 	if (unlikely(e->linked))
 		tell_link(w, p, r, (uint32_t)len + p->payload_len);
 	return 0;

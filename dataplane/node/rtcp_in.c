@@ -152,8 +152,7 @@ static bool retransmit(struct from *f, uint32_t sub, uint64_t index)
 	src = dp_history_get(f->w, g->track, g->layer, g->ssrc, theirs);
 	if (!src)
 		return false;
-	pt_slot = dp_pt_slot_in(&dp_slabs.track[SH_ID_INDEX(s->set.track)],
-	                        &dp_slabs.track[g->track], dp_pkt(src)->pt_slot);
+	pt_slot = dp_pt_slot_to(s, &dp_slabs.track[g->track], dp_pkt(src));
 	if (pt_slot == 255)
 		return false;
 	if (again_too_soon(f, a, s, (uint16_t)index)) {

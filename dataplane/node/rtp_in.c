@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "dataplane/node/node.h"
+#include "dataplane/rtp/red.h"
 #include "dataplane/rtp/speaker.h"
 
 /* An RTX packet may overtake what it repeats, but not lead its stream's roll-over counter astray.
@@ -114,15 +115,33 @@ static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct rte_mb
 	r->want_key &= (uint8_t) ~(1u << p->layer);
 }
 
+/* Where those who did not take RED find what they are sent. false: malformed. */
+static bool find_primary(const struct sh_track *t, struct dp_pkt *p, const uint8_t *buf)
+{
+	struct dp_red red;
+	int slot;
+
+	if (!p->payload_len) // nothing but padding
+		return true;
+	if (dp_red_parse(&red, buf + p->hdr_len, p->payload_len))
+		return false;
+	slot = dp_pt_slot(t, red.pt);
+	if (slot < 0 || t->set.pt[slot].codec == SH_CODEC_RED)
+		slot = 255;
+	p->red = red.off;
+	p->red_slot = (uint8_t)slot;
+	return true;
+}
+
 /* How loud it is (RFC 6464), for the control thread to see who speaks. */
 static void hear(const struct dp_worker *w, struct sh_track *t, const struct dp_pkt *p,
                  const struct dp_rtp_exts *x, const uint8_t *buf)
 {
 	bool told = x->present & 1u << SH_EXT_AUDIO_LEVEL && x->len[SH_EXT_AUDIO_LEVEL];
 
-	t->level = dp_level_smooth(
-	    t->level,
-	    dp_level_of(told ? buf + x->off[SH_EXT_AUDIO_LEVEL] : NULL, p->payload_len));
+	t->level =
+	    dp_level_smooth(t->level, dp_level_of(told ? buf + x->off[SH_EXT_AUDIO_LEVEL] : NULL,
+	                                          p->payload_len - p->red));
 	if (t->level < DP_LEVEL_SPEECH)
 		t->spoke_at_ns = w->now_ns;
 }
@@ -161,6 +180,7 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 	}
 	p->hdr_len = hdr.payload_off;
 	p->payload_len = hdr.payload_len;
+	p->red = 0;
 	p->ts = hdr.ts;
 	p->ssrc = hdr.ssrc;
 	p->ast = dp_rtp_abs_send_time(p->at_ns);
@@ -168,8 +188,14 @@ static bool rtp_in_one(struct dp_worker *w, struct rte_mbuf *m)
 		p->flags |= DP_PKT_MARKER;
 		t->media[p->layer].frames++;
 	}
-	if (t->set.kind == SH_KIND_AUDIO)
+	if (t->set.kind == SH_KIND_AUDIO) {
+		if (unlikely(t->set.pt[p->pt_slot].codec == SH_CODEC_RED) &&
+		    !find_primary(t, p, buf)) {
+			DP_DROP(w, red_malformed, m);
+			return false;
+		}
 		hear(w, t, p, x, buf);
+	}
 	mark_frame(w, r, m, t, &hdr, buf);
 	dp_history_prefetch(w, r, p);
 	return true;

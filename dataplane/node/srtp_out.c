@@ -29,6 +29,14 @@ static void runs_end(struct runs *r)
 	}
 }
 
+/* What is sent of a plaintext is its payload, or of RED the block at that one's end. */
+static inline const uint8_t *end_of(struct rte_mbuf *src)
+{
+	const struct dp_pkt *p = dp_pkt(src);
+
+	return rte_pktmbuf_mtod(src, uint8_t *) + p->hdr_len + p->payload_len;
+}
+
 static inline bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct dp_srtp_op *op,
                            struct runs *runs)
 {
@@ -46,8 +54,7 @@ static inline bool prepare(struct dp_worker *w, struct rte_mbuf *m, struct dp_sr
 	op->index = p->index;
 	op->hdr_len = p->hdr_len;
 	op->len = (uint16_t)(p->hdr_len + p->payload_len);
-	op->src = p->src ? rte_pktmbuf_mtod_offset(p->src, uint8_t *, dp_pkt(p->src)->hdr_len)
-	                 : op->dst + p->hdr_len;
+	op->src = p->src ? end_of(p->src) - p->payload_len : op->dst + p->hdr_len;
 	return true;
 }
 
