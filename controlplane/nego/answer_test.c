@@ -69,10 +69,7 @@ static void answers_narrow(void **state)
 
 	init(&pub, false);
 	take(&pub, "obs_like"); // H264 without RTX
-	init(&sub, true);
-	add(&sub, &pub, 0);
-	add(&sub, &pub, 1);
-	sdp = make_offer(&sub);
+	sdp = subscribe(&sub, &pub);
 	assert_non_null(strstr(
 	    sdp,
 	    "a=fmtp:108 profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1"));
@@ -125,10 +122,7 @@ static void bad_answers_are_refused(void **state)
 
 	init(&pub, false);
 	take(&pub, "chromium_av");
-	init(&sub, true);
-	add(&sub, &pub, 0);
-	add(&sub, &pub, 1);
-	sdp = make_offer(&sub);
+	sdp = subscribe(&sub, &pub);
 	full = willing(sdp);
 	before = cp_nego_save(&sub);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -164,10 +158,7 @@ static void m_lines_are_used_again(void **state)
 
 	init(&pub, false);
 	take(&pub, "chromium_av");
-	init(&sub, true);
-	add(&sub, &pub, 0);
-	add(&sub, &pub, 1);
-	sdp = make_offer(&sub);
+	sdp = subscribe(&sub, &pub);
 	ans = willing(sdp);
 	/* changes while the offer is out wait for the next one */
 	assert_int_equal(add(&sub, &pub, 1), 2);

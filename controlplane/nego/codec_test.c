@@ -26,10 +26,7 @@ static void red_and_dtx_pass(void **state)
 	assert_null(strstr(out, "flexfec"));
 	assert_null(strstr(out, "red/90000"));
 	free(out);
-	init(&sub, true);
-	add(&sub, &pub, 0);
-	add(&sub, &pub, 1);
-	out = make_offer(&sub);
+	out = subscribe(&sub, &pub);
 	assert_non_null(strstr(out, "a=fmtp:63 111/111\r\n"));
 	assert_null(strstr(out, "fec/90000"));
 	free(out);

@@ -21,10 +21,7 @@ static void remb_is_for_those_without_better(void **state)
 	assert_int_equal(count(out, "goog-remb"), 3);
 	assert_null(strstr(out, "transport-cc"));
 	free(out);
-	init(&sub, true);
-	add(&sub, &pub, 0);
-	add(&sub, &pub, 1);
-	out = make_offer(&sub);
+	out = subscribe(&sub, &pub);
 	assert_int_equal(count(out, "goog-remb"), 3);
 	full = willing(out);
 	assert_int_equal(cp_nego_feedback(&sub), 0); // nothing is agreed yet
@@ -71,16 +68,13 @@ static void transport_feedback_is_for_the_whole_bundle(void **state)
 	};
 	uint8_t ext[SH_EXT_COUNT];
 	struct cp_nego pub, sub;
-	char *sdp, *full, *less;
+	char *sdp, *full;
 
 	init(&pub, false);
 	take(&pub, "chromium_av");
 	assert_int_equal(cp_nego_feedback(&pub), SH_EP_TWCC);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		init(&sub, true);
-		add(&sub, &pub, 0);
-		add(&sub, &pub, 1);
-		sdp = make_offer(&sub);
+		sdp = subscribe(&sub, &pub);
 		assert_int_equal(count(sdp, TWCC_EXT), 2);
 		assert_non_null(strstr(sdp, "a=rtcp-fb:111 transport-cc\r\n"));
 		assert_non_null(strstr(sdp, "a=rtcp-fb:96 goog-remb\r\n"));
@@ -90,16 +84,10 @@ static void transport_feedback_is_for_the_whole_bundle(void **state)
 		                               "a=setup:active", "a=setup:actpass",
 		                               "a=setup:active", "a=sendonly", "a=recvonly",
 		                               "a=sendonly", "a=recvonly", NULL};
-		     *r; r += 2) {
-			less = replaced(full, r[0], r[1]);
-			free(full);
-			full = less;
-		}
-		for (unsigned k = 0; k < table[i].times; k++) {
-			less = replaced(full, table[i].without, "");
-			free(full);
-			full = less;
-		}
+		     *r; r += 2)
+			full = replaced_in(full, r[0], r[1]);
+		for (unsigned k = 0; k < table[i].times; k++)
+			full = replaced_in(full, table[i].without, "");
 		cp_nego_ext_ids(&sub, ext);
 		assert_int_equal(ext[SH_EXT_TWCC], 0); // not before the answer
 		if (answered(&sub, full))

@@ -53,6 +53,14 @@ char *replaced(const char *text, const char *from, const char *to)
 	return out;
 }
 
+char *replaced_in(char *text, const char *from, const char *to)
+{
+	char *out = replaced(text, from, to);
+
+	free(text);
+	return out;
+}
+
 int offer(struct cp_nego *n, const char *sdp)
 {
 	return cp_nego_offer_in(n, sdp, strlen(sdp), &restarted, why);
@@ -139,6 +147,14 @@ char *make_offer(struct cp_nego *n)
 	return sdp;
 }
 
+char *subscribe(struct cp_nego *sub, struct cp_nego *pub)
+{
+	init(sub, true);
+	add(sub, pub, 0);
+	add(sub, pub, 1);
+	return make_offer(sub);
+}
+
 int answered(struct cp_nego *n, const char *sdp)
 {
 	return cp_nego_answer_in(n, sdp, strlen(sdp), why);
@@ -147,19 +163,15 @@ int answered(struct cp_nego *n, const char *sdp)
 char *willing(const char *sdp)
 {
 	struct cp_nego peer;
-	char *out, *turned;
+	char *out;
 
 	init(&peer, false);
 	if (offer_of_ours(&peer, sdp))
 		fail_msg("own offer: %s", why);
 	out = answer(&peer);
 	cp_nego_close(&peer);
-	turned = replaced(out, "a=ice-lite\r\n", "");
-	free(out);
-	while (strstr(turned, "a=setup:passive")) {
-		out = replaced(turned, "a=setup:passive", "a=setup:active");
-		free(turned);
-		turned = out;
-	}
-	return turned;
+	out = replaced_in(out, "a=ice-lite\r\n", "");
+	while (strstr(out, "a=setup:passive"))
+		out = replaced_in(out, "a=setup:passive", "a=setup:active");
+	return out;
 }

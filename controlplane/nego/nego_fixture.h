@@ -12,6 +12,7 @@ void init(struct cp_nego *n, bool offerer);
 char *load(const char *name); // testdata/NAME.sdp
 /* text with the first `from` made `to`. */
 char *replaced(const char *text, const char *from, const char *to);
+char *replaced_in(char *text, const char *from, const char *to); // the same, freeing text
 unsigned count(const char *text, const char *what);
 
 /* ---- the peer offers ---- */
@@ -29,6 +30,8 @@ char *take_changed(struct cp_nego *n, const char *fixture, const char *from, con
 struct cp_nego_send track(struct cp_nego *pub, size_t i);
 size_t add(struct cp_nego *sub, struct cp_nego *pub, size_t i); // index of its m-line
 char *make_offer(struct cp_nego *n);
+/* A subscriber to both m-lines of a publisher: our offer to it. */
+char *subscribe(struct cp_nego *sub, struct cp_nego *pub);
 /* A peer that takes all of our offer: our own answerer, sending nothing. Its answer. */
 char *willing(const char *sdp);
 int answered(struct cp_nego *n, const char *sdp);

@@ -18,10 +18,7 @@ static void the_journal_brings_it_back(void **state)
 
 	init(&pub, false);
 	take(&pub, "chromium_simulcast");
-	init(&sub, true);
-	add(&sub, &pub, 0);
-	add(&sub, &pub, 1);
-	sdp = make_offer(&sub);
+	sdp = subscribe(&sub, &pub);
 	ans = willing(sdp);
 	saved = cp_nego_save(&sub);
 	assert_int_equal(cp_nego_load(&back, saved), 0);
