@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { S = DP_FRAME_START, K = DP_FRAME_START | DP_FRAME_KEY };
+enum {
+	S = DP_FRAME_START,
+	K = DP_FRAME_START | DP_FRAME_KEY,
+	E = DP_FRAME_END,
+	Y = DP_FRAME_SYNC,
+	L = DP_FRAME_SLICE
+};
 
 struct row {
 	unsigned codec, want, len, dd_len;
@@ -156,135 +162,129 @@ static void truncated(void **state)
 			    DP_FRAME_KEY);
 }
 
-/* Layers and ids. */
-static void layers(void **state)
+/* Layers and ids: what a payload says of its frame. */
+struct layers_row {
+	uint32_t len;
+	uint8_t p[24];
+	struct dp_frame_info want;
+};
+
+static void layers(unsigned codec, const struct layers_row *row, size_t n)
 {
-	enum { E = DP_FRAME_END, Y = DP_FRAME_SYNC, L = DP_FRAME_SLICE };
 	static const uint8_t none[1];
-	static const struct {
-		unsigned codec, len;
-		uint8_t p[24];
-		unsigned flags, sid, tid, need, up;
-		unsigned has, pid, tl0, keyidx;
-	} t[] = {
-	    {SH_CODEC_VP8,
-	     7,
-	     {0x90, 0xf0, 0x91, 0x51, 0x07, 0xa3, 0x51},
-	     S | Y,
-	     0,
-	     2,
-	     7,
-	     0,
-	     DP_IDS_VP8 | DP_IDS_PID15 | DP_IDS_TL0 | DP_IDS_KEYIDX,
-	     0x1151,
-	     7,
-	     3},
-	    {SH_CODEC_VP8,
-	     4,
-	     {0x80, 0x80, 0x11, 0x51},
-	     0,
-	     0,
-	     0,
-	     7,
-	     0,
-	     DP_IDS_VP8 | DP_IDS_PID,
-	     0x11,
-	     0,
-	     0},
-	    {SH_CODEC_VP8, 5, {0x90, 0x20, 0x40, 0x51}, S, 0, 1, 7, 0, DP_IDS_VP8, 0, 0, 0},
-	    {SH_CODEC_VP9,
-	     6,
-	     {0xec, 0x91, 0x22, 0x55, 0x05, 0x18},
-	     S | E,
-	     2,
-	     2,
-	     4,
-	     0xfff,
-	     DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
-	     0x1122,
-	     5,
-	     0}, // TID 2, U, SID 2, D
-	    {SH_CODEC_VP9,
-	     6,
-	     {0xe8, 0x91, 0x22, 0x23, 0x05, 0x18},
-	     S,
-	     1,
-	     1,
-	     6,
-	     0,
-	     DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
-	     0x1122,
-	     5,
-	     0}, // upper layers need it
-	    {SH_CODEC_VP9,
-	     6,
-	     {0xe9, 0x91, 0x22, 0x23, 0x05, 0x18},
-	     S,
-	     1,
-	     1,
-	     2,
-	     0,
-	     DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
-	     0x1122,
-	     5,
-	     0}, // Z: they don't
-	    {SH_CODEC_VP9,
-	     5,
-	     {0xfc, 0x11, 0x20, 0x02, 0x18},
-	     S | E,
-	     0,
-	     1,
-	     7,
-	     0,
-	     DP_IDS_VP9 | DP_IDS_PID,
-	     0x11,
-	     0,
-	     0},                                                                    // flexible
-	    {SH_CODEC_VP9, 4, {0xfc, 0x11, 0x20, 0x03}, 0, 0, 0, 7, 0, 0, 0, 0, 0}, // P_DIFF cut
-	                                                                            // off
-	    {SH_CODEC_VP9,
-	     3,
-	     {0x8c, 0x11, 0x00},
-	     K | E,
-	     0,
-	     0,
-	     7,
-	     0,
-	     DP_IDS_VP9 | DP_IDS_PID,
-	     0x11,
-	     0,
-	     0},
-	    {SH_CODEC_H264, 3, {0x41, 0x9a, 0x00}, S | L, 0, 0, 7, 0xfff, 0, 0, 0, 0},
-	    {SH_CODEC_H264, 3, {0x01, 0x9a, 0x00}, S | L, 0, 1, 7, 0, 0, 0, 0, 0}, // nal_ref_idc 0
-	    {SH_CODEC_H264, 4, {0x1c, 0x41, 0x9a, 0x00}, L, 0, 1, 7, 0, 0, 0, 0, 0}, // FU-A, its
-	                                                                             // end
-	    {SH_CODEC_H264,
-	     12,
-	     {0x78, 0, 4, 0x6e, 0xc0, 0x80, 0x47, 0, 3, 0x41, 0x9a, 0},
-	     S | L,
-	     0,
-	     2,
-	     7,
-	     0,
-	     0,
-	     0,
-	     0,
-	     0}, // prefix: temporal_id 2
-	    {SH_CODEC_AV1, 3, {0x18, 0x0a, 0x0b}, K, 0, 0, 7, 0, 0, 0, 0, 0},
-	};
 
-	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		struct dp_frame_info f = read_exact(t[i].codec, t[i].p, t[i].len, none, 0);
+	for (size_t i = 0; i < n; i++) {
+		const struct dp_frame_info *w = &row[i].want;
+		struct dp_frame_info f = read_exact(codec, row[i].p, row[i].len, none, 0);
 
-		if (f.flags != t[i].flags || f.sid != t[i].sid || f.tid != t[i].tid ||
-		    f.need != t[i].need || f.up != t[i].up)
-			fail_msg("row %u: %#x %u %u %#x %#x", i, f.flags, f.sid, f.tid, f.need,
+		if (f.flags != w->flags || f.sid != w->sid || f.tid != w->tid ||
+		    f.need != w->need || f.up != w->up)
+			fail_msg("row %zu: %#x %u %u %#x %#x", i, f.flags, f.sid, f.tid, f.need,
 			         f.up);
-		if (f.ids.has != t[i].has || f.ids.pid != t[i].pid || f.ids.tl0 != t[i].tl0 ||
-		    f.ids.keyidx != t[i].keyidx)
-			fail_msg("row %u: ids %#x %#x %u %u", i, f.ids.has, f.ids.pid, f.ids.tl0,
+		if (f.ids.has != w->ids.has || f.ids.pid != w->ids.pid || f.ids.tl0 != w->ids.tl0 ||
+		    f.ids.keyidx != w->ids.keyidx)
+			fail_msg("row %zu: ids %#x %#x %u %u", i, f.ids.has, f.ids.pid, f.ids.tl0,
 			         f.ids.keyidx);
 	}
+}
+
+static void layers_of_vp8(void **state)
+{
+	static const struct layers_row row[] = {
+	    {7,
+	     {0x90, 0xf0, 0x91, 0x51, 0x07, 0xa3, 0x51},
+	     {.flags = S | Y,
+	      .tid = 2,
+	      .need = 7,
+	      .ids.has = DP_IDS_VP8 | DP_IDS_PID15 | DP_IDS_TL0 | DP_IDS_KEYIDX,
+	      .ids.pid = 0x1151,
+	      .ids.tl0 = 7,
+	      .ids.keyidx = 3}},
+	    {4,
+	     {0x80, 0x80, 0x11, 0x51},
+	     {.need = 7, .ids.has = DP_IDS_VP8 | DP_IDS_PID, .ids.pid = 0x11}},
+	    {5, {0x90, 0x20, 0x40, 0x51}, {.flags = S, .tid = 1, .need = 7, .ids.has = DP_IDS_VP8}},
+	};
+
+	layers(SH_CODEC_VP8, row, sizeof(row) / sizeof(row[0]));
+}
+
+static void layers_of_vp9(void **state)
+{
+	static const struct layers_row row[] = {
+	    // TID 2, U, SID 2, D
+	    {6,
+	     {0xec, 0x91, 0x22, 0x55, 0x05, 0x18},
+	     {.flags = S | E,
+	      .sid = 2,
+	      .tid = 2,
+	      .need = 4,
+	      .up = 0xfff,
+	      .ids.has = DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
+	      .ids.pid = 0x1122,
+	      .ids.tl0 = 5}},
+	    // upper layers need it
+	    {6,
+	     {0xe8, 0x91, 0x22, 0x23, 0x05, 0x18},
+	     {.flags = S,
+	      .sid = 1,
+	      .tid = 1,
+	      .need = 6,
+	      .ids.has = DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
+	      .ids.pid = 0x1122,
+	      .ids.tl0 = 5}},
+	    // Z: they don't
+	    {6,
+	     {0xe9, 0x91, 0x22, 0x23, 0x05, 0x18},
+	     {.flags = S,
+	      .sid = 1,
+	      .tid = 1,
+	      .need = 2,
+	      .ids.has = DP_IDS_VP9 | DP_IDS_PID15 | DP_IDS_TL0,
+	      .ids.pid = 0x1122,
+	      .ids.tl0 = 5}},
+	    // flexible
+	    {5,
+	     {0xfc, 0x11, 0x20, 0x02, 0x18},
+	     {.flags = S | E,
+	      .tid = 1,
+	      .need = 7,
+	      .ids.has = DP_IDS_VP9 | DP_IDS_PID,
+	      .ids.pid = 0x11}},
+	    // P_DIFF cut off
+	    {4, {0xfc, 0x11, 0x20, 0x03}, {.need = 7}},
+	    {3,
+	     {0x8c, 0x11, 0x00},
+	     {.flags = K | E, .need = 7, .ids.has = DP_IDS_VP9 | DP_IDS_PID, .ids.pid = 0x11}},
+	};
+
+	layers(SH_CODEC_VP9, row, sizeof(row) / sizeof(row[0]));
+}
+
+static void layers_of_h264(void **state)
+{
+	static const struct layers_row row[] = {
+	    {3, {0x41, 0x9a, 0x00}, {.flags = S | L, .need = 7, .up = 0xfff}},
+	    // nal_ref_idc 0
+	    {3, {0x01, 0x9a, 0x00}, {.flags = S | L, .tid = 1, .need = 7}},
+	    // FU-A, its end
+	    {4, {0x1c, 0x41, 0x9a, 0x00}, {.flags = L, .tid = 1, .need = 7}},
+	    // prefix: temporal_id 2
+	    {12,
+	     {0x78, 0, 4, 0x6e, 0xc0, 0x80, 0x47, 0, 3, 0x41, 0x9a, 0},
+	     {.flags = S | L, .tid = 2, .need = 7}},
+	};
+
+	layers(SH_CODEC_H264, row, sizeof(row) / sizeof(row[0]));
+}
+
+static void layers_of_av1(void **state)
+{
+	static const struct layers_row row[] = {
+	    {3, {0x18, 0x0a, 0x0b}, {.flags = K, .need = 7}},
+	};
+
+	layers(SH_CODEC_AV1, row, sizeof(row) / sizeof(row[0]));
 }
 
 /* One SPS of the high profile, one of the constrained baseline, cropped. */
@@ -357,9 +357,9 @@ static void sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(table),
-	    cmocka_unit_test(truncated),
-	    cmocka_unit_test(layers),
+	    cmocka_unit_test(table),          cmocka_unit_test(truncated),
+	    cmocka_unit_test(layers_of_vp8),  cmocka_unit_test(layers_of_vp9),
+	    cmocka_unit_test(layers_of_h264), cmocka_unit_test(layers_of_av1),
 	    cmocka_unit_test(sizes),
 	};
 
