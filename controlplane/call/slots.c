@@ -339,7 +339,7 @@ void cp_track_watched(struct cp_calls *c, const struct sh_msg_track_watch *m)
 {
 	struct cp_track *t = track_by_id(c, m->id);
 
-	if (!t || t->set.layers < 2 || t->watched == m->layers)
+	if (!t || t->watched == m->layers)
 		return;
 	t->watched = m->layers;
 	if (t->owner->ops->layers)

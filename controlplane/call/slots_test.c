@@ -335,22 +335,27 @@ static void newcomers(void **state)
 	json_decref(o);
 }
 
-static void watch(unsigned i, uint8_t layers)
+static void watch_id(sh_id track, uint8_t layers)
 {
-	struct sh_msg_track_watch m = {.id = plane_id(i, SH_KIND_VIDEO), .layers = layers};
+	struct sh_msg_track_watch m = {.id = track, .layers = layers};
 
 	assert_true(fake_dp_event(&world.dp, SH_MSG_TRACK_WATCH, &m, sizeof(m)));
 	world_settle();
 }
 
-static unsigned active(unsigned i)
+static void watch(unsigned i, uint8_t layers)
 {
-	static const char *const rids[] = {"q", "h", "f"};
+	watch_id(plane_id(i, SH_KIND_VIDEO), layers);
+}
+
+/* The next event is of the track's layers; which of them are watched. */
+static unsigned active(unsigned i, const char *const *rids, unsigned n)
+{
 	json_t *o = conn_event(&who[i], "layers"), *list = json_object_get(o, "layers"), *l;
 	unsigned mask = 0;
 	size_t k;
 
-	assert_int_equal(json_array_size(list), 3);
+	assert_int_equal(json_array_size(list), n);
 	json_array_foreach (list, k, l) {
 		assert_string_equal(text_at(l, "rid"), rids[k]);
 		mask |= (unsigned)json_is_true(json_object_get(l, "active")) << k;
@@ -358,6 +363,8 @@ static unsigned active(unsigned i)
 	json_decref(o);
 	return mask;
 }
+
+static const char *const three[] = {"q", "h", "f"}, *const one[] = {""};
 
 static void layers(void **state)
 {
@@ -371,14 +378,29 @@ static void layers(void **state)
 	watch(0, 7);
 	conn_silent(&who[0]); // as it is at first
 	watch(0, 1);
-	assert_int_equal(active(0), 1);
+	assert_int_equal(active(0, three, 3), 1);
 	watch(0, 1);
 	conn_silent(&who[0]);
 	conn_silent(&who[1]);
 	watch(0, 3);
-	assert_int_equal(active(0), 3);
-	watch(1, 0); // one layer: nothing to choose from
+	assert_int_equal(active(0, three, 3), 3);
+}
+
+/* A camera of one layer may rest as well; who publishes by WHIP cannot be told, and is not asked. */
+static void one_layer(void **state)
+{
+	come(0);
+	come(1);
+	settle_all();
+	conn_forget(&who[0]);
+	watch(0, 1);
+	conn_silent(&who[0]); // as it is at first
+	watch(0, 0);
+	assert_int_equal(active(0, one, 1), 0);
 	conn_silent(&who[1]);
+	watch(0, 1);
+	assert_int_equal(active(0, one, 1), 1);
+	conn_silent(&who[0]);
 }
 
 /* The next daemon finds slots, numbers and pins as they were: the dataplane sees no change. */
@@ -410,6 +432,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(speakers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(newcomers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(layers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_layer, setup, teardown),
 	    cmocka_unit_test_setup_teardown(restarts, setup, teardown),
 	};
 

@@ -400,6 +400,13 @@ static void change_keys(const struct rekey *r)
 	bury_session(old);
 }
 
+static void tell_wanted(const struct touches *list)
+{
+	for (uint32_t i = 0; dp_tb.cfg.wanted && i < list->n; i++)
+		if (list->v[i].kind == DP_KIND_SUB)
+			dp_tb.cfg.wanted(dp_tb.cfg.arg, SH_ID_INDEX(dp_slabs.sub[list->v[i].index].set.track));
+}
+
 static void publish(struct plan *p)
 {
 	for (uint32_t i = 0; i < p->doomed.n; i++)
@@ -420,6 +427,8 @@ static void publish(struct plan *p)
 	dp_lists_publish(&dp_tb.fan, &p->fan, &dp_tb.garbage);
 	for (uint32_t i = 0; i < p->rekeys; i++)
 		change_keys(&p->rekey[i]);
+	tell_wanted(&p->fresh);
+	tell_wanted(&p->update);
 }
 
 int apply(uint32_t *record)
