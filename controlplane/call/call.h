@@ -272,7 +272,8 @@ struct cp_speakers {
 	struct cp_speaker audio[SH_MAX_AUDIO_SLOTS], video[SH_MAX_VIDEO_SLOTS];
 };
 void cp_speakers_read(const struct cp_room *r, struct cp_speakers *out);
-/* Tells p what it may have missed: who speaks, and which layers of its tracks nobody watches. */
+/* Tells p what it may have missed: who speaks, and which layers of its tracks anybody watches, also when that is as at
+ * first. What is not known yet, the dataplane is about to tell. */
 void cp_speakers_again(struct cp_participant *p);
 uint8_t cp_track_all_layers(const struct cp_track *t);
 static inline bool cp_room_has_slots(const struct cp_room *r)

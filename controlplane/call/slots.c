@@ -323,8 +323,7 @@ void cp_speakers_again(struct cp_participant *p)
 	if (p->ops->speakers && p->room->speakers.group)
 		p->ops->speakers(p->arg, p->room);
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		if (p->ops->layers && t->set.layers > 1 && t->watched != CP_WATCHED_UNKNOWN &&
-		    t->watched != cp_track_all_layers(t))
+		if (p->ops->layers && t->kind == SH_KIND_VIDEO && t->watched != CP_WATCHED_UNKNOWN)
 			p->ops->layers(p->arg, t);
 }
 
