@@ -319,6 +319,9 @@ int cp_endpoint_restart(struct cp_endpoint *e);
  * takes them not. */
 int cp_endpoint_negotiated(struct cp_endpoint *e);
 int cp_endpoint_tell_plane(struct cp_endpoint *e);
+/* Nobody should hear of its ICE credentials before this transaction (cp_plane_told()): the first check would come to a
+ * dataplane that knows no such ufrag. 0: it knows. e may be NULL. */
+uint64_t cp_endpoint_ticket(const struct cp_endpoint *e);
 
 /* ---- journal: what lets the next callstackd take running rooms over (save.c) ---- */
 json_t *cp_participant_save(const struct cp_participant *p);
