@@ -21,6 +21,7 @@
 #include "shared/state.h"
 
 struct cp_core {
+	struct cp_front *front;
 	struct cp_plane *plane;
 	struct cp_timer *tick;
 	struct cp_dtls_ctx *dtls;
@@ -85,6 +86,11 @@ static void count(const struct cp_core *c)
 	cp_metric_set(CP_METRIC_plane_refused, p.commits_refused);
 }
 
+static bool told(uint64_t ticket, void *arg)
+{
+	return cp_plane_told(arg, ticket);
+}
+
 /* What one turn changed becomes offers, a journal entry, and one transaction, in this order: offers
  * set state too. */
 static void turn(void *arg)
@@ -93,6 +99,7 @@ static void turn(void *arg)
 
 	cp_signaling_turn(c->signaling);
 	cp_plane_flush(c->plane);
+	cp_front_release(c->front, told, c->plane);
 	cp_timer_start(c->tick, cp_plane_wait(c->plane, cp_now_ns()) / 1000000 + 1);
 	count(c);
 }
@@ -219,6 +226,7 @@ int cp_core_start(struct cp_core *c, const struct cp_conf *conf, struct cp_front
 	};
 	int err;
 
+	c->front = front;
 	snprintf(c->dtls_dir, sizeof(c->dtls_dir), "%s/dtls", conf->data_dir);
 	err = start_plane(c, conf);
 	if (!err)

@@ -136,6 +136,14 @@ static void applied(void *arg, bool full)
 	scan();
 }
 
+void dp_control_wanted(void *arg, uint32_t track)
+{
+	int source = dp_source_of(track);
+
+	if (source >= 0)
+		dp_event_watch((uint32_t)source, now_ns());
+}
+
 /* ---- the link ---- */
 
 static int watch(int fd, enum source src)

@@ -16,5 +16,7 @@ struct dp_control_params {
 /* Listens. 0, -errno (said). */
 int dp_control_open(const struct dp_control_params *params);
 void dp_control_close(void);
+/* The table's word that somebody wants this track (dp_table_cfg): its publisher, who may rest, hears of it at once. */
+void dp_control_wanted(void *arg, uint32_t track);
 /* Until SIGTERM or SIGINT, which must be blocked; 0, -errno. */
 int dp_control_run(void);

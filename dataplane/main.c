@@ -208,7 +208,11 @@ static void endpoint_gone(void *arg, uint32_t endpoint)
 static int tables_start(void)
 {
 	struct dp_table_cfg cfg = {
-	    .workers = dp.conf.workers, .wait = wait_for_workers, .gone = endpoint_gone};
+	    .workers = dp.conf.workers,
+	    .wait = wait_for_workers,
+	    .gone = endpoint_gone,
+	    .wanted = dp_control_wanted,
+	};
 	struct dp_table_report r;
 	const char *name = dp.conf.srtp == DP_CONF_SRTP_LIBSRTP2 ? "libsrtp2" : "ipsec_mb";
 	int err;

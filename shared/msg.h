@@ -123,7 +123,7 @@ enum {
 
 struct sh_msg_sub_set {
 	sh_id id;
-	sh_id track, endpoint;  // fixed for the subscription's life
+	sh_id track, endpoint;  // fixed for the subscription's life, but that it may go from slot to slot of a group and kind
 	uint32_t ssrc, rtx_ssrc; // ours towards the subscriber; rtx_ssrc 0: no RTX negotiated
 	uint8_t pt[SH_MAX_PTS]; // slot → payload type towards the subscriber; 255: not forwarded
 	uint8_t mid_len;
@@ -139,6 +139,12 @@ enum {
 	SH_SUB_PAUSED = 1, // keep it, forward nothing
 	SH_SUB_NACK = 2,   // subscriber may send generic NACK: keep history for it
 };
+
+/* May a subscription go from one to the other? Its stream goes on: SSRC, numbers and timestamps. */
+static inline bool sh_msg_slots_alike(const struct sh_msg_track_set *a, const struct sh_msg_track_set *b)
+{
+	return (a->flags & b->flags & SH_TRACK_SLOT) && a->group == b->group && a->kind == b->kind;
+}
 
 struct sh_msg_del {
 	sh_id id;

@@ -33,6 +33,7 @@ static void layout(struct sh_state *head, uint32_t endpoints, uint32_t tracks, u
 
 	head->magic = SH_STATE_MAGIC;
 	head->version = SH_STATE_VERSION;
+	head->counters = sh_stat_names(sh_stat_info, SH_STAT_COUNT);
 	for (int i = 0; i < 3; i++) {
 		head->entry_size[i] = size[i];
 		head->count[i] = count[i];

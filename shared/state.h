@@ -164,13 +164,14 @@ struct sh_stats {
 	struct sh_hist latency;
 };
 
-enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 3 };
+enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 4 };
 
 /* Head of the mapping; offsets are from its start, in bytes, 4096-aligned. */
 struct sh_state {
 	uint32_t magic, version;
 	uint32_t entry_size[3];  // endpoint, track, sub: refuse a mapping of another build
 	uint32_t count[3];       // entries
+	uint64_t counters;       // sh_stat_names() of stats.def: v[] of another one would go by wrong names
 	uint64_t offset[3];
 	uint64_t total;          // bytes of the mapping
 	uint64_t slab_epoch;     // random, when created

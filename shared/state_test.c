@@ -99,7 +99,7 @@ static void other_builds(void **state)
 	    offsetof(struct sh_state, magic),         offsetof(struct sh_state, version),
 	    offsetof(struct sh_state, entry_size[0]), offsetof(struct sh_state, entry_size[2]),
 	    offsetof(struct sh_state, count[1]),      offsetof(struct sh_state, offset[2]),
-	    offsetof(struct sh_state, total),
+	    offsetof(struct sh_state, total),         offsetof(struct sh_state, counters),
 	};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -115,6 +115,30 @@ static void other_builds(void **state)
 		sh_slabs_close(&reader);
 		sh_slabs_close(&s);
 	}
+}
+
+/* Two counters that changed places, or one that got another name, make another stats.def. */
+static void counters_by_position(void **state)
+{
+	struct sh_stat_info info[SH_STAT_COUNT], first;
+	const uint64_t ours = sh_stat_names(sh_stat_info, SH_STAT_COUNT);
+	struct sh_slabs s;
+	bool created;
+
+	assert_int_equal(sh_slabs_create(&s, path, 1, 1, 1, &created), 0);
+	assert_true(s.head->counters == ours);
+	sh_slabs_close(&s);
+	for (unsigned i = 1; i < SH_STAT_COUNT; i++) {
+		memcpy(info, sh_stat_info, sizeof(info));
+		first = info[i - 1];
+		info[i - 1] = info[i];
+		info[i] = first;
+		assert_false(sh_stat_names(info, SH_STAT_COUNT) == ours);
+	}
+	memcpy(info, sh_stat_info, sizeof(info));
+	info[3].kind = SH_STAT_KIND_DROP;
+	assert_false(sh_stat_names(info, SH_STAT_COUNT) == ours);
+	assert_false(sh_stat_names(sh_stat_info, SH_STAT_COUNT - 1) == ours);
 }
 
 static void truncated(void **state)
@@ -195,6 +219,7 @@ int main(void)
 	    T(made_and_kept),
 	    T(other_shape_is_replaced),
 	    T(other_builds),
+	    T(counters_by_position),
 	    T(truncated),
 	    T(read_only),
 	    T(bad_arguments),

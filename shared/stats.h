@@ -1,5 +1,6 @@
 /* The dataplane's counters by name: stats.def expanded. */
 #pragma once
+#include <stdint.h>
 
 enum sh_stat {
 #define X(sym, kind, help) SH_STAT_##sym,
@@ -15,3 +16,5 @@ struct sh_stat_info {
 	enum sh_stat_kind kind;
 };
 extern const struct sh_stat_info sh_stat_info[SH_STAT_COUNT];
+/* Differs when the kinds or names of n counters, or their order, do: who shares counters by position shares this. */
+uint64_t sh_stat_names(const struct sh_stat_info *info, unsigned n);

@@ -234,7 +234,7 @@ static void gives(struct cp_admit *a, struct ask *ask, const struct cp_room *roo
 	ask->add[w].in[SH_COST_GCM128].bytes += times * f.bytes;
 	*(kind == SH_KIND_AUDIO ? &ask->add[w].audios : &ask->add[w].videos) += times;
 	ask->tracks += (unsigned)ceil(times);
-	if (!room || cp_room_has_slots(room)) // there are as many slots as there were
+	if (!room || room->grown) // there are as many slots as there were
 		return;
 	TAILQ_FOREACH (o, &room->participants, entry) {
 		unsigned at;
@@ -280,7 +280,7 @@ static void takes_room(struct cp_admit *a, struct ask *ask, const struct cp_room
 		takes(ask, w, &cp_load_rate(a, t)->out, 1);
 	TAILQ_FOREACH (p, &room->participants, entry)
 		TAILQ_FOREACH (t, &p->tracks, entry)
-			if (!cp_room_has_slots(room) || !cp_slot_stands_for(t))
+			if (!room->grown || !cp_slot_stands_for(t))
 				takes(ask, w, &cp_load_rate(a, t)->out, 1);
 }
 

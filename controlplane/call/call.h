@@ -184,7 +184,8 @@ struct cp_room {
 	uint32_t number; // the dataplane's name of it (track_set.group)
 	TAILQ_HEAD(, cp_participant) participants;
 	unsigned n_participants, n_tracks;
-	TAILQ_HEAD(, cp_track) slots;    // empty: everybody is sent everything
+	TAILQ_HEAD(, cp_track) slots;    // of a room that grew, or that somebody plays by WHEP
+	bool grown;                      // listeners are sent the slots, not everybody's tracks
 	struct sh_msg_speakers speakers; // as the dataplane said last; group 0: nothing
 	uint64_t told_ns;
 	bool tell_due;
@@ -272,13 +273,10 @@ struct cp_speakers {
 	struct cp_speaker audio[SH_MAX_AUDIO_SLOTS], video[SH_MAX_VIDEO_SLOTS];
 };
 void cp_speakers_read(const struct cp_room *r, struct cp_speakers *out);
-/* Tells p what it may have missed: who speaks, and which layers of its tracks nobody watches. */
+/* Tells p what it may have missed: who speaks, and which layers of its tracks anybody watches, also when that is as at
+ * first. What is not known yet, the dataplane is about to tell. */
 void cp_speakers_again(struct cp_participant *p);
 uint8_t cp_track_all_layers(const struct cp_track *t);
-static inline bool cp_room_has_slots(const struct cp_room *r)
-{
-	return !TAILQ_EMPTY(&r->slots);
-}
 
 /* ---- subscribing (subscription.c) ---- */
 bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t);
@@ -303,10 +301,10 @@ int cp_subscribe_restart(struct cp_participant *p);
 void cp_offer_again(struct cp_participant *p);
 void cp_sub_end(struct cp_sub *s);
 /* WHEP: the peer offers recvonly m-lines; they are filled with the tracks of the member that
- * p->name names, or (name "") with the room's. -ENOTSUP: nothing acceptable in the offer. */
+ * p->name names, or (name "") with slots of the room, which then has some. -ENOTSUP: nothing acceptable in the offer. */
 int cp_play(struct cp_participant *p, const char *sdp, size_t len, char **answer, char *err);
-/* Fill free m-lines with tracks that are not played yet; the owner calls it at the end of a turn in
- * which a track was added or removed, or somebody left. */
+/* Fill free m-lines with what is not played yet, and have the others follow who speaks; the owner calls it at the end of
+ * a turn in which a track was added or removed, somebody left, or the speakers changed. */
 void cp_play_refill(struct cp_participant *p);
 
 /* ---- endpoints (endpoint.c) ---- */
@@ -318,6 +316,9 @@ int cp_endpoint_restart(struct cp_endpoint *e);
  * takes them not. */
 int cp_endpoint_negotiated(struct cp_endpoint *e);
 int cp_endpoint_tell_plane(struct cp_endpoint *e);
+/* Nobody should hear of its ICE credentials before this transaction (cp_plane_told()): the first check would come to a
+ * dataplane that knows no such ufrag. 0: it knows. e may be NULL. */
+uint64_t cp_endpoint_ticket(const struct cp_endpoint *e);
 
 /* ---- journal: what lets the next callstackd take running rooms over (save.c) ---- */
 json_t *cp_participant_save(const struct cp_participant *p);

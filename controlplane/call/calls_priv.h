@@ -57,7 +57,13 @@ void cp_admit_free(struct cp_admit *a); // NULL does nothing
 int cp_room_enter(struct cp_calls *c, struct cp_participant *p, const char *room, uint32_t number);
 /* slots.c: a track came, so the room may be larger than direct_max now. */
 void cp_room_grow(struct cp_room *r);
+/* The room has slots from now on, unless the configuration has none. Error: it has none. */
+int cp_slots_open(struct cp_room *r);
 void cp_slots_close(struct cp_room *r);
+/* Who is in the slot, as the dataplane said last; NULL: nobody. */
+struct cp_track *cp_slot_source(const struct cp_track *slot);
+/* May the slot ever send what the track does: is there a codec that both have? */
+bool cp_slot_carries(const struct cp_track *slot, const struct cp_track *t);
 void cp_slots_subscribe(struct cp_participant *p);
 /* What slots stand for: microphones and cameras. */
 bool cp_slot_stands_for(const struct cp_track *t);
@@ -88,6 +94,8 @@ void cp_sub_tell_plane(struct cp_sub *s);
 int cp_track_register(struct cp_track *t, bool claim);
 int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t);
 int cp_sub_register(struct cp_sub *s, bool claim);
+/* From one slot of a room to another of its kind: to the subscriber the same stream goes on. */
+void cp_sub_move(struct cp_sub *s, struct cp_track *slot);
 /* The track has other payload types now. */
 void cp_sub_track_changed(struct cp_sub *s);
 /* WHEP: the m-line to the track's codecs as they are now. -EPROTO: none in common. */

@@ -172,6 +172,11 @@ int cp_endpoint_tell_plane(struct cp_endpoint *e)
 	return err ? -EPROTO : 0;
 }
 
+uint64_t cp_endpoint_ticket(const struct cp_endpoint *e)
+{
+	return e ? cp_plane_ticket(e->owner->calls->plane, SH_DEL_ENDPOINT, e->id) : 0;
+}
+
 /* ---- DTLS ---- */
 
 static void dtls_send(void *arg, const uint8_t *data, size_t len)

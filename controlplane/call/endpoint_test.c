@@ -54,6 +54,48 @@ static const struct sh_msg_endpoint_keys *keys_of(const struct cp_endpoint *e)
 	return &world.dp.now.keys[SH_ID_INDEX(e->id)];
 }
 
+static void not_before(uint64_t *ticket)
+{
+	assert_true(*ticket && !cp_plane_told(world.plane, *ticket));
+	world_settle();
+	assert_true(cp_plane_told(world.plane, *ticket));
+	*ticket = 0;
+}
+
+/* Credentials are said when the dataplane knows them, and nothing else waits. */
+static void answers_wait(void **state)
+{
+	struct cp_http h;
+	char *sdp = sdp_file("aiortc_av");
+	json_t *o;
+
+	world_settle();
+	assert_int_equal(a.ticket + b.ticket, 0);
+	conn_send(&a, "{ss ss}", "type", "publish", "sdp", sdp);
+	not_before(&a.ticket);
+	conn_forget(&a);
+	conn_skip(&b, "track_added");
+	conn_skip(&b, "track_added");
+	assert_true(b.ticket != 0); // the offer, at the end of the turn
+	b.ticket = 0;
+	(void)conn_answer(&b);
+	conn_send(&a, "{ss ss}", "type", "chat", "text", "hello");
+	conn_do(&b, "{ss ss}", "type", "restart", "target", "subscribe");
+	assert_true(b.ticket != 0);
+	o = conn_event(&b, "chat");
+	json_decref(o);
+	(void)conn_answer(&b);
+	conn_forget(&a);
+	assert_int_equal(a.ticket, 0);
+	h = http(CP_POST, "/whip/kitchen", "t-eve", "application/sdp", NULL, sdp);
+	assert_int_equal(h.status, 201);
+	assert_true(h.ticket != 0);
+	http_done(&h);
+	conn_forget(&a);
+	conn_forget(&b);
+	free(sdp);
+}
+
 /* Both are connected, bob takes what ann sends. */
 static void up(void)
 {
@@ -328,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(connects, setup, teardown),
+	    cmocka_unit_test_setup_teardown(answers_wait, setup, teardown),
 	    cmocka_unit_test_setup_teardown(early_dtls, setup, teardown),
 	    cmocka_unit_test_setup_teardown(failed_handshake, setup, teardown),
 	    cmocka_unit_test_setup_teardown(new_publisher_certificate, setup, teardown),

@@ -231,7 +231,7 @@ static void subscribe_to_room(struct cp_participant *p)
 	TAILQ_FOREACH (o, &p->room->participants, entry)
 		if (o != p)
 			TAILQ_FOREACH (t, &o->tracks, entry)
-				if (!cp_room_has_slots(p->room) || !cp_slot_stands_for(t))
+				if (!p->room->grown || !cp_slot_stands_for(t))
 					(void)cp_subscribe(p, t);
 	cp_slots_subscribe(p);
 }
@@ -321,7 +321,7 @@ void cp_room_tell_track(struct cp_track *t, int what)
 		if (o != t->owner && tell)
 			tell(o->arg, t);
 		if (o != t->owner && what == CP_TRACK_ADDED && o->auto_sub && !cp_subscribed(o, t) &&
-		    !(cp_room_has_slots(o->room) && cp_slot_stands_for(t)))
+		    !(o->room->grown && cp_slot_stands_for(t)))
 			(void)cp_subscribe(o, t);
 	}
 }

@@ -2,8 +2,9 @@
  * limits.direct_max participants send audio gets slots: tracks of the room, of no participant, that
  * stand for whoever speaks; listeners with `auto` are sent these in the place of each microphone
  * and camera, so that a room of a thousand costs each a handful of streams. It keeps them until it
- * is empty, as each change costs every listener a new description. Who is in a slot is decided by
- * the dataplane (SH_TRACK_SLOT); here it is only told on. */
+ * is empty, as each change costs every listener a new description. A room that is played by WHEP has
+ * slots too, however small, for the players alone, who can be told nothing. Who is in a slot is
+ * decided by the dataplane (SH_TRACK_SLOT); here it is only told on. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -83,6 +84,7 @@ void cp_slots_close(struct cp_room *r)
 	struct cp_track *t;
 
 	r->calls->changed |= !TAILQ_EMPTY(&r->slots);
+	r->grown = false;
 	while ((t = TAILQ_FIRST(&r->slots)))
 		slot_free(t);
 }
@@ -135,16 +137,22 @@ static int slot_new(struct cp_room *r, enum sh_kind kind, unsigned place, const 
 	return tell_plane(t);
 }
 
-static int open_slots(struct cp_room *r)
+int cp_slots_open(struct cp_room *r)
 {
 	const struct cp_limits *l = &r->calls->limits;
 	int err = 0;
 
+	if (!TAILQ_EMPTY(&r->slots) || !l->audio_slots)
+		return 0;
 	for (unsigned i = 0; i < l->audio_slots && !err; i++)
 		err = slot_new(r, SH_KIND_AUDIO, i, NULL, 0);
 	for (unsigned i = 0; i < l->video_slots && !err; i++)
 		err = slot_new(r, SH_KIND_VIDEO, i, NULL, 0);
 	r->calls->changed = true;
+	if (err) {
+		sh_error("call", "room %s: no slots: %s", r->name, strerrordesc_np(-err));
+		cp_slots_close(r);
+	}
 	return err;
 }
 
@@ -157,8 +165,9 @@ void cp_slots_subscribe(struct cp_participant *p)
 {
 	struct cp_track *t;
 
-	TAILQ_FOREACH (t, &p->room->slots, entry)
-		(void)cp_subscribe(p, t);
+	if (p->room->grown)
+		TAILQ_FOREACH (t, &p->room->slots, entry)
+			(void)cp_subscribe(p, t);
 }
 
 /* The slots in the place of what they stand for, but for what was asked for by name. */
@@ -188,20 +197,16 @@ void cp_room_grow(struct cp_room *r)
 {
 	struct cp_participant *p;
 	unsigned n = 0;
-	int err;
 
-	if (cp_room_has_slots(r) || !r->calls->limits.audio_slots)
+	if (r->grown || !r->calls->limits.audio_slots)
 		return;
 	TAILQ_FOREACH (p, &r->participants, entry)
 		n += talks(p);
 	if (n <= r->calls->limits.direct_max)
 		return;
-	err = open_slots(r);
-	if (err) {
-		sh_error("call", "room %s: no slots: %s", r->name, strerrordesc_np(-err));
-		cp_slots_close(r);
+	if (cp_slots_open(r))
 		return;
-	}
+	r->grown = r->calls->changed = true;
 	sh_info("call", "room %s: %u send audio; from now on listeners are sent %u and %u slots",
 	        r->name, n, r->calls->limits.audio_slots, r->calls->limits.video_slots);
 	TAILQ_FOREACH (p, &r->participants, entry)
@@ -280,6 +285,25 @@ static struct cp_speaker read_one(const struct cp_calls *c, const struct cp_room
 	return s;
 }
 
+struct cp_track *cp_slot_source(const struct cp_track *slot)
+{
+	const struct sh_msg_speakers *m = &slot->room->speakers;
+
+	return track_by_id(slot->room->calls,
+	                   slot->kind == SH_KIND_AUDIO ? m->audio[slot->place] : m->video[slot->place]);
+}
+
+bool cp_slot_carries(const struct cp_track *slot, const struct cp_track *t)
+{
+	for (unsigned i = 0; i < SH_MAX_PTS; i++)
+		for (unsigned k = 0; k < SH_MAX_PTS; k++)
+			if (slot->set.pt[i].pt != 255 && t->set.pt[k].pt != 255 &&
+			    slot->set.pt[i].codec == t->set.pt[k].codec &&
+			    slot->set.pt[i].codec != SH_CODEC_RTX)
+				return true;
+	return false;
+}
+
 void cp_speakers_read(const struct cp_room *r, struct cp_speakers *out)
 {
 	const struct sh_msg_speakers *m = &r->speakers;
@@ -287,6 +311,8 @@ void cp_speakers_read(const struct cp_room *r, struct cp_speakers *out)
 
 	memset(out, 0, sizeof(*out));
 	out->dominant = d ? d->owner : NULL;
+	if (!r->grown) // the slots are the players' alone
+		return;
 	for (unsigned i = 0; i < m->audio_slots; i++) {
 		struct cp_speaker s = read_one(r->calls, r, m->audio[i], SH_KIND_AUDIO, i);
 
@@ -323,8 +349,7 @@ void cp_speakers_again(struct cp_participant *p)
 	if (p->ops->speakers && p->room->speakers.group)
 		p->ops->speakers(p->arg, p->room);
 	TAILQ_FOREACH (t, &p->tracks, entry)
-		if (p->ops->layers && t->set.layers > 1 && t->watched != CP_WATCHED_UNKNOWN &&
-		    t->watched != cp_track_all_layers(t))
+		if (p->ops->layers && t->kind == SH_KIND_VIDEO && t->watched != CP_WATCHED_UNKNOWN)
 			p->ops->layers(p->arg, t);
 }
 
@@ -339,7 +364,7 @@ void cp_track_watched(struct cp_calls *c, const struct sh_msg_track_watch *m)
 {
 	struct cp_track *t = track_by_id(c, m->id);
 
-	if (!t || t->set.layers < 2 || t->watched == m->layers)
+	if (!t || t->watched == m->layers)
 		return;
 	t->watched = m->layers;
 	if (t->owner->ops->layers)
@@ -357,19 +382,20 @@ json_t *cp_slots_save_all(const struct cp_calls *c)
 	for (r = c->rooms; r; r = r->hh.next) {
 		json_t *slots;
 
-		if (!cp_room_has_slots(&r->room))
+		if (TAILQ_EMPTY(&r->room.slots))
 			continue;
 		slots = json_array();
 		TAILQ_FOREACH (t, &r->room.slots, entry)
 			cp_json_push(&slots, json_pack("{ss sI si si}", "id", t->id, "plane",
 			                               (json_int_t)t->plane_id, "kind",
 			                               (int)t->kind, "place", (int)t->place));
-		cp_json_push(&rooms, json_pack("{ss so}", "room", r->room.name, "slots", slots));
+		cp_json_push(&rooms, json_pack("{ss sb so}", "room", r->room.name, "grown",
+		                               r->room.grown, "slots", slots));
 	}
 	return rooms;
 }
 
-static void load_room(struct cp_calls *c, const char *name, json_t *slots)
+static void load_room(struct cp_calls *c, const char *name, bool grown, json_t *slots)
 {
 	struct cp_room *r = cp_room_find(c, name);
 	int kind, place, err = 0;
@@ -378,7 +404,7 @@ static void load_room(struct cp_calls *c, const char *name, json_t *slots)
 	json_t *o;
 	size_t i;
 
-	if (!r || cp_room_has_slots(r))
+	if (!r || !TAILQ_EMPTY(&r->slots))
 		return;
 	json_array_foreach (slots, i, o) {
 		if (json_unpack(o, "{ss sI si si}", "id", &id, "plane", &plane, "kind", &kind,
@@ -389,6 +415,7 @@ static void load_room(struct cp_calls *c, const char *name, json_t *slots)
 		if (!err)
 			err = slot_new(r, kind, (unsigned)place, id, (sh_id)plane);
 	}
+	r->grown = grown;
 	if (!err)
 		return;
 	sh_warn("call", "room %s: slots not restored: %s", name, strerrordesc_np(-err));
@@ -401,7 +428,10 @@ void cp_calls_load_rooms(struct cp_calls *c, const json_t *saved)
 	const char *name;
 	size_t i;
 
-	json_array_foreach (json_object_get(saved, "slots"), i, o)
-		if (!json_unpack(o, "{ss so}", "room", &name, "slots", &slots))
-			load_room(c, name, slots);
+	json_array_foreach (json_object_get(saved, "slots"), i, o) {
+		int grown = true; // in a journal that does not say it
+
+		if (!json_unpack(o, "{ss s?b so}", "room", &name, "grown", &grown, "slots", &slots))
+			load_room(c, name, grown, slots);
+	}
 }

@@ -9,6 +9,7 @@
 
 enum { PEOPLE = 5 };
 static struct cp_conn who[PEOPLE];
+static char secret[65]; // of the first
 static char audio[PEOPLE][CP_ID_MAX], video[PEOPLE][CP_ID_MAX], id[PEOPLE][CP_ID_MAX];
 
 static int setup(void **state)
@@ -18,7 +19,7 @@ static int setup(void **state)
 	world_open(true);
 	world.limits.direct_max = world.calls->limits.direct_max = 3;
 	for (unsigned i = 0; i < PEOPLE; i++)
-		conn_login(&who[i], names[i], NULL);
+		conn_login(&who[i], names[i], i ? NULL : secret);
 	return 0;
 }
 
@@ -335,22 +336,27 @@ static void newcomers(void **state)
 	json_decref(o);
 }
 
-static void watch(unsigned i, uint8_t layers)
+static void watch_id(sh_id track, uint8_t layers)
 {
-	struct sh_msg_track_watch m = {.id = plane_id(i, SH_KIND_VIDEO), .layers = layers};
+	struct sh_msg_track_watch m = {.id = track, .layers = layers};
 
 	assert_true(fake_dp_event(&world.dp, SH_MSG_TRACK_WATCH, &m, sizeof(m)));
 	world_settle();
 }
 
-static unsigned active(unsigned i)
+static void watch(unsigned i, uint8_t layers)
 {
-	static const char *const rids[] = {"q", "h", "f"};
+	watch_id(plane_id(i, SH_KIND_VIDEO), layers);
+}
+
+/* The next event is of the track's layers; which of them are watched. */
+static unsigned active(unsigned i, const char *const *rids, unsigned n)
+{
 	json_t *o = conn_event(&who[i], "layers"), *list = json_object_get(o, "layers"), *l;
 	unsigned mask = 0;
 	size_t k;
 
-	assert_int_equal(json_array_size(list), 3);
+	assert_int_equal(json_array_size(list), n);
 	json_array_foreach (list, k, l) {
 		assert_string_equal(text_at(l, "rid"), rids[k]);
 		mask |= (unsigned)json_is_true(json_object_get(l, "active")) << k;
@@ -358,6 +364,8 @@ static unsigned active(unsigned i)
 	json_decref(o);
 	return mask;
 }
+
+static const char *const three[] = {"q", "h", "f"}, *const one[] = {""};
 
 static void layers(void **state)
 {
@@ -371,14 +379,78 @@ static void layers(void **state)
 	watch(0, 7);
 	conn_silent(&who[0]); // as it is at first
 	watch(0, 1);
-	assert_int_equal(active(0), 1);
+	assert_int_equal(active(0, three, 3), 1);
 	watch(0, 1);
 	conn_silent(&who[0]);
 	conn_silent(&who[1]);
 	watch(0, 3);
-	assert_int_equal(active(0), 3);
-	watch(1, 0); // one layer: nothing to choose from
+	assert_int_equal(active(0, three, 3), 3);
+}
+
+/* A camera of one layer may rest as well; who publishes by WHIP cannot be told, and is not asked. */
+static void one_layer(void **state)
+{
+	come(0);
+	come(1);
+	settle_all();
+	conn_forget(&who[0]);
+	watch(0, 1);
+	conn_silent(&who[0]); // as it is at first
+	watch(0, 0);
+	assert_int_equal(active(0, one, 1), 0);
 	conn_silent(&who[1]);
+	watch(0, 1);
+	assert_int_equal(active(0, one, 1), 1);
+	conn_silent(&who[0]);
+}
+
+/* Resumes behind an event that the server does not have: none is replayed. */
+static void resume_lost(void)
+{
+	json_t *o;
+
+	conn_drop(&who[0]);
+	conn_open(&who[0]);
+	o = conn_ok(&who[0], "{ss ss sI}", "type", "resume", "resume", secret, "seq",
+	            (json_int_t)900000000);
+	assert_true(json_is_false(json_object_get(o, "replayed")));
+	snprintf(secret, sizeof(secret), "%s", text_at(o, "resume"));
+	json_decref(o);
+}
+
+/* Whose history is lost is told how it is now, also what is as at first: it may know otherwise. */
+static void resumed(void **state)
+{
+	struct sh_msg_speakers m = {0};
+	sh_id camera;
+	json_t *o;
+
+	come(0);
+	come(1);
+	settle_all();
+	m.group = conn_party(&who[0])->room->number;
+	m.dominant = plane_id(1, SH_KIND_AUDIO);
+	say(&m);
+	camera = plane_id(0, SH_KIND_VIDEO);
+	watch_id(camera, 0);
+	conn_drop(&who[0]); // which paused its camera, and then does not hear that somebody watches
+	watch_id(camera, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		resume_lost();
+		o = conn_event(&who[0], "speakers");
+		assert_string_equal(text_at(o, "dominant"), id[1]);
+		json_decref(o);
+		assert_int_equal(active(0, one, 1), i == 0);
+		conn_silent(&who[0]);
+		watch_id(camera, 0);
+		if (i == 0)
+			assert_int_equal(active(0, one, 1), 0);
+		if (i != 1)
+			continue;
+		world_restart(true); // all that the next daemon knows is from the dataplane
+		say(&m);
+		watch_id(camera, 0);
+	}
 }
 
 /* The next daemon finds slots, numbers and pins as they were: the dataplane sees no change. */
@@ -410,6 +482,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(speakers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(newcomers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(layers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(one_layer, setup, teardown),
+	    cmocka_unit_test_setup_teardown(resumed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(restarts, setup, teardown),
 	};
 

@@ -140,6 +140,15 @@ int cp_sub_new(struct cp_sub **out, struct cp_participant *p, struct cp_track *t
 	return 0;
 }
 
+void cp_sub_move(struct cp_sub *s, struct cp_track *slot)
+{
+	TAILQ_REMOVE(&s->track->subs, s, by_track);
+	s->track = slot;
+	TAILQ_INSERT_TAIL(&slot->subs, s, by_track);
+	cp_sub_tell_plane(s);
+	cp_participant_changed(s->owner);
+}
+
 bool cp_subscribed(const struct cp_participant *p, const struct cp_track *t)
 {
 	return find(p, t) != NULL;

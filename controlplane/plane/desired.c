@@ -159,6 +159,16 @@ int cp_plane_track_set(struct cp_plane *p, const struct sh_msg_track_set *m)
 	return 0;
 }
 
+/* It may go from one slot of a group to another. */
+static bool same_sub(const struct cp_plane *p, const struct sh_msg_sub_set *a, const struct sh_msg_sub_set *b)
+{
+	const struct cp_entry *from = cp_ids_find(p, SH_DEL_TRACK, a->track),
+	                      *to = cp_ids_find(p, SH_DEL_TRACK, b->track);
+
+	return a->endpoint == b->endpoint &&
+	       (a->track == b->track || sh_msg_slots_alike(&from->body.track, &to->body.track));
+}
+
 int cp_plane_sub_set(struct cp_plane *p, const struct sh_msg_sub_set *m)
 {
 	if (sh_msg_check(SH_MSG_SUB_SET, m, sizeof(*m)))
@@ -170,12 +180,15 @@ int cp_plane_sub_set(struct cp_plane *p, const struct sh_msg_sub_set *m)
 	struct cp_entry *of = cp_ids_find(p, SH_DEL_TRACK, m->track);
 	if (!to || !to->set || !of || !of->set)
 		return -ENOENT;
-	if (e->set && (e->body.sub.endpoint != m->endpoint || e->body.sub.track != m->track))
+	if (e->set && !same_sub(p, &e->body.sub, m))
 		return -EINVAL;
 	if (e->set && !memcmp(&e->body.sub, m, sizeof(*m)))
 		return 0;
 	if (!e->set) {
 		LIST_INSERT_HEAD(&to->subs, e, by_endpoint);
+		LIST_INSERT_HEAD(&of->subs, e, by_track);
+	} else if (e->body.sub.track != m->track) {
+		LIST_REMOVE(e, by_track);
 		LIST_INSERT_HEAD(&of->subs, e, by_track);
 	}
 	e->body.sub = *m;

@@ -164,6 +164,43 @@ static void slots(void **state)
 	assert_int_equal(w.dp.now.sub[SH_ID_INDEX(s)].id, 0);
 }
 
+/* From slot to slot, as long as they are of one group and kind; and a slot takes along only what is
+ * at it then. */
+static void sub_moves(void **state)
+{
+	sh_id e, from, to, other, s;
+	struct sh_msg_sub_set m;
+
+	connect_all();
+	e = add_endpoint(true);
+	from = new_id(SH_DEL_TRACK);
+	to = new_id(SH_DEL_TRACK);
+	other = new_id(SH_DEL_TRACK);
+	assert_int_equal(set_slot(from, 5, 0), 0);
+	assert_int_equal(set_slot(to, 5, 1), 0);
+	assert_int_equal(set_slot(other, 6, 0), 0);
+	s = add_sub(from, e);
+	settle();
+	m = sample_sub(s, to, e);
+	assert_int_equal(cp_plane_sub_set(w.p, &m), 0);
+	settle();
+	assert_same();
+	assert_int_equal(w.dp.now.sub[SH_ID_INDEX(s)].track, to);
+	m.track = other;
+	assert_int_equal(cp_plane_sub_set(w.p, &m), -EINVAL); // of another group
+	m.track = add_track(e);
+	assert_int_equal(cp_plane_sub_set(w.p, &m), -EINVAL); // no slot
+	assert_int_equal(cp_plane_del(w.p, SH_DEL_TRACK, from), 0);
+	settle();
+	assert_same();
+	assert_int_equal(w.dp.now.sub[SH_ID_INDEX(s)].track, to);
+	assert_int_equal(cp_plane_del(w.p, SH_DEL_TRACK, to), 0);
+	settle();
+	assert_same();
+	assert_int_equal(w.dp.now.sub[SH_ID_INDEX(s)].id, 0);
+	assert_int_equal(w.dp.refusals, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +209,7 @@ int main(void)
 	    T(setters_refuse),
 	    T(deleting_takes_what_hangs_on_it),
 	    T(slots),
+	    T(sub_moves),
 	};
 
 	sh_log_levels("error,plane=error");

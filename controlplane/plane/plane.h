@@ -77,6 +77,12 @@ uint64_t cp_plane_wait(const struct cp_plane *p, uint64_t now_ns);
  * unanswered, the next one gathers. */
 void cp_plane_flush(struct cp_plane *p);
 
+/* The transaction that tells the dataplane of this object as it was set last. 0: it knows, or will not have it, or there
+ * is none. */
+uint64_t cp_plane_ticket(const struct cp_plane *p, unsigned what, sh_id id);
+/* Was it applied? Always true while no dataplane is linked: there is nobody to wait for. */
+bool cp_plane_told(const struct cp_plane *p, uint64_t ticket);
+
 bool cp_plane_up(const struct cp_plane *p);
 /* What the dataplane last said of itself: workers, base_port, addresses, sizes. Never NULL; all
  * zero before. */

@@ -75,7 +75,7 @@ enum cp_txn_state {
 };
 struct cp_txn {
 	enum cp_txn_state state;
-	uint64_t number;
+	uint64_t number, applied; // the newest one; the newest that was
 	uint32_t records;
 	bool full;
 	struct cp_entries todo[SH_DEL_SUB + 1];

@@ -209,6 +209,7 @@ static void applied(struct cp_plane *p)
 	struct cp_txn *t = &p->txn;
 	struct cp_entry *e;
 
+	t->applied = t->number;
 	while ((e = TAILQ_FIRST(&t->gone))) {
 		cp_entry_unqueue(p, e);
 		cp_ids_release(p, e);
@@ -222,6 +223,21 @@ static void applied(struct cp_plane *p)
 			cp_entry_dirty(p, e, 0);
 	}
 	p->counts.commits++;
+}
+
+/* What is refused is told again by the next one, so a later number will do. */
+uint64_t cp_plane_ticket(const struct cp_plane *p, unsigned what, sh_id id)
+{
+	const struct cp_entry *e = p->state == CP_LINK_UP ? cp_ids_find(p, what, id) : NULL;
+
+	if (!e || e->refused || e->queue == CP_Q_NONE)
+		return 0;
+	return p->txn.number + (e->queue == CP_Q_DIRTY || (e->queue == CP_Q_DONE && e->dirty));
+}
+
+bool cp_plane_told(const struct cp_plane *p, uint64_t ticket)
+{
+	return p->state != CP_LINK_UP || ticket <= p->txn.applied;
 }
 
 static bool transient(int error)

@@ -80,6 +80,46 @@ static void refused_then_deleted(void **state)
 	assert_int_equal(w.dp.refusals, 1); // no DEL of what never arrived
 }
 
+/* A ticket is good once the transaction that carries what was set until then was applied. */
+static void tickets(void **state)
+{
+	struct refusal f = {SH_MSG_ENDPOINT_SET, 0, -EINVAL, 1};
+	struct sh_msg_endpoint_set m;
+	uint64_t t;
+	sh_id id;
+
+	connect_all();
+	id = add_endpoint(false);
+	t = cp_plane_ticket(w.p, SH_DEL_ENDPOINT, id);
+	assert_true(t && !cp_plane_told(w.p, t));
+	cp_plane_flush(w.p); // on its way
+	assert_true(cp_plane_ticket(w.p, SH_DEL_ENDPOINT, id) == t && !cp_plane_told(w.p, t));
+	m = sample_endpoint(id);
+	m.rtcp_ssrc++;
+	assert_int_equal(cp_plane_endpoint_set(w.p, &m), 0); // the next one's
+	assert_true(cp_plane_ticket(w.p, SH_DEL_ENDPOINT, id) == t + 1);
+	settle();
+	assert_true(cp_plane_told(w.p, t + 1));
+	assert_int_equal(cp_plane_ticket(w.p, SH_DEL_ENDPOINT, id), 0);
+	assert_int_equal(cp_plane_ticket(w.p, SH_DEL_ENDPOINT, SH_ID(999, 1)), 0);
+	m.rtcp_ssrc++;
+	assert_int_equal(cp_plane_endpoint_set(w.p, &m), 0);
+	f.id = add_endpoint(false); // of the same transaction, which is refused for it
+	w.dp.refuse = refuse;
+	w.dp.arg = &f;
+	t = cp_plane_ticket(w.p, SH_DEL_ENDPOINT, id);
+	assert_false(cp_plane_told(w.p, t));
+	settle();
+	assert_true(cp_plane_told(w.p, t));
+	assert_int_equal(w.p->counts.commits_refused, 1);
+	fake_dp_kill(&w.dp);
+	settle();
+	m.rtcp_ssrc++;
+	assert_int_equal(cp_plane_endpoint_set(w.p, &m), 0);
+	assert_int_equal(cp_plane_ticket(w.p, SH_DEL_ENDPOINT, id), 0); // nobody to wait for
+	assert_true(cp_plane_told(w.p, t + 1000));
+}
+
 static void deleted_while_refused(void **state)
 {
 	connect_all();
@@ -255,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(one_bad_record_stops_only_itself),
 	    T(refused_then_deleted),
+	    T(tickets),
 	    T(deleted_while_refused),
 	    T(unknown_deletion_is_done),
 	    T(busy_is_tried_again),

@@ -84,6 +84,7 @@ static void on_offer(void *arg, uint32_t rev, const char *sdp)
 	TAILQ_FOREACH (sub, &p->subs, entry)
 		if (sub->media != CP_NO_MEDIA)
 			cp_json_push(&tracks, offered(p, sub));
+	cp_session_hold(s, p->endpoint[CP_SUBSCRIBE]);
 	cp_session_event(s, json_pack("{ss sI ss so}", "type", "offer", "rev", (json_int_t)rev,
 	                              "sdp", sdp, "tracks", tracks));
 	s->offer_seq = s->seq;

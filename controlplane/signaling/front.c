@@ -10,7 +10,8 @@
  * each, one sweep a second that enforces it. libwebsockets' own timeouts restart with each byte, so
  * a peer that drips bytes would never hit them; ours do not move. front_http.c     a request:
  * header, body up to the limit, dispatch to the longest registered prefix front_reply.c    a reply:
- * security headers, CORS, written piece by piece as the peer reads front_static.c   the web
+ * security headers, CORS, written piece by piece as the peer reads front_hold.c    what may not be
+ * sent yet front_static.c   the web
  * client's files, opened beneath the web root by the kernel (RESOLVE_BENEATH) front_origin.c   who
  * may call from another origin front_ws.c       /ws: subprotocol, reassembly, UTF-8, bounded queue,
  * pings
@@ -288,6 +289,7 @@ int cp_front_alloc(struct cp_front **out, const struct cp_front_conf *conf,
 	if (!f)
 		return -ENOMEM;
 	TAILQ_INIT(&f->conns);
+	TAILQ_INIT(&f->held);
 	f->web_fd = -1;
 	if (ws)
 		f->ws = *ws;
@@ -304,6 +306,8 @@ int cp_front_alloc(struct cp_front **out, const struct cp_front_conf *conf,
 		err = listen_on(f, f->conf.metrics_address, f->conf.metrics_port, false);
 	if (!err)
 		err = cp_timer_alloc(&f->sweep, front_sweep, f);
+	if (!err)
+		err = front_hold_open(f);
 	if (err) {
 		cp_front_free(f);
 		return err;
@@ -355,6 +359,7 @@ void cp_front_free(struct cp_front *f)
 		}
 	}
 	front_conn_abandon(f);
+	cp_timer_free(f->hold);
 	if (f->web_fd >= 0)
 		close(f->web_fd);
 	for (unsigned i = 0; i < 6; i++)

@@ -27,6 +27,8 @@ struct cp_front_ws {
 int cp_conn_send(struct cp_conn *c, const char *text, size_t len);
 /* Close with an RFC 6455 code after what is queued; the close handler follows. */
 void cp_conn_close(struct cp_conn *c, uint16_t code, const char *reason);
+/* What is queued, and will be, waits until cp_front_release() lets that ticket pass, 200 ms at most. 0 does nothing. */
+void cp_conn_hold(struct cp_conn *c, uint64_t ticket);
 /* Peer address text, for logs and rate limits. */
 const char *cp_conn_peer(const struct cp_conn *c);
 
@@ -60,6 +62,8 @@ typedef void(cp_http_h)(struct cp_http *h, const struct cp_http_req *req, void *
 void cp_http_reply(struct cp_http *h, const struct cp_http_resp *resp);
 /* Shortcut: a JSON error body {"error": code, "message": text} with that status. */
 void cp_http_error(struct cp_http *h, int status, const char *code, const char *text);
+/* The same as cp_conn_hold() for the reply, before it is made. */
+void cp_http_hold(struct cp_http *h, uint64_t ticket);
 /* If the client goes away first, gone(arg) is called once and h is dead. */
 void cp_http_on_gone(struct cp_http *h, void (*gone)(void *arg), void *arg);
 /* Decoded query parameter into buf; false if absent or malformed or too long. */
@@ -89,6 +93,8 @@ int cp_front_alloc(struct cp_front **out, const struct cp_front_conf *conf,
                    const struct cp_front_ws *ws);
 /* Stop listening, close all with 1001, free. */
 void cp_front_free(struct cp_front *f);
+/* Of what is held, sends that whose ticket true_now() says yes to. Cheap when nothing is. */
+void cp_front_release(struct cp_front *f, bool (*true_now)(uint64_t ticket, void *arg), void *arg);
 /* Longest registered prefix wins ("/whip/", "/api/v1/", "/healthz"); before static files. */
 int cp_front_route(struct cp_front *f, const char *prefix, cp_http_h *h, void *arg);
 /* The same on the metrics listener. */

@@ -64,6 +64,7 @@ static void release(struct front_conn *c)
 {
 	struct cp_front *f = c->front;
 
+	front_hold_end(c);
 	if (c->linked)
 		TAILQ_REMOVE(&f->conns, c, link);
 	if (c->peer) {

@@ -58,6 +58,8 @@ struct front_conn {
 	bool metrics, linked;
 	enum front_phase phase;
 	uint64_t deadline_ns; // 0: none
+	TAILQ_ENTRY(front_conn) held_link;
+	uint64_t held_until_ns, ticket; // 0: its output is not held
 	struct cp_http *http; // FRONT_BODY … FRONT_REPLY
 	struct cp_conn *ws;   // FRONT_WS
 };
@@ -113,7 +115,8 @@ struct cp_front {
 	struct lws_context *ctx;
 	struct lws_protocols protocols[3];
 	struct cp_timer *sweep;
-	struct front_conns conns;
+	struct front_conns conns, held; // held: by held_link
+	struct cp_timer *hold;
 	struct front_conn *adopting; // accepted, not yet given to libwebsockets
 	struct front_peers peers[FRONT_PEERS_HASH];
 	unsigned count, max;
@@ -151,6 +154,10 @@ void front_http_free(struct cp_http *h);
 /* front_reply.c */
 int front_reply_writeable(struct front_conn *c);
 size_t front_security_headers(char *buf, size_t size, const char *host, bool client);
+
+/* front_hold.c */
+int front_hold_open(struct cp_front *f);
+void front_hold_end(struct front_conn *c); // it goes, held or not
 
 /* front_static.c */
 int front_static_open(struct cp_front *f);

@@ -235,7 +235,7 @@ int front_reply_writeable(struct front_conn *c)
 	struct cp_http *h = c->http;
 	size_t n;
 
-	if (c->phase != FRONT_REPLY || !h)
+	if (c->phase != FRONT_REPLY || !h || c->held_until_ns)
 		return 0;
 	n = h->out_len - h->out_sent;
 	if (n > FRONT_WRITE_MAX)

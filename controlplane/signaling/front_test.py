@@ -455,6 +455,49 @@ async def late_replies(s):
 
 
 @test
+async def held_output(s):
+    """What is held waits for its ticket, 200 ms at most, and what comes behind it waits too."""
+    loop = asyncio.get_running_loop()
+
+    async def timed(c, release=None):
+        began = loop.time()
+        if release:
+            await asyncio.sleep(0.05)
+            await release()
+        got = [await c.recv(), await c.recv()]
+        return got, loop.time() - began
+
+    async with ws() as c, ws() as other:
+        await c.send("hold 5")
+        await c.send("next")
+        got, took = await timed(c)
+        assert got == ["hold 5", "next"] and 0.15 < took < 1, (got, took)
+        await c.send("hold 5")
+        await c.send("next")
+        got, took = await timed(c, lambda: other.send("release 4"))  # another one's
+        assert got == ["hold 5", "next"] and 0.15 < took < 1, (got, took)
+        shortest = 1
+        for _ in range(5):  # a busy machine may be late
+            await c.send("hold 6")
+            await c.send("next")
+            got, took = await timed(c, lambda: other.send("release 6"))
+            assert got == ["hold 6", "next"], got
+            shortest = min(shortest, took)
+            await other.send("release 0")
+            await asyncio.sleep(0.1)
+        assert 0.04 < shortest < 0.19, shortest
+        began = loop.time()
+        async with s.get(BASE + "/api/v1/held") as r:
+            assert r.status == 200 and await r.json() == {}
+        assert loop.time() - began > 0.15
+        await c.send("hold 7")  # and goes while it is held
+        gone = await raw()
+        gone[1].write(b"GET /api/v1/held HTTP/1.1\r\nHost: x\r\n\r\n")
+        await gone[1].drain()
+        gone[1].close()
+
+
+@test
 async def slow_reader_of_a_reply(s):
     """Sends more while it takes nothing of an 8 MB reply: hung up soon, and the loop stays idle meanwhile."""
     r, w = await raw()

@@ -18,6 +18,7 @@ static struct {
 	struct cp_conn *flooded; // gets frames until the queue is full
 	struct cp_timer *flood, *later;
 	struct cp_http *held;
+	uint64_t released; // tickets up to this one
 	int opened, closed, gone, overflowed;
 	int cookie;
 } T;
@@ -51,6 +52,17 @@ static void flood(void *arg)
 		cp_timer_start(T.flood, 5);
 }
 
+static bool released(uint64_t ticket, void *arg)
+{
+	return ticket <= T.released;
+}
+
+static void release(uint64_t ticket)
+{
+	T.released = ticket;
+	cp_front_release(T.front, released, NULL);
+}
+
 static void on_message(struct cp_conn *c, void *user, const char *text, size_t len)
 {
 	if (len == 5 && !memcmp(text, "flood", 5)) {
@@ -59,6 +71,11 @@ static void on_message(struct cp_conn *c, void *user, const char *text, size_t l
 	} else if (len == 5 && !memcmp(text, "close", 5)) {
 		cp_conn_send(c, "bye", 3);
 		cp_conn_close(c, 4001, "as you wish");
+	} else if (len == 6 && !memcmp(text, "hold ", 5)) {
+		cp_conn_hold(c, (uint64_t)(text[5] - '0'));
+		cp_conn_send(c, text, len);
+	} else if (len == 9 && !memcmp(text, "release ", 8)) {
+		release((uint64_t)(text[8] - '0'));
 	} else if (len == 4 && !memcmp(text, "peer", 4)) {
 		cp_conn_send(c, cp_conn_peer(c), strlen(cp_conn_peer(c)));
 	} else {
@@ -139,6 +156,13 @@ static void on_big(struct cp_http *h, const struct cp_http_req *req, void *arg)
 	cp_http_reply(h, &r);
 }
 
+/* Held for ticket 9. */
+static void on_held(struct cp_http *h, const struct cp_http_req *req, void *arg)
+{
+	cp_http_hold(h, 9);
+	reply_json(h, 200, json_object());
+}
+
 static void on_bad_header(struct cp_http *h, const struct cp_http_req *req, void *arg)
 {
 	struct cp_http_header hd = {"x-bad", "a\r\nset-cookie: b"};
@@ -176,7 +200,7 @@ static int routes(struct cp_front *f)
 	    {"/api/v1/echo", on_echo},   {"/api/v1/later", on_later},
 	    {"/api/v1/never", on_never}, {"/api/v1/counts", on_counts},
 	    {"/api/v1/big", on_big},     {"/api/v1/bad-header", on_bad_header},
-	    {"/whip/", on_whip},
+	    {"/api/v1/held", on_held},   {"/whip/", on_whip},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

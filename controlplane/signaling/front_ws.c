@@ -215,6 +215,8 @@ int front_ws_writeable(struct front_conn *c)
 		lws_callback_on_writable(c->wsi);
 		return 0;
 	}
+	if (c->held_until_ns && !w->close_code)
+		return 0;
 	fr = STAILQ_FIRST(&w->queue);
 	if (!fr) {
 		if (w->close_code)

@@ -108,6 +108,7 @@ static int publish(struct cp_session *s, const json_t *req, struct cp_reply *r)
 		return cp_refuse_errno(r, err, cp_refusal_text(s->of, err, err_text));
 	cp_json_put(&r->ok, "sdp", json_string(answer));
 	cp_json_put(&r->ok, "tracks", own_tracks_json(s->party));
+	cp_session_hold(s, s->party->endpoint[CP_PUBLISH]);
 	free(answer);
 	return 0;
 }

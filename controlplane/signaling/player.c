@@ -83,6 +83,11 @@ static void on_left(void *arg, const struct cp_participant *other, const char *r
 	want_refill(arg, NULL);
 }
 
+static void on_speakers(void *arg, const struct cp_room *r)
+{
+	want_refill(arg, NULL);
+}
+
 static void on_media_reset(void *arg, enum cp_target target)
 {
 	struct cp_player *p = arg;
@@ -102,6 +107,7 @@ const struct cp_party_ops cp_player_party_ops = {
     .track_added = want_refill,
     .track_updated = want_refill, /* codecs may have changed, and with them what fits */
     .track_removed = want_refill,
+    .speakers = on_speakers,
     .media_reset = on_media_reset,
     .changed = on_changed,
 };

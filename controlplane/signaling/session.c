@@ -198,6 +198,12 @@ static void forget_oldest(struct cp_session *s)
 	*slot = NULL;
 }
 
+void cp_session_hold(struct cp_session *s, const struct cp_endpoint *e)
+{
+	if (s->client)
+		cp_conn_hold(s->client->conn, cp_endpoint_ticket(e));
+}
+
 void cp_session_event(struct cp_session *s, json_t *event)
 {
 	uint64_t seq = s->seq + 1;

@@ -133,6 +133,8 @@ int cp_session_new(struct cp_session **out, struct cp_signaling *s, const struct
 void cp_session_end(struct cp_session *s, const char *reason);
 void cp_session_bind(struct cp_session *s, struct cp_client *c);
 void cp_session_unbind(struct cp_session *s);               // the connection is gone; expiry starts
+/* What is said from now on waits until the dataplane knows that transport as it is described. */
+void cp_session_hold(struct cp_session *s, const struct cp_endpoint *e);
 void cp_session_event(struct cp_session *s, json_t *event); // steals event; gives it its seq
 bool cp_session_has(const struct cp_session *s, uint64_t after); // all events after that one?
 void cp_session_replay(struct cp_session *s, uint64_t after);    // sends those that are there

@@ -166,6 +166,7 @@ static void created(struct cp_http *h, const struct cp_player *p, const char *an
 
 	snprintf(location, sizeof(location), "%ssession/%s", base_of(p->whep), p->id);
 	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
+	cp_http_hold(h, cp_endpoint_ticket(cp_player_transport(p)));
 	cp_http_reply(
 	    h, &(struct cp_http_resp){201, "application/sdp", headers, 3, answer, strlen(answer)});
 }
@@ -310,6 +311,7 @@ static void patch(struct cp_signaling *s, struct cp_http *h, const struct cp_htt
 		return;
 	}
 	snprintf(etag, sizeof(etag), "\"%u\"", p->etag);
+	cp_http_hold(h, cp_endpoint_ticket(cp_player_transport(p)));
 	cp_http_reply(h, &(struct cp_http_resp){200, "application/trickle-ice-sdpfrag", &header, 1,
 	                                        frag, strlen(frag)});
 	free(frag);

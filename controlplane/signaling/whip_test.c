@@ -267,25 +267,178 @@ static void patches(void **state)
 	http_done(&h);
 }
 
-/* A player without a NAME: waits, is filled, is refilled; codecs of publisher and player are
- * numbered differently. */
+static unsigned subs_there(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FAKE_SUBS; i++)
+		n += world.dp.now.sub[i].id != 0;
+	return n;
+}
+
+/* The one subscription with that SSRC. */
+static const struct sh_msg_sub_set *sub_of(uint32_t ssrc)
+{
+	const struct sh_msg_sub_set *found = NULL;
+
+	for (unsigned i = 0; i < FAKE_SUBS; i++)
+		if (world.dp.now.sub[i].id && world.dp.now.sub[i].ssrc == ssrc) {
+			assert_null(found);
+			found = &world.dp.now.sub[i];
+		}
+	assert_non_null(found);
+	return found;
+}
+
+/* Place of the slot that it is subscribed to. */
+static unsigned slot_of(uint32_t ssrc)
+{
+	const struct sh_msg_track_set *t = &world.dp.now.track[SH_ID_INDEX(sub_of(ssrc)->track)];
+
+	assert_true(t->flags & SH_TRACK_SLOT);
+	return t->slot;
+}
+
+static uint32_t announced(const char *sdp, const char *media)
+{
+	const char *at = strstr(sdp, media);
+
+	assert_non_null(at);
+	return (uint32_t)strtoul(strstr(at, "a=ssrc:") + 7, NULL, 10);
+}
+
+static sh_id published(const char *user, enum sh_kind kind)
+{
+	struct cp_participant *p = cp_room_member(cp_room_find(world.calls, "r"), user);
+	const struct cp_track *t;
+
+	assert_non_null(p);
+	TAILQ_FOREACH (t, &p->tracks, entry)
+		if (t->kind == kind)
+			return t->plane_id;
+	return 0;
+}
+
+/* As the dataplane would: who has the floor, who is in which of two places; NULL: nobody. */
+static void speak(const char *dominant, const char *first, const char *second)
+{
+	struct sh_msg_speakers m = {
+	    .group = cp_room_find(world.calls, "r")->number, .audio_slots = 2, .video_slots = 2};
+	const char *who[] = {first, second};
+
+	m.dominant = dominant ? published(dominant, SH_KIND_AUDIO) : 0;
+	for (int i = 0; i < 2; i++)
+		if (who[i]) {
+			m.audio[i] = published(who[i], SH_KIND_AUDIO);
+			m.video[i] = published(who[i], SH_KIND_VIDEO);
+		}
+	assert_true(fake_dp_event(&world.dp, SH_MSG_SPEAKERS, &m, sizeof(m)));
+	world_settle();
+	world_advance(300); // told at most four times a second
+}
+
+/* A player without a NAME: two m-lines, which are slots from the first on. They follow the floor,
+ * with the SSRCs that were announced, and outlive who comes and goes. */
 static void plays_the_room(void **state)
 {
 	struct cp_http h = post("/whep/r", "t-eve", chrome_recv), pub, pub2;
-	uint32_t first;
+	uint32_t a_ssrc, v_ssrc;
+	sh_id id;
 
 	assert_string_equal(h.content_type, SDP_TYPE);
 	assert_int_equal(strncmp(h.location, "/whep/session/", 14), 0);
 	assert_int_equal(sdp_count(h.body, "a=sendonly"), 2);
+	a_ssrc = announced(h.body, "m=audio");
+	v_ssrc = announced(h.body, "m=video");
+	assert_int_equal(slot_of(a_ssrc), 0); // of the empty room
+	assert_int_equal(slot_of(v_ssrc), 0);
+	assert_int_equal(subs_flowing(), 2);
+	id = sub_of(a_ssrc)->id;
+	pub = post("/whip/r", "t-bob", av);
+	pub2 = post("/whip/r", "t-kim", av);
+	speak(NULL, "bob", "kim");
+	assert_int_equal(slot_of(a_ssrc), 0); // nobody was louder yet
+	speak("kim", "bob", "kim");
+	assert_int_equal(slot_of(a_ssrc), 1);
+	assert_int_equal(slot_of(v_ssrc), 1);
+	assert_int_equal(sub_of(a_ssrc)->id, id);
+	assert_int_equal(subs_there(), 2);
+	speak("bob", "bob", "kim");
+	assert_int_equal(slot_of(a_ssrc), 0);
+	assert_int_equal(status(CP_DELETE, pub.location, "t-bob", NULL, NULL, NULL), 200);
+	assert_int_equal(slot_of(a_ssrc), 1); // at once: the dataplane has not said anything
+	assert_int_equal(slot_of(v_ssrc), 1);
+	http_done(&pub);
+	pub = post("/whip/r", "t-dan", av);
+	speak("dan", "dan", "kim");
+	assert_int_equal(slot_of(a_ssrc), 0);
+	assert_int_equal(slot_of(v_ssrc), 0);
+	assert_int_equal(status(CP_DELETE, pub.location, "t-dan", NULL, NULL, NULL), 200);
+	assert_int_equal(status(CP_DELETE, pub2.location, "t-kim", NULL, NULL, NULL), 200);
+	speak(NULL, NULL, NULL);
+	assert_int_equal(sub_of(a_ssrc)->id, id); // and waits for the next
+	assert_int_equal(subs_there(), 2);
+	assert_int_equal(status(CP_DELETE, h.location, "t-eve", NULL, NULL, NULL), 200);
+	assert_int_equal(subs_there(), 0);
+	http_done(&h);
+	http_done(&pub);
+	http_done(&pub2);
+}
+
+/* The slots are the player's alone: who is there by WebSocket goes on being sent the tracks. What
+ * no slot stands for, a screen, has an m-line whose slot is empty. */
+static void plays_a_small_room(void **state)
+{
+	struct cp_http h = post("/whep/r", "t-eve", recvonly), pub;
+	uint32_t v_ssrc = announced(h.body, "m=video");
+	json_t *o;
+
+	conn_do(&a, "{ss ss}", "type", "join", "room", "r"); // does not see it
+	conn_silent(&a);
+	pub = post("/whip/r", "t-bob", av);
+	conn_skip(&a, "joined");
+	conn_skip(&a, "track_added");
+	conn_skip(&a, "track_added");
+	o = conn_event(&a, "offer");
+	assert_int_equal(json_array_size(json_object_get(o, "tracks")), 2);
+	assert_null(json_object_get(json_array_get(json_object_get(o, "tracks"), 0), "slot"));
+	json_decref(o);
+	speak("bob", "bob", NULL);
+	o = conn_event(&a, "speakers");
+	assert_int_equal(json_array_size(json_object_get(o, "audio")), 0); // nothing to her
+	assert_int_equal(json_array_size(json_object_get(o, "video")), 0);
+	json_decref(o);
+	assert_int_equal(slot_of(v_ssrc), 0);
+	assert_int_equal(status(CP_DELETE, pub.location, "t-bob", NULL, NULL, NULL), 200);
+	conn_forget(&a);
+	speak(NULL, NULL, NULL);
+	json_decref(conn_ok(&a, "{ss ss s[{ssss}{ssss}]}", "type", "publish", "sdp", av, "tracks",
+	                    "mid", "0", "source", "screen_audio", "mid", "1", "source", "screen"));
+	world_settle();
+	assert_int_equal(subs_there(), 2);
+	for (unsigned i = 0; i < FAKE_SUBS; i++)
+		if (world.dp.now.sub[i].id)
+			assert_false(world.dp.now.track[SH_ID_INDEX(world.dp.now.sub[i].track)].flags &
+			             SH_TRACK_SLOT);
+	assert_int_equal(status(CP_DELETE, h.location, "t-eve", NULL, NULL, NULL), 200);
+	conn_forget(&a);
+	http_done(&h);
+	http_done(&pub);
+}
+
+/* Configured to have no slots: tracks themselves, each with an SSRC of its own. */
+static void plays_without_slots(void **state)
+{
+	struct cp_http h, pub, pub2;
+	uint32_t first;
+
+	world.calls->limits.audio_slots = 0;
+	h = post("/whep/r", "t-eve", chrome_recv);
 	assert_int_equal(subs_flowing(), 0);
-	first = (uint32_t)strtoul(strstr(h.body, "a=ssrc:") + 7, NULL, 10);
+	first = announced(h.body, "m=audio");
 	pub = post("/whip/r", "t-bob", av);
 	assert_int_equal(subs_flowing(), 2);
-	for (unsigned i = 0, k = 0; i < FAKE_SUBS; i++) {
-		k += world.dp.now.sub[i].id && world.dp.now.sub[i].ssrc == first;
-		if (i == FAKE_SUBS - 1)
-			assert_int_equal(k, 1); // as announced
-	}
+	assert_int_equal(sub_of(first)->track, published("bob", SH_KIND_AUDIO)); // as announced
 	pub2 = post("/whip/r", "t-ann", av);
 	assert_int_equal(subs_flowing(), 2); // no room for more
 	assert_int_equal(status(CP_DELETE, pub.location, "t-bob", NULL, NULL, NULL), 200);
@@ -294,7 +447,7 @@ static void plays_the_room(void **state)
 		assert_true(!world.dp.now.sub[i].id || world.dp.now.sub[i].ssrc != first);
 	assert_int_equal(status(CP_DELETE, pub2.location, "t-ann", NULL, NULL, NULL), 200);
 	assert_int_equal(subs_flowing(), 0);
-	conn_do(&a, "{ss ss}", "type", "join", "room", "r"); // does not see it
+	conn_do(&a, "{ss ss}", "type", "join", "room", "r");
 	conn_publish(&a, NULL, NULL);
 	assert_int_equal(subs_flowing(), 2);
 	conn_do(&a, "{ss s[s]}", "type", "unpublish", "tracks",
@@ -379,6 +532,7 @@ static void restarts(void **state)
 	struct cp_http pub = post("/whip/r?name=cam", "t-bob", av),
 	               play = post("/whep/r", "t-eve", chrome_recv), late;
 	unsigned changes;
+	uint32_t audio;
 
 	world_restart(true); /* not connected yet: it still has its time */
 	world_advance(10000);
@@ -398,10 +552,13 @@ static void restarts(void **state)
 		assert_int_equal(world.sig->counts.whip + world.sig->counts.whep, 2);
 	}
 	assert_int_equal(status(CP_POST, "/whip/r?name=cam", "t-eve", SDP_TYPE, NULL, av), 409);
-	assert_int_equal(status(CP_DELETE, pub.location, "t-bob", NULL, NULL, NULL), 200);
-	assert_int_equal(subs_flowing(), 0);
+	audio = announced(play.body, "m=audio");
+	assert_int_equal(slot_of(audio), 0);
 	late = post("/whip/r", "t-ann", av);
-	assert_int_equal(subs_flowing(), 2); // refill works on what was restored
+	speak("ann", "cam", "ann");
+	assert_int_equal(slot_of(audio), 1); // what was restored follows
+	assert_int_equal(status(CP_DELETE, pub.location, "t-bob", NULL, NULL, NULL), 200);
+	assert_int_equal(subs_flowing(), 2);
 	assert_int_equal(status(CP_DELETE, play.location, "t-eve", NULL, NULL, NULL), 200);
 	assert_int_equal(status(CP_DELETE, late.location, "t-ann", NULL, NULL, NULL), 200);
 	world_restart(true);
@@ -420,6 +577,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(publishes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(patches, setup, teardown),
 	    cmocka_unit_test_setup_teardown(plays_the_room, setup, teardown),
+	    cmocka_unit_test_setup_teardown(plays_a_small_room, setup, teardown),
+	    cmocka_unit_test_setup_teardown(plays_without_slots, setup, teardown),
 	    cmocka_unit_test_setup_teardown(plays_a_name, setup, teardown),
 	    cmocka_unit_test_setup_teardown(lost_media, setup, teardown),
 	    cmocka_unit_test_setup_teardown(restarts, setup, teardown),

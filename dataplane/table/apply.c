@@ -130,6 +130,23 @@ static unsigned fresh_worker(struct touch t, const void *set)
 	return e->worker;
 }
 
+/* A subscription that goes to another slot: its worker finds another source there, and begins with a key frame. */
+static int edit_mover(struct plan *p, struct touch t)
+{
+	const struct sh_msg_sub_set *to, *from = &dp_slabs.sub[t.index].set;
+	unsigned workers = dp_tb.cfg.workers, worker;
+	int err;
+
+	if (t.kind != DP_KIND_SUB)
+		return 0;
+	to = over(t.kind, t.index)->set;
+	if (to->track == from->track)
+		return 0;
+	worker = slab_owner(t.kind, t.index);
+	err = dp_edit_add(&p->fan, SH_ID_INDEX(from->track) * workers + worker, t.index, false);
+	return err ? err : dp_edit_add(&p->fan, SH_ID_INDEX(to->track) * workers + worker, t.index, true);
+}
+
 static int plan_edits(struct plan *p)
 {
 	int err = 0;
@@ -150,6 +167,8 @@ static int plan_edits(struct plan *p)
 		err = edit_entry(&p->fan, &p->tracks, &p->subs, &p->owned, t, set,
 		                 fresh_worker(t, set), true);
 	}
+	for (uint32_t i = 0; i < p->update.n && !err; i++)
+		err = edit_mover(p, p->update.v[i]);
 	if (!err)
 		err = dp_lists_prepare(&dp_tb.fan, &p->fan, false);
 	if (!err)
@@ -342,9 +361,13 @@ static void update_all(struct plan *p)
 			copy_changed(&dp_slabs.track[t.index].set, set,
 			             sizeof(struct sh_msg_track_set));
 			group_changed(t.index);
-		} else
+		} else {
+			/* Whole: workers make an index of it. */
+			__atomic_store_n(&dp_slabs.sub[t.index].set.track,
+			                 ((const struct sh_msg_sub_set *)set)->track, __ATOMIC_RELAXED);
 			copy_changed(&dp_slabs.sub[t.index].set, set,
 			             sizeof(struct sh_msg_sub_set));
+		}
 		if (i < moving && t.kind == DP_KIND_ENDPOINT)
 			index_link_endpoint(t.index);
 		else if (i < moving)
@@ -400,6 +423,13 @@ static void change_keys(const struct rekey *r)
 	bury_session(old);
 }
 
+static void tell_wanted(const struct touches *list)
+{
+	for (uint32_t i = 0; dp_tb.cfg.wanted && i < list->n; i++)
+		if (list->v[i].kind == DP_KIND_SUB)
+			dp_tb.cfg.wanted(dp_tb.cfg.arg, SH_ID_INDEX(dp_slabs.sub[list->v[i].index].set.track));
+}
+
 static void publish(struct plan *p)
 {
 	for (uint32_t i = 0; i < p->doomed.n; i++)
@@ -420,6 +450,8 @@ static void publish(struct plan *p)
 	dp_lists_publish(&dp_tb.fan, &p->fan, &dp_tb.garbage);
 	for (uint32_t i = 0; i < p->rekeys; i++)
 		change_keys(&p->rekey[i]);
+	tell_wanted(&p->fresh);
+	tell_wanted(&p->update);
 }
 
 int apply(uint32_t *record)

@@ -114,11 +114,72 @@ static void slots_outlive(void **state)
 	assert_consistent();
 }
 
+static bool listed(uint32_t track, uint32_t sub)
+{
+	for (unsigned w = 0; w < WORKERS; w++) {
+		const struct dp_fanout *f = dp_fanout(track, w);
+
+		for (uint32_t i = 0; f && i < f->n; i++)
+			if (f->sub[i] == sub)
+				return true;
+	}
+	return false;
+}
+
+static int move(uint32_t to, uint32_t kind_of_whom)
+{
+	txn_begin();
+	put_sub_ssrc(E(10, 1), E(to, 1), E(kind_of_whom, 1), 200, 0);
+	return txn_commit(false);
+}
+
+/* From slot to slot: what the subscriber was sent goes on counting, and a dataplane that takes over finds it there. */
+static void sub_moves(void **state)
+{
+	room_with_slots();
+	txn_begin();
+	put_slot(E(14, 1), 9, 0); // of another room
+	assert_int_equal(txn_commit(false), 0);
+	dp_slabs.sub[10].tx_index = 4711;
+	plane_wanted = 0;
+	assert_true(listed(12, 10) && !listed(13, 10));
+	assert_int_equal(move(13, 0), 0);
+	assert_true(!listed(12, 10) && listed(13, 10) && listed(13, 11));
+	assert_int_equal(dp_slabs.sub[10].set.track, E(13, 1));
+	assert_int_equal(dp_slabs.sub[10].tx_index, 4711);
+	assert_int_equal(plane_wanted, 1);
+	assert_int_equal(plane_wanted_track, 13);
+	assert_consistent();
+	assert_int_equal(move(14, 0), -EINVAL);
+	assert_int_equal(move(10, 0), -EINVAL); // no slot
+	assert_int_equal(move(15, 0), -EINVAL); // there is none
+	assert_int_equal(move(12, 1), -EINVAL); // another subscriber
+	assert_true(!listed(12, 10) && listed(13, 10));
+	assert_int_equal(move(12, 0), 0);
+	txn_begin(); // both ways in one transaction: where it was
+	put_sub_ssrc(E(10, 1), E(13, 1), E(0, 1), 200, 0);
+	put_sub_ssrc(E(10, 1), E(12, 1), E(0, 1), 200, 0);
+	assert_int_equal(txn_commit(false), 0);
+	assert_true(listed(12, 10) && !listed(13, 10));
+	txn_begin(); // it leaves a slot that goes
+	put_sub_ssrc(E(10, 1), E(13, 1), E(0, 1), 200, 0);
+	put_del(E(12, 1), SH_DEL_TRACK);
+	assert_int_equal(txn_commit(false), 0);
+	assert_int_equal(dp_slabs.sub[10].state, SH_LIVE);
+	assert_true(!listed(12, 10) && listed(13, 10));
+	assert_consistent();
+	plane_detach();
+	plane_attach();
+	assert_true(listed(13, 10));
+	assert_consistent();
+}
+
 int group_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(slots),
 	    TEST(slots_outlive),
+	    TEST(sub_moves),
 	};
 
 	return cmocka_run_group_tests_name("table: group", tests, NULL, NULL);

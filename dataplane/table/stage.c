@@ -243,6 +243,13 @@ int overlay_touch(enum dp_kind kind, uint32_t index, uint32_t record, struct ove
 	return 0;
 }
 
+static bool slots_alike(sh_id from, sh_id to)
+{
+	const struct sh_msg_track_set *a, *b;
+
+	return view_track(from, &a) && view_track(to, &b) && sh_msg_slots_alike(a, b);
+}
+
 /* What is fixed for life must be as it was, in the slab or earlier in this transaction. */
 static bool same_fixed(enum dp_kind kind, const void *a, const void *b)
 {
@@ -260,7 +267,7 @@ static bool same_fixed(enum dp_kind kind, const void *a, const void *b)
 	{
 		const struct sh_msg_sub_set *x = a, *y = b;
 
-		return x->track == y->track && x->endpoint == y->endpoint;
+		return x->endpoint == y->endpoint && (x->track == y->track || slots_alike(x->track, y->track));
 	}
 }
 

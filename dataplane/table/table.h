@@ -33,6 +33,8 @@ struct dp_table_cfg {
 	void (*wait)(void *arg);
 	/* An endpoint is no more: its path need not be kept. May be NULL. */
 	void (*gone)(void *arg, uint32_t endpoint);
+	/* A subscription to this track came, or changed. May be NULL. */
+	void (*wanted)(void *arg, uint32_t track);
 	void *arg;
 };
 

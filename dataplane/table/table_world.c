@@ -12,7 +12,8 @@
 
 char plane_path[64];
 struct dp_worker plane_workers[WORKERS];
-unsigned plane_forgotten[DP_KINDS], plane_rekeyed, plane_gone;
+unsigned plane_forgotten[DP_KINDS], plane_rekeyed, plane_gone, plane_wanted;
+uint32_t plane_wanted_track;
 uint64_t txn_number;
 uint32_t txn_staged;
 
@@ -79,6 +80,12 @@ static void gone(void *arg, uint32_t endpoint)
 	plane_gone++;
 }
 
+static void wanted(void *arg, uint32_t track)
+{
+	plane_wanted++;
+	plane_wanted_track = track;
+}
+
 void plane_attach(void)
 {
 	struct dp_table_cfg cfg = {
@@ -86,6 +93,7 @@ void plane_attach(void)
 	    .backend = dp_srtp_backend_find("libsrtp2"),
 	    .wait = plane_do_ops,
 	    .gone = gone,
+	    .wanted = wanted,
 	};
 	struct dp_table_report r;
 	bool created;
@@ -109,7 +117,7 @@ int plane_setup(void **state)
 	for (unsigned w = 0; w < WORKERS; w++)
 		plane_workers[w].index = w;
 	memset(plane_forgotten, 0, sizeof(plane_forgotten));
-	plane_rekeyed = plane_gone = 0;
+	plane_rekeyed = plane_gone = plane_wanted = 0;
 	plane_attach();
 	return 0;
 }

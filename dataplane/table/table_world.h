@@ -13,7 +13,8 @@ enum { ENDPOINTS = 64, TRACKS = 128, SUBS = 4096, WORKERS = 2 };
 /* ---- the plane ---- */
 extern char plane_path[64]; // of the slabs
 extern struct dp_worker plane_workers[WORKERS];
-extern unsigned plane_forgotten[DP_KINDS], plane_rekeyed, plane_gone; // since the test began
+extern unsigned plane_forgotten[DP_KINDS], plane_rekeyed, plane_gone, plane_wanted; // since the test began
+extern uint32_t plane_wanted_track; // of the last one
 extern long plane_fail_at; // that allocation from now on fails; -1: none
 int plane_setup(void **state);
 int plane_teardown(void **state);

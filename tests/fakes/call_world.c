@@ -41,6 +41,18 @@ void cp_conn_close(struct cp_conn *c, uint16_t code, const char *reason)
 	snprintf(c->reason, sizeof(c->reason), "%s", reason);
 }
 
+void cp_conn_hold(struct cp_conn *c, uint64_t ticket)
+{
+	if (ticket)
+		c->ticket = ticket;
+}
+
+void cp_http_hold(struct cp_http *h, uint64_t ticket)
+{
+	assert(!h->status); // what was sent cannot be held
+	h->ticket = ticket;
+}
+
 const char *cp_conn_peer(const struct cp_conn *c)
 {
 	return "192.0.2.1";

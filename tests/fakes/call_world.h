@@ -57,6 +57,7 @@ struct cp_conn {
 	char reason[128];
 	json_t *frames; // array, not yet taken
 	json_int_t id;  // of the next request
+	uint64_t ticket; // that its output was last held for; it is not held here
 };
 void conn_open(struct cp_conn *c);
 void conn_text(struct cp_conn *c, const char *text, size_t len);
@@ -103,6 +104,7 @@ void conn_publish(struct cp_conn *c, char audio[CP_ID_MAX], char video[CP_ID_MAX
 /* ---- HTTP ---- */
 struct cp_http {
 	int status, retry_after; // s, 0: not said
+	uint64_t ticket;         // as of a connection
 	char location[128], etag[32], accept[64], allow[64], content_type[64];
 	char *body;
 };

@@ -28,7 +28,7 @@ describe('encodings', () => {
     expect(preferred(all, 'VP9')).toBeUndefined()
   })
 
-  it('fall silent when nobody watches, but never all', () => {
+  it('fall silent when nobody watches, of several but never all', () => {
     const all = [{ rid: 'l', active: true }, { rid: 'm', active: true }, { rid: 'h', active: true }]
     const layers = (rids: string[]) => ['l', 'm', 'h'].map(rid => ({ rid, active: rids.includes(rid) }))
     const on = (rids: string[], from = all) => activate(from, layers(rids))?.map(e => e.active)
@@ -37,7 +37,9 @@ describe('encodings', () => {
     expect(on(['l', 'h'])).toEqual([true, false, true])
     expect(on([])).toEqual([true, false, false])
     expect(on(['l', 'm', 'h'], [{ rid: 'l', active: true }, { rid: 'm', active: false }, { rid: 'h', active: false }])).toEqual([true, true, true])
-    expect(activate([{}], [{ rid: '', active: false }])).toBeUndefined()
+    expect(activate([{}], [{ rid: '', active: false }])).toEqual([{ active: false }])
+    expect(activate([{ active: false }], [{ rid: '', active: false }])).toBeUndefined()
+    expect(activate([{ active: false }], [{ rid: '', active: true }])).toEqual([{ active: true }])
     expect(activate([{ rid: 'l', active: false }], [])).toEqual([{ rid: 'l', active: true }]) // all, when nobody can tell
   })
 })

@@ -33,10 +33,11 @@ export function preferred<T extends { mimeType: string }>(all: T[], codec?: Code
   return all.some(is) ? [...all.filter(is), ...all.filter(c => !is(c))] : undefined
 }
 
-/** Encodings that nobody watches fall silent; never all, so that somebody who comes has a picture at once. undefined: no change. */
+/** Encodings that nobody watches fall silent. Of several the lowest goes on, so that somebody who comes has a picture at once; one alone
+ *  rests, and begins again with a key frame. undefined: no change. */
 export function activate<E extends { active?: boolean; rid?: string }>(encodings: E[], layers: Layer[]): E[] | undefined {
   let on = encodings.map(e => layers.find(l => l.rid === (e.rid ?? ''))?.active ?? true)
-  if (!on.includes(true)) on = on.map((_, i) => i === 0)
+  if (on.length > 1 && !on.includes(true)) on = on.map((_, i) => i === 0)
   if (encodings.every((e, i) => (e.active ?? true) === on[i])) return undefined
   return encodings.map((e, i) => ({ ...e, active: on[i] }))
 }
