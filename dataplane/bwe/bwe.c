@@ -157,6 +157,7 @@ static void cut(struct dp_bwe *b, uint64_t now_ns)
 	b->cuts++;
 	b->cut_ns = now_ns;
 	b->over_queue_us = b->queue_us;
+	b->probe.started = 1; // the link is known by now: no leap
 	dp_bwe_probe_abort(b, now_ns);
 }
 
@@ -264,7 +265,11 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	b->feedbacks++;
 	b->feedback_ns = now_ns;
 	b->unanswered = 0;
-	b->decay_ns = 0;
+	if (b->decay_ns) { // the way is there again
+		b->decay_ns = 0;
+		b->probe.at_ns = 0;
+		b->probe.failed = 0;
+	}
 	measure_rtt(b, newest_us, now_ns);
 	dp_bwe_delay_done(&b->delay);
 	b->queue_us = (uint32_t)(b->delay.queue_us > 0 ? b->delay.queue_us : 0);

@@ -99,7 +99,7 @@ struct dp_bwe_cluster {
 	uint16_t packets; // that are measured
 	uint32_t target_bps;
 	uint32_t sent_bytes, bytes, lost_bytes; // sent; arrived; told lost
-	/* what is measured: of a long cluster its second half, when a token bucket is used up */
+	/* what is measured: of a long cluster its end, when a token bucket is used up */
 	uint32_t from_us; // what was sent from here on
 	uint32_t measured_bytes;
 	uint32_t first_sent_us, last_sent_us;
@@ -109,15 +109,20 @@ struct dp_bwe_cluster {
 	uint64_t end_ns;
 };
 struct dp_bwe_probe {
-	uint8_t active;         // its packets are being sent now
-	uint8_t started;        // a first one went out
-	uint8_t length;         // clusters last 60 ms << length: more when short ones have misled
-	uint8_t failed;         // in a row
-	uint8_t misled, pad[3]; // a raise was followed by overuse, in a row
+	uint8_t active;  // its packets are being sent now
+	uint8_t started; // a first one went out
+	uint8_t depth;   // of the token bucket that is allowed for: 6 kB << depth
+	uint8_t failed;  // in a row
+	uint8_t misled;  // a raise was followed by overuse, in a row
+	uint8_t founded; // its packets are measured after a bucket was used up
+	uint8_t full;    // it ended early, as a queue stood
+	uint8_t pad;
 	struct dp_bwe_cluster c;
-	uint64_t at_ns;         // not before; 0: any time
+	uint64_t at_ns;              // not before; 0: any time
 	uint64_t start_ns, until_ns; // of the active one
-	uint32_t budget_bytes, pad2; // of it, all in
+	uint32_t budget_bytes;       // of it, all in
+	uint32_t confirm_bps;        // that passed, and is to be confirmed; 0: nothing is
+	uint64_t confirm_ns;         // since then
 	uint64_t raised_ns;          // when one last raised the estimate; 0: never, or it has held
 	uint8_t limit, pad3[7]; // the last result is the link's limit, not what happened to be sent
 };
@@ -126,10 +131,10 @@ struct dp_bwe {
 	/* what each packet sent touches, two cache lines of a struct that begins one */
 	struct dp_twcc_tx tx;
 	uint64_t sent_ns;
-	uint32_t sent_bytes;     // in the current 100 ms
-	uint32_t sent_bps;       // smoothed
-	uint64_t sent_at_ns;     // start of the current 100 ms
-	uint32_t unanswered;     // packets since the last feedback
+	uint32_t sent_bytes; // in the current 100 ms
+	uint32_t sent_bps;   // smoothed
+	uint64_t sent_at_ns; // start of the current 100 ms
+	uint32_t unanswered; // packets since the last feedback
 	uint32_t pad_sent;
 	struct dp_bwe_probe probe;
 
@@ -158,7 +163,7 @@ struct dp_bwe {
 	uint64_t limit_ns;
 	uint32_t told_bps; // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
-	uint64_t over_ns;    // when the present overuse began; 0: there is none
+	uint64_t over_ns; // when the present overuse began; 0: there is none
 	uint32_t
 	    over_queue_us; // standing queue at the last cut of this overuse; before it, its peak
 	uint8_t cuts;      // in this overuse

@@ -5,14 +5,27 @@
  *
  * A cluster follows the last at once as long as each shows more (3 times, then doubling), so that a
  * link that was freed is found within a second or two. After one that showed the limit the next
- * waits for 2 to 8 seconds. One that was believed and then led to congestion (a token bucket lets
- * short bursts pass) makes the next ones longer. */
+ * waits for 2 to 8 seconds.
+ *
+ * A token bucket lets a short cluster pass at any rate. So one that says more is not believed yet:
+ * another one follows at the rate that passed, long enough to use up a bucket before what of it is
+ * measured. When that was believed and then led to congestion, a deeper bucket is allowed for. */
 #include "dataplane/bwe/priv.h"
 #include <math.h>
 
-enum { LENGTH_MAX = 3, PACKETS = 4, LEAD_BYTES = 256, BUDGET_MIN = 1250, QUEUE_ENOUGH_US = 60000 };
+enum {
+	DEPTH_MAX = 3,
+	PACKETS = 4,
+	LEAD_BYTES = 256,
+	BUDGET_MIN = 1250,
+	QUEUE_ENOUGH_US = 60000,
+	BUCKET_BYTES = 6000, // of a token bucket that is allowed for, at most a quarter of a
+	                     // second, doubled by depth
+};
 #define MS           1000000ull
 #define LENGTH_NS    (60 * MS)
+#define LEAD_MAX_NS  (800 * MS)
+#define CONFIRM_NS   (2000 * MS) // a cluster's word is worth confirming for so long
 #define AGAIN_NS     (300 * MS)
 #define INTERVAL_NS  (2000 * MS)
 #define MORE_NS      (1500 * MS)
@@ -36,23 +49,49 @@ static bool needed(const struct dp_bwe *b)
 	       b->queue_us < 40000;
 }
 
+/* How long it takes at that rate until a token bucket is used up, if the link bears no more than
+ * is believed. */
+static uint64_t lead_ns(const struct dp_bwe *b, uint32_t bps)
+{
+	uint64_t bits = (uint64_t)BUCKET_BYTES * 8, slow = b->estimate_bps / 4;
+	uint64_t excess = bps > b->estimate_bps ? bps - b->estimate_bps : 1;
+	uint64_t ns = ((bits < slow ? bits : slow) << b->probe.depth) * 1000000000 / excess;
+
+	return ns < LEAD_MAX_NS ? ns : LEAD_MAX_NS;
+}
+
 static void start(struct dp_bwe *b, uint64_t now_ns)
 {
 	struct dp_bwe_probe *p = &b->probe;
 	double step = !p->started ? 3 : !p->failed || p->misled ? 2 : 1.5;
-	uint64_t length = LENGTH_NS << p->length, bytes;
+	uint64_t length = LENGTH_NS, bytes, lead;
 
+	if (p->confirm_bps && now_ns - p->confirm_ns > CONFIRM_NS)
+		p->confirm_bps = 0;
 	p->c = (struct dp_bwe_cluster){
 	    .id = (uint8_t)(b->probes % 255 + 1),
-	    .target_bps = dp_bwe_clamp(b->estimate_bps * step, b->conf.min_bps, goal(b)),
-	    .from_us = (uint32_t)((now_ns + (p->length ? length / 2 : 0)) / 1000),
+	    .target_bps = p->confirm_bps
+	                      ? p->confirm_bps
+	                      : dp_bwe_clamp(b->estimate_bps * step, b->conf.min_bps, goal(b)),
 	};
+	lead = lead_ns(b, p->c.target_bps);
+	p->founded = p->confirm_bps || lead <= LENGTH_NS / 2;
+	if (!p->founded)
+		lead = 0;
+	else if (p->confirm_bps)
+		length = lead + (b->losses.usual > 0.05f ? 3
+		                 : lead < LENGTH_NS      ? 1
+		                                         : 2) *
+		                    LENGTH_NS;
+	p->c.from_us = (uint32_t)((now_ns + lead) / 1000);
+	p->confirm_bps = 0;
 	p->start_ns = now_ns;
 	p->until_ns = now_ns + length;
 	bytes = p->c.target_bps * length / 8 / 1000000000;
 	p->budget_bytes = bytes < BUDGET_MIN ? BUDGET_MIN : (uint32_t)bytes;
 	p->active = 1;
 	p->started = 1;
+	p->full = 0;
 	b->probes++;
 }
 
@@ -160,6 +199,14 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 	/* what is usually lost was sent as well */
 	double whole = 8e6 / (1 - (double)b->losses.usual);
 
+	if (p->full && (c->packets < PACKETS || sent_us < 1000)) {
+		/* it ended early as a queue stood: what arrives is what the link has, or less, if
+		 * the queue has just begun */
+		came = 0.95 * dp_bwe_rate_bps(&b->rate, 200000) * whole / 8e6;
+		fail(p, now_ns);
+		p->limit = came > b->target_bps;
+		return p->limit ? dp_bwe_clamp(came, 0, c->target_bps) : 0;
+	}
 	if (c->packets < PACKETS || c->bytes * 2 < c->sent_bytes || sent_us < 1000) {
 		p->at_ns = now_ns + AGAIN_NS; // feedback was lost
 		if (c->lost_bytes * 2 > c->sent_bytes)
@@ -170,7 +217,7 @@ static uint32_t measure(struct dp_bwe *b, uint64_t now_ns)
 	came = (c->measured_bytes - c->first_bytes) * whole / fmax(came_us, 1000);
 	p->limit = came < 0.9 * sent && came_us - sent_us > 3 * b->delay.jitter_us;
 	if (came >= 0.9 * sent || came_us - sent_us <= slack) {
-		p->failed = 0;
+		p->failed = p->founded ? 0 : p->failed;
 		p->at_ns = 0;
 		if (fmin(came, sent) < 1.1 * b->estimate_bps)
 			wait(p, now_ns);
@@ -189,10 +236,12 @@ uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_
 	if (p->raised_ns && now_ns - p->raised_ns > 6000 * MS) { // it held
 		p->raised_ns = 0;
 		p->misled = 0;
-		p->length -= p->length > 0;
+		p->depth -= p->depth > 0;
 	}
-	if (p->active && b->queue_us > QUEUE_ENOUGH_US)
+	if (p->active && b->queue_us > QUEUE_ENOUGH_US) {
+		p->full = 1;
 		finish(p, now_ns);
+	}
 	if (!p->c.id || !p->c.done)
 		return 0;
 	if ((int32_t)(newest_us - p->c.end_us) <= 0 && p->c.bytes < p->c.sent_bytes &&
@@ -201,7 +250,13 @@ uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_
 	p->limit = 0;
 	bps = measure(b, now_ns);
 	p->c.id = 0;
-	return bps;
+	if (bps / 21 * 20 <= b->estimate_bps || p->founded)
+		return bps;
+	/* a token bucket may have let it pass: once more, and longer */
+	p->confirm_bps = bps;
+	p->confirm_ns = now_ns;
+	p->at_ns = 0;
+	return 0;
 }
 
 void dp_bwe_probe_misled(struct dp_bwe_probe *p)
@@ -210,7 +265,7 @@ void dp_bwe_probe_misled(struct dp_bwe_probe *p)
 		return;
 	p->raised_ns = 0;
 	p->misled += p->misled < 4;
-	p->length += p->length < LENGTH_MAX;
+	p->depth += p->depth < DEPTH_MAX;
 }
 
 void dp_bwe_probe_abort(struct dp_bwe *b, uint64_t now_ns)
@@ -218,6 +273,7 @@ void dp_bwe_probe_abort(struct dp_bwe *b, uint64_t now_ns)
 	struct dp_bwe_probe *p = &b->probe;
 
 	p->active = 0;
+	p->confirm_bps = 0;
 	p->c.id = 0;
 	dp_bwe_probe_misled(p);
 	p->failed += !p->failed;

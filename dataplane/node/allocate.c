@@ -52,7 +52,8 @@ static void describe(const struct dp_worker *w, struct dp_alloc_sub *a, const st
 	    .off = !t || (s->set.flags & SH_SUB_PAUSED) || !dp_live(&s->state),
 	    .max_layer = s->set.max_layer,
 	    .max_temporal = s->set.max_temporal,
-	    .layer = s->layer == DP_LAYER_NONE ? DP_ALLOC_NONE : s->want_layer,
+	    // waiting for a key frame, as after packets that were too old, takes nothing from it
+	    .layer = s->tx_index ? s->want_layer : DP_ALLOC_NONE,
 	    .temporal = s->want_temporal,
 	    .want_height = s->set.want_height,
 	    .rate_bps = nothing,

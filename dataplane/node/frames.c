@@ -3,7 +3,6 @@
 #include <string.h>
 #include "dataplane/node/node.h"
 
-#define RATE_NS   UINT64_C(1000000000)
 #define SILENT_NS UINT64_C(2000000000)
 #define PAUSED_NS UINT64_C(300000000)
 enum {
@@ -87,35 +86,23 @@ static uint8_t streams_now(const struct dp_worker *w, const struct dp_track_fram
 	return mask;
 }
 
-static void publish_rates(struct dp_track_frames *k, struct sh_track *t, uint64_t elapsed)
+static void publish_rates(const struct dp_cost *c, struct sh_track *t)
 {
-	for (unsigned q = 0; q < SH_MAX_LAYERS; q++) {
-		uint32_t sum = 0;
+	uint32_t bps[SH_MAX_TEMPORAL];
 
-		for (unsigned i = 0; i < SH_MAX_TEMPORAL; i++)
-			sum += k->bytes[q][i];
-		for (unsigned i = 0; sum && i < SH_MAX_TEMPORAL; i++) {
-			uint64_t bps = k->bytes[q][i] * UINT64_C(8000000) / (elapsed / 1000);
-
-			__atomic_store_n(&t->rate_bps[q][i],
-			                 (uint32_t)RTE_MIN(bps, (uint64_t)UINT32_MAX),
-			                 __ATOMIC_RELAXED);
-		}
-	}
+	for (unsigned q = 0; q < SH_MAX_LAYERS; q++)
+		for (unsigned i = 0; dp_cost_bps(c, q, bps) && i < SH_MAX_TEMPORAL; i++)
+			__atomic_store_n(&t->rate_bps[q][i], bps[i], __ATOMIC_RELAXED);
 }
 
-static void count(struct dp_worker *w, struct dp_track_frames *k, struct sh_track *t, unsigned q,
-                  unsigned tid, uint32_t bytes)
+void dp_frames_sound(struct dp_worker *w, struct rte_mbuf *m)
 {
-	uint64_t elapsed = w->now_ns - k->since_ns;
+	uint32_t track = dp_pkt(m)->track;
+	struct dp_cost *c = &dp_node(w)->frames[track].cost;
 
-	if (unlikely(elapsed >= RATE_NS)) {
-		if (elapsed < 2 * RATE_NS)
-			publish_rates(k, t, elapsed);
-		memset(k->bytes, 0, sizeof(k->bytes));
-		k->since_ns = w->now_ns;
-	}
-	k->bytes[q][tid] += bytes;
+	if (unlikely(dp_cost_add(c, 0, 0, m->data_len, w->now_ns)))
+		__atomic_store_n(&dp_slabs.track[track].rate_bps[0][0], dp_cost_peak_bps(c, 0),
+		                 __ATOMIC_RELAXED);
 }
 
 static void keep_sizes(struct sh_track *t, unsigned layer, const struct dp_frame_in *in)
@@ -189,7 +176,9 @@ void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp
 	if (t->set.layers > 1 || t->temporal > 1 || f->spatial > 1)
 		f->flags |= DP_FRAME_LAYERED;
 	f->streams = t->set.layers > 1 ? streams_now(w, k, t) : 1;
-	count(w, k, t, t->set.layers > 1 ? p->layer : f->sid, f->tid, m->data_len);
+	if (unlikely(dp_cost_add(&k->cost, t->set.layers > 1 ? p->layer : f->sid, f->tid,
+	                         m->data_len, w->now_ns)))
+		publish_rates(&k->cost, t);
 	if (f->flags & DP_FRAME_KEY)
 		keep_sizes(t, p->layer, &in);
 }

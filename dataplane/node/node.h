@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "dataplane/bwe/cost.h"
 #include "dataplane/node/ice.h"
 #include "dataplane/node/seqmap.h"
 #include "dataplane/rtp/layers.h"
@@ -156,9 +157,8 @@ struct dp_stream_frames {
 };
 struct dp_track_frames {
 	struct dp_stream_frames stream[SH_MAX_LAYERS];
-	uint32_t pictures;                              // of all streams
-	uint32_t bytes[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // since
-	uint64_t since_ns;
+	uint32_t pictures; // of all streams
+	struct dp_cost cost;
 };
 
 /* A plaintext packet kept for retransmission; position in dp_node.kept is the handle in dp_hist. */
@@ -513,6 +513,8 @@ static inline uint8_t dp_pt_slot_to(const struct sh_sub *s, const struct sh_trac
  * layers of its track. */
 void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp_hdr *hdr,
                     const uint8_t *buf);
+/* Of audio: what it costs. */
+void dp_frames_sound(struct dp_worker *w, struct rte_mbuf *m);
 void dp_frames_forget(struct dp_worker *w, uint32_t track);
 
 /* ---- retransmission (history.c) ---- */

@@ -104,6 +104,7 @@ static void mark_frame(struct dp_worker *w, struct dp_track_rt *r, struct rte_mb
 		};
 		p->frame = x->f.flags;
 		p->flags |= DP_PKT_KEY;
+		dp_frames_sound(w, m);
 		return;
 	}
 	dp_frames_read(w, m, hdr, buf);

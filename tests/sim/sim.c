@@ -188,7 +188,7 @@ static void sample(struct sim *s, struct sim_peer *p)
 		       p->bwe.queue_us / 1e3, (double)p->bwe.delay.trend,
 		       (double)p->bwe.delay.threshold, p->bwe.usage, p->bwe.loss,
 		       (double)p->bwe.losses.usual, p->bwe.bound, p->bwe.probes,
-		       p->bwe.probe.failed, p->bwe.probe.misled, p->bwe.probe.length,
+		       p->bwe.probe.failed, p->bwe.probe.misled, p->bwe.probe.depth,
 		       p->bwe.rtt_us / 1000);
 	if (!fits)
 		p->fits_since_ns = 0;
@@ -206,11 +206,26 @@ static void sample(struct sim *s, struct sim_peer *p)
 	p->estimate_sum += p->bwe.estimate_bps;
 }
 
+/* Of the first video: whether it is there, and keeps its size. */
+static void watch_size(struct sim *s, struct sim_peer *p, struct sim_figures *f)
+{
+	uint8_t layer = p->view[0].layer;
+
+	if (s->now_ns - f->from_ns >= 10 * SIM_S) {
+		f->sizes += layer != DP_ALLOC_NONE && layer != p->last_layer;
+		f->paused_ms += p->view[0].want == DP_ALLOC_NONE;
+	}
+	if (layer != DP_ALLOC_NONE)
+		p->last_layer = layer;
+}
+
 /* Each ms: how long a packet would wait now. */
 static void watch(struct sim *s, struct sim_peer *p)
 {
 	struct sim_figures *f = &p->figure[p->now_phase];
 	double ms = (double)dp_wire_wait(&p->down, s->now_ns) / 1e6;
+
+	watch_size(s, p, f);
 
 	if (f->converge_s < 0)
 		return;

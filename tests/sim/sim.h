@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "dataplane/bwe/alloc.h"
 #include "dataplane/bwe/bwe.h"
+#include "dataplane/bwe/cost.h"
 #include "dataplane/bwe/pacer.h"
 #include "dataplane/impair/wire.h"
 #include "dataplane/rtp/rtp.h"
@@ -56,8 +57,10 @@ struct sim_heap {
 struct sim_track { // published
 	uint8_t kind, svc, layers, temporals;
 	uint32_t nominal[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // as the encoder aims at
-	uint32_t rate[SH_MAX_LAYERS][SH_MAX_TEMPORAL];    // as the SFU measures
-	uint32_t bits[SH_MAX_LAYERS][SH_MAX_TEMPORAL];    // of the current second
+	uint32_t rate[SH_MAX_LAYERS][SH_MAX_TEMPORAL];    // as the SFU measures …
+	struct dp_cost cost;                              // … in the last seconds
+	uint32_t fps;
+	bool together; // a request for a key frame is one for all qualities
 	uint16_t height[SH_MAX_LAYERS];
 	uint64_t key_ns[SH_MAX_LAYERS]; // a request arrives there; 0: none
 	uint64_t asked_ns[SH_MAX_LAYERS];
@@ -96,6 +99,8 @@ struct sim_figures {
 	double freeze_ms; // longest time without a whole frame of a video that was being sent, once
 	                  // converged
 	uint32_t switches;   // of quality or frame rate, once converged
+	uint32_t sizes;      // switches of quality, from 10 s after the phase's start
+	double paused_ms;    // without video for want of bandwidth, likewise
 	double estimate_bps; // mean
 };
 
@@ -130,6 +135,7 @@ struct sim_peer {
 	struct sim_figures figure[SIM_PHASES];
 	uint64_t video_bytes, pad_bytes, rtx_bytes, frames_sent, frames_whole, packets0, full0,
 	    lost0;
+	uint8_t last_layer;
 	double last_choice, oracle_sum, use_sum, queue_sum, estimate_sum;
 	uint32_t samples, queue_hist[512]; // ms
 	uint64_t fits_since_ns;
@@ -153,6 +159,9 @@ void sim_free(struct sim *s);
 /* 3 qualities with 3 temporal layers, 150 kb/s, 500 kb/s and 1.7 Mb/s; svc: the same as spatial
  * layers of one stream. */
 void sim_camera(struct sim *s, bool svc);
+/* As a browser on a busy machine sends it: 15 frames a second, qualities whose costs lie close to each
+ * other (132, 301 and 637 kb/s), and key frames of all of them whichever is asked for. */
+void sim_webcam(struct sim *s);
 void sim_microphone(struct sim *s);
 /* Phases and rtt are to be filled in. */
 struct sim_peer *sim_peer(struct sim *s);

@@ -4,7 +4,6 @@
 #include "tests/sim/sim.h"
 
 enum { KEY_FACTOR = 6 };
-#define FRAME_NS (SIM_S / 30)
 
 void sim_camera(struct sim *s, bool svc)
 {
@@ -12,14 +11,28 @@ void sim_camera(struct sim *s, bool svc)
 	    .kind = SH_KIND_VIDEO,
 	    .layers = 3,
 	    .temporals = 3,
+	    .fps = 30,
 	    .height = {180, 360, 720},
 	    .nominal = {{60000, 40000, 50000}, {200000, 130000, 170000}, {700000, 450000, 550000}}};
 	struct sim_track *t = &s->track[s->tracks++];
 
 	*t = camera;
 	t->svc = svc;
-	t->next_ns = sim_draw(s, FRAME_NS);
+	t->next_ns = sim_draw(s, SIM_S / 30);
 	__builtin_memcpy(t->rate, t->nominal, sizeof(t->rate));
+}
+
+void sim_webcam(struct sim *s)
+{
+	static const uint32_t nominal[][SH_MAX_TEMPORAL] = {
+	    {47000, 27000, 58000}, {96000, 71000, 134000}, {202000, 150000, 285000}};
+	struct sim_track *t = &s->track[s->tracks];
+
+	sim_camera(s, false);
+	t->fps = 15;
+	t->together = true;
+	__builtin_memcpy(t->nominal, nominal, sizeof(nominal));
+	__builtin_memcpy(t->rate, nominal, sizeof(nominal));
 }
 
 void sim_microphone(struct sim *s)
@@ -36,13 +49,14 @@ static uint32_t frame_bytes(struct sim *s, struct sim_track *t, uint32_t layer, 
                             bool key)
 {
 	static const uint32_t every[] = {4, 4, 2}; // T0 and T1 each fourth frame, T2 each second
-	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / 30, aim = bits;
+	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / t->fps,
+	         aim = bits;
 
 	if (key) {
 		bits = 0;
 		for (uint32_t k = 0; k < t->temporals; k++)
 			bits += t->nominal[layer][k];
-		bits = bits * KEY_FACTOR / 30;
+		bits = bits * KEY_FACTOR / t->fps;
 	}
 	bits = bits * (700 + sim_draw(s, 600)) / 1000;
 	if (!key && t->debt[layer] > 0)
@@ -58,8 +72,8 @@ static void frame(struct sim *s, uint32_t i)
 	uint32_t temporal = pattern[t->frames++ % 4];
 	bool all = false;
 
-	/* one request is for all spatial layers of one stream */
-	for (uint32_t l = 0; t->svc && l < t->layers; l++)
+	/* one request is for all spatial layers of one stream; some encoders make it one for all */
+	for (uint32_t l = 0; (t->svc || t->together) && l < t->layers; l++)
 		all |= t->key_ns[l] && t->key_ns[l] <= s->now_ns;
 	for (uint32_t l = 0; l < t->layers; l++) {
 		bool key = all || (t->key_ns[l] && t->key_ns[l] <= s->now_ns) || t->frames == 1;
@@ -72,7 +86,9 @@ static void frame(struct sim *s, uint32_t i)
 				t->frames =
 				    l + 1u == t->layers ? 1 : t->frames; // the pattern begins anew
 		}
-		t->bits[l][at] += bytes * 8;
+		if (dp_cost_add(&t->cost, l, at, bytes, s->now_ns))
+			for (uint32_t q = 0; q < t->layers; q++)
+				dp_cost_bps(&t->cost, q, t->rate[q]);
 		sim_forward(s, i, l, at, key, bytes);
 	}
 }
@@ -87,16 +103,9 @@ void sim_sources(struct sim *s)
 				t->next_ns += 20 * SIM_MS;
 				sim_forward(s, i, 0, 0, true, 80);
 			} else {
-				t->next_ns += FRAME_NS;
+				t->next_ns += SIM_S / t->fps;
 				frame(s, i);
 			}
 		}
-		if (s->now_ns % SIM_S || !s->now_ns || t->kind == SH_KIND_AUDIO)
-			continue;
-		for (uint32_t l = 0; l < t->layers; l++)
-			for (uint32_t k = 0; k < t->temporals; k++) {
-				t->rate[l][k] = t->bits[l][k];
-				t->bits[l][k] = 0;
-			}
 	}
 }

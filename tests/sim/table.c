@@ -213,6 +213,57 @@ static void fall(bool print)
 	sim_free(s);
 }
 
+/* Links about and below what the lowest quality takes, behind a router's token bucket: the picture
+ * keeps its size, and its sound, and is there as long as its lowest frame rate fits. */
+static void narrow(bool print)
+{
+	static const uint32_t burst[] = {0, 5000, 10000};
+
+	for (uint32_t kbps = 120; kbps <= 500; kbps += 20)
+		for (unsigned b = 0; b < 3; b++) {
+			struct sim *s = sim_new(kbps + b);
+			struct sim_peer *p;
+			const struct sim_figures *f;
+			char name[64];
+
+			sim_webcam(s);
+			sim_microphone(s);
+			p = sim_peer(s);
+			p->rtt_ms = 10;
+			p->phases = 3;
+			p->phase[0].link =
+			    (struct dp_link_conf){.rate_bps = 10000000, .queue_bytes = 375000};
+			p->phase[1] = (struct sim_phase){20,
+			                                 {.rate_bps = kbps * 1000ull,
+			                                  .queue_bytes = kbps * 25 + burst[b],
+			                                  .burst_bytes = burst[b]}};
+			p->phase[2] = (struct sim_phase){80, p->phase[0].link};
+			s->end_s = 110;
+			s->trace = print && getenv("TRACE") &&
+			           (uint32_t)atoi(getenv("TRACE")) == kbps && b == 1;
+			sim_run(s);
+			f = &p->figure[1];
+			snprintf(name, sizeof(name), "narrow, %u kb/s, bucket of %u bytes", kbps,
+			         burst[b]);
+			if (print)
+				printf("%s: %u sizes, paused %.0f ms, freeze %.0f ms, queue mean "
+				       "%.0f p95 %.0f standing %.0f ms, lost %.1f %%, use %.1f %%, "
+				       "padding %.0f, up %.1f s\n",
+				       name, f->sizes, f->paused_ms, f->freeze_ms, f->queue_mean_ms,
+				       f->queue_p95_ms, f->standing_ms, f->full * 100, f->use * 100,
+				       f->padding_bps / 1e3, p->figure[2].converge_s);
+			must_room(f->sizes <= 3, name, 0, "keeps its size", f->sizes);
+			must_room(f->paused_ms <= 0, name, 0, "is not paused", f->paused_ms);
+			must_room(f->freeze_ms <= 500, name, 0, "no freeze over 500 ms",
+			          f->freeze_ms);
+			must_room(f->standing_ms <= 100, name, 0, "no standing queue",
+			          f->standing_ms);
+			must_room(p->figure[2].converge_s >= 0 && p->figure[2].converge_s <= 20,
+			          name, 0, "up again within 20 s", p->figure[2].converge_s);
+			sim_free(s);
+		}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 4 && !strcmp(argv[1], "--one")) {
@@ -232,6 +283,8 @@ int main(int argc, char **argv)
 		}
 		print_head();
 		one(r, true);
+	} else if (argc > 1 && !strcmp(argv[1], "--narrow")) {
+		narrow(true);
 	} else {
 		bool print = argc > 1 && !strcmp(argv[1], "--table");
 
