@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A room that grows past rooms.direct_max: streams a listener, who speaks, nobody hears himself; and that goes on without callstackd.
+# A room that grows past rooms.direct_max: streams a listener, who speaks, nobody hears himself; and that goes on without
+# callstackd, and with another dataplane.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 need_node
@@ -24,6 +25,7 @@ await() { # WORD: prints what comes until that line
 }
 step() { echo "$*" >&"$to"; await "done $1"; }
 pid_of() { cat "$CALLSTACK_RUNDIR/$1.pid"; }
+linked() { grep -c 'dataplane linked' "$CALLSTACK_RUNDIR/callstackd.log"; }
 
 await ready
 step small
@@ -43,6 +45,15 @@ step resume
 step told 0
 step speak 3
 step whole
+step shown
+dataplane=$(pid_of callstack-dataplane)
+links=$(linked)
+kill -KILL "$dataplane"
+echo "callstack-dataplane $dataplane killed"
+until [ "$(linked)" -gt "$links" ]; do sleep 0.02; done
+step restarted
+[ "$(pid_of callstack-dataplane)" != "$dataplane" ]
+step speak 1
 echo end >&"$to"
 await never >/dev/null || true
 wait "$pages_pid"
