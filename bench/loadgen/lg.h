@@ -3,7 +3,8 @@
  *   scenario      what to do: rooms, layout, rates (scenario.def)
  *   peer          one transport as a client has it: ICE, DTLS, SRTP, its streams
  *     ice dtls crypto    the three, each by a library (libnice's STUN, OpenSSL, libsrtp2)
- *     source rx rtcp sdp hist bencode    pure
+ *     stream feedback    what comes; what is told of it, and what is told to us
+ *     source rx nack packet rtcp sdp hist bencode    pure
  *   net           packets in and out: net_udp (sockets), net_nice (libnice's agent), net_dpdk
  * (AF_XDP, memif) media         the media thread: sends what is due, hands on what comes, timers
  *   signal        the main thread: joins by an adapter (whip, callstack, janus, rtpengine), one
@@ -23,11 +24,13 @@
 #include <srtp2/srtp.h>
 #include <stun/stunagent.h>
 #include "bench/loadgen/hist.h"
+#include "bench/loadgen/nack.h"
 #include "bench/loadgen/rtcp.h"
 #include "bench/loadgen/rx.h"
 #include "bench/loadgen/scenario.h"
 #include "bench/loadgen/sdp.h"
 #include "bench/loadgen/source.h"
+#include "dataplane/bwe/twcc.h"
 
 enum {
 	LG_PACKET = 1600,
@@ -36,6 +39,7 @@ enum {
 	LG_UFRAG = 8,
 	LG_PWD = 24,
 	LG_SDP_TEXT = 128 * 1024,
+	LG_REPORT_MS = 1000, // of RTCP
 };
 
 enum lg_state { LG_IDLE, LG_ICE, LG_DTLS, LG_UP, LG_FAILED, LG_CLOSED };
@@ -46,7 +50,35 @@ struct lg_member;
 struct lg_stream {
 	struct lg_rx rx;
 	bool rtx;
+	int repairs;          // rtx: index of the stream that it repairs; -1: not known yet
+	struct lg_nack *nack; // once something was missing
 	uint64_t decrypted, bad;
+};
+
+/* RTX SSRCs as the server's SDP pairs them. Never changed once a peer has it. */
+struct lg_repairs {
+	unsigned n;
+	struct lg_repair {
+		uint32_t media, rtx;
+	} pair[];
+};
+
+/* What a publisher remembers of what it sent, for the server's transport-wide feedback. */
+struct lg_flight {
+	struct dp_twcc_tx tx;
+	struct dp_twcc_sent sent[1024];
+	int64_t least_us; // of arrival − sending, on two clocks, modulo 2^32
+	bool any;
+};
+
+/* Feedback, both ways. */
+struct lg_told {
+	uint64_t twcc_sent, remb_sent, nacks_sent; // packets
+	uint64_t twcc, remb;                       // packets that came
+	uint64_t arrived, lost; // of our packets, as the server's feedback has it
+	uint64_t nacked;        // of our packets, asked for again
+	uint64_t remb_bps;      // the last one's
+	uint64_t delay_us;      // the longest beyond the shortest
 };
 
 struct lg_peer {
@@ -93,7 +125,18 @@ struct lg_peer {
 	struct lg_stream *stream;
 	uint32_t *ssrcs; // of the streams, close together for the search
 	uint64_t report_ns;
-	uint64_t next_ns; // timer
+
+	/* feedback */
+	bool rsize, nack;        // agreed
+	enum lg_feedback tells;  // of what it receives, agreed
+	bool nacking;            // something is missing
+	uint8_t twcc_ext;        // of packets that come
+	uint32_t twcc_next;      // of packets that leave
+	struct dp_twcc_rx *came; // once a numbered packet did
+	struct lg_flight *flight;
+	struct lg_told told;
+	_Atomic(struct lg_repairs *) repairs; // main thread replaces it
+	uint64_t next_ns;                     // timer
 };
 
 struct lg_room;
@@ -130,6 +173,13 @@ lg_say(const char *fmt, ...); // to standard error, above the progress line
 
 /* A peer with a transport: its local address is known where the net tells. NULL: said why. */
 struct lg_peer *lg_peer_new(struct lg_member *m, bool sends, bool receives);
+/* m's next transport to receive on: n of those that it watches, from the first-th on. */
+struct lg_peer *lg_peer_receiver(struct lg_member *m, unsigned first, unsigned n);
+/* A receiver for each of those that m watches; `watch` joins it. The first error ends it. */
+int lg_peer_receivers(struct lg_member *m,
+                      int (*watch)(struct lg_member *m, struct lg_peer *p, unsigned publisher));
+/* m->pub, and its offer. 0, -ENOMEM, -E2BIG. */
+int lg_peer_publisher(struct lg_member *m, char *sdp, size_t size);
 /* What it says in SDP. fingerprint NULL with sdes. */
 struct lg_sdp_own lg_peer_own(struct lg_peer *p);
 /* Makes its sources; wants[] are the m-lines of its offer, n of them returned. */
@@ -138,6 +188,8 @@ unsigned lg_peer_offers(struct lg_peer *p, struct lg_sdp_want *want);
 unsigned lg_peer_wants(struct lg_peer *p, struct lg_sdp_want *want, unsigned publishers);
 /* The server's SDP, offer or answer. 0, -errno with p->error. */
 int lg_peer_remote(struct lg_peer *p, const struct lg_sdp *sdp);
+/* A later offer of the same transport; also once it was added. */
+void lg_peer_more(struct lg_peer *p, const struct lg_sdp *sdp);
 
 /* ---- media thread ---- */
 
@@ -149,6 +201,19 @@ void lg_peer_secure(struct lg_peer *p, uint64_t now); // ICE has a valid pair
 void lg_peer_keyed(struct lg_peer *p, uint64_t now);  // SRTP is there
 void lg_peer_fail(struct lg_peer *p, const char *why);
 void lg_peer_close(struct lg_peer *p);
+
+/* ---- feedback.c; media thread ---- */
+
+/* SR and RR each second, transport-wide feedback, REMB, NACK, each when it is due. */
+void lg_feedback_timer(struct lg_peer *p, uint64_t now);
+/* A packet with the transport-wide number `seq` has left. */
+void lg_feedback_left(struct lg_peer *p, uint32_t seq, size_t len, uint64_t now);
+/* A packet has come, of any stream; it passed lg_rtp_head(). */
+void lg_feedback_came(struct lg_peer *p, const uint8_t *b, size_t len, uint32_t ssrc, uint64_t now);
+/* A compound, decrypted. */
+void lg_feedback_rtcp(struct lg_peer *p, const uint8_t *b, size_t len);
+/* Everything is counted anew. */
+void lg_feedback_restart(struct lg_peer *p);
 
 void lg_ice_start(struct lg_peer *p, uint64_t now);
 void lg_ice_timer(struct lg_peer *p, uint64_t now);
@@ -226,5 +291,7 @@ extern const struct lg_adapter lg_adapter_whip, lg_adapter_callstack, lg_adapter
 const struct lg_adapter *lg_adapter(void);
 /* Which publisher of its room the k-th one is that m watches. */
 unsigned lg_watched_index(const struct lg_member *m, unsigned k);
+/* Whether the publisher of this index sends video. */
+bool lg_has_camera(unsigned index);
 /* server.token_file. NULL: said why. */
 const char *lg_token(void);

@@ -267,7 +267,7 @@ static void source_audio_and_extensions(void **state)
 {
 	struct lg_source s;
 	struct lg_source_conf c = {
-	    .pt = 111, .size = 80, .mid_id = 1, .rid_id = 2, .mid = "0", .rid = "hi", .ts = 1};
+	    .pt = 111, .size = 80, .ext = {1, 2}, .mid = "0", .rid = "hi", .ts = 1};
 	uint8_t buf[LG_SOURCE_MAX];
 	size_t n;
 
@@ -321,15 +321,18 @@ static void sdp_reads(void **state)
 	assert_true(s.media[1].rejected);
 	assert_int_equal(s.media[2].pt, 120);
 	assert_int_equal(s.media[2].rtx, 121);
-	assert_int_equal(s.media[2].mid_ext, 4);
+	assert_int_equal(s.media[2].ext[LG_EXT_MID], 4);
 	assert_int_equal(s.media[2].ssrc, 77);
 	assert_true(s.media[3].other);
 	assert_int_equal(lg_sdp_parse(&s, "hello"), -EBADMSG);
 	assert_int_equal(lg_sdp_parse(&s, "v=0\r\nnonsense\r\n"), -EBADMSG);
 }
 
-static const struct lg_sdp_own own = {
-    .ufrag = "uuuu", .pwd = "pppppppppppppppppppppp", .fingerprint = "sha-256 CC:DD", .session = 3};
+static const struct lg_sdp_own own = {.ufrag = "uuuu",
+                                      .pwd = "pppppppppppppppppppppp",
+                                      .fingerprint = "sha-256 CC:DD",
+                                      .session = 3,
+                                      .nack = true};
 
 static void sdp_answers_what_is_offered(void **state)
 {

@@ -104,6 +104,11 @@ unsigned lg_watched_index(const struct lg_member *m, unsigned k)
 	return (m->index + k + (m->publishes ? 1 : 0)) % lg_sc.publishers;
 }
 
+bool lg_has_camera(unsigned index)
+{
+	return lg_sc.video && (!lg_sc.cameras || index < lg_sc.cameras);
+}
+
 static int make_rooms(void)
 {
 	rooms = calloc(lg_sc.rooms, sizeof(*rooms));
@@ -264,6 +269,18 @@ static void settle(void)
 	wait_turn(lg_now() + SETTLE_MS * 1000000ULL, "settling");
 }
 
+/* At the rate that is measured next. */
+static void warm_up(uint32_t kbps)
+{
+	if (lg_sc.search_from)
+		lg_media_ask(LG_ASK_RATE, kbps, NULL);
+	if (!lg_sc.warm_up)
+		return;
+	lg_media_ask(LG_ASK_RESUME, 0, NULL);
+	wait_turn(lg_now() + lg_sc.warm_up * 1000000000ULL, "warming");
+	settle();
+}
+
 /* Sources stand still before and after, so that sent and received belong together. */
 static void measure(struct lg_figures *f, uint32_t kbps, unsigned seconds, const char *what)
 {
@@ -272,7 +289,6 @@ static void measure(struct lg_figures *f, uint32_t kbps, unsigned seconds, const
 
 	lg_media_ask(LG_ASK_TAKE, 0, &f->latency);
 	lg_mark(&from);
-	lg_media_ask(LG_ASK_RATE, kbps, NULL);
 	lg_media_ask(LG_ASK_RESUME, 0, NULL);
 	wait_turn(from.at_ns + seconds * 1000000000ULL, what);
 	s = (double)(lg_now() - from.at_ns) / 1e9;
@@ -305,6 +321,7 @@ static bool try_step(struct best *b, uint32_t kbps)
 	for (unsigned i = 0; i < lg_sc.search_tries && !ok && !stopped; i++) {
 		json_t *o;
 
+		warm_up(kbps);
 		measure(&f, kbps, lg_sc.search_step, "step");
 		ok = good(&f);
 		lg_step_print(&f, ok, stderr);
@@ -348,10 +365,16 @@ static json_t *describe(void)
 	    LG_KINDS(X)
 #undef X
 	};
+	static const char *const feedback[] = {
+#define X(sym, word) word,
+	    LG_FEEDBACKS(X)
+#undef X
+	};
 
-	return json_pack("{ss ss ss si si si si sb sb si si si}", "server", kind[lg_sc.kind],
-	                 "transport", lg_net->name, "srtp", lg_crypto_sdes(), "rooms",
-	                 (int)lg_sc.rooms, "participants", (int)lg_sc.participants, "publishers",
+	return json_pack("{ss ss ss ss sb si si si si sb sb si si si}", "server", kind[lg_sc.kind],
+	                 "transport", lg_net->name, "srtp", lg_crypto_sdes(), "feedback",
+	                 feedback[lg_sc.feedback], "nack", lg_sc.nack, "rooms", (int)lg_sc.rooms,
+	                 "participants", (int)lg_sc.participants, "publishers",
 	                 (int)lg_sc.publishers, "watch", (int)lg_sc.watch, "audio", lg_sc.audio,
 	                 "video", lg_sc.video, "video_size", (int)lg_sc.video_size, "video_kbps",
 	                 (int)lg_sc.bitrate, "decrypted_one_in", (int)lg_sc.sample);
@@ -377,7 +400,9 @@ static bool report(json_t *o, struct lg_figures *f, bool all_in)
 	json_t *peers = lg_peers_json();
 	bool table = strcmp(lg_sc.json, "-") != 0, ok;
 
-	if (lg_sc.layers > 1) // of several layers, one is forwarded: only continuity can tell
+	/* Of several layers one is forwarded, of a large room those who speak: only continuity can
+	 * tell. */
+	if (lg_sc.layers > 1 || lg_sc.slots)
 		f->expected =
 		    f->received + (uint64_t)json_integer_value(json_object_get(peers, "lost"));
 	json_object_set_new(o, "figures", lg_figures_json(f));
@@ -403,6 +428,8 @@ static bool run(json_t *o)
 	bool all_in = wait_for_media();
 
 	settle();
+	if (!lg_sc.search_from)
+		warm_up(lg_sc.bitrate);
 	lg_media_ask(LG_ASK_RESTART, 0, NULL);
 	if (lg_sc.search_from && all_in) {
 		b.steps = json_array();

@@ -155,6 +155,8 @@ static void restart(void)
 	for (unsigned i = 0; i < md.n; i++)
 		for (unsigned k = 0; k < md.peer[i]->n_streams; k++)
 			lg_rx_restart(&md.peer[i]->stream[k].rx);
+	for (unsigned i = 0; i < md.n; i++)
+		lg_feedback_restart(md.peer[i]);
 	memset(&lg_latency, 0, sizeof(lg_latency));
 	atomic_store(&lg_totals.late_ns, 0);
 }

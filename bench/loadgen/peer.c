@@ -1,4 +1,4 @@
-/* One transport as a client has it. */
+/* One transport as a client has it: how it is made, and its life. What comes: stream.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,13 +6,7 @@
 #include <arpa/inet.h>
 #include "bench/loadgen/lg.h"
 
-enum {
-	REPORT_MS = 1000,
-	TIMER_MS = 50,
-	DECRYPT_FIRST = 4, // of each stream, whatever srtp.sample says
-	AUDIO_HZ = 48000,
-	VIDEO_HZ = 90000,
-};
+enum { TIMER_MS = 45 };
 
 struct lg_peer **lg_peers;
 unsigned lg_peer_count;
@@ -73,6 +67,51 @@ struct lg_peer *lg_peer_new(struct lg_member *m, bool sends, bool receives)
 	return p;
 }
 
+/* Of the publisher of this index. */
+static unsigned streams_of(unsigned index)
+{
+	return lg_sc.audio + lg_has_camera(index);
+}
+
+struct lg_peer *lg_peer_receiver(struct lg_member *m, unsigned first, unsigned n)
+{
+	struct lg_peer *p = lg_peer_new(m, false, true);
+
+	if (!p)
+		return NULL;
+	m->sub[m->n_sub++] = p;
+	for (unsigned i = first; i < first + n; i++)
+		p->expects += streams_of(lg_watched_index(m, i));
+	if (lg_sc.slots)
+		p->expects = lg_sc.slots;
+	return p;
+}
+
+int lg_peer_receivers(struct lg_member *m,
+                      int (*watch)(struct lg_member *m, struct lg_peer *p, unsigned publisher))
+{
+	for (unsigned i = 0; i < m->watches; i++) {
+		struct lg_peer *p = lg_peer_receiver(m, i, 1);
+		int err = p ? watch(m, p, lg_watched_index(m, i)) : -ENOMEM;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int lg_peer_publisher(struct lg_member *m, char *sdp, size_t size)
+{
+	struct lg_sdp_want want[2];
+	struct lg_sdp_own own;
+
+	m->pub = lg_peer_new(m, true, false);
+	if (!m->pub)
+		return -ENOMEM;
+	own = lg_peer_own(m->pub);
+	return lg_sdp_offer(sdp, size, &own, want, lg_peer_offers(m->pub, want)) ? 0 : -E2BIG;
+}
+
 struct lg_sdp_own lg_peer_own(struct lg_peer *p)
 {
 	static char address[INET_ADDRSTRLEN], key[LG_KEY_MAX * 2];
@@ -89,6 +128,8 @@ struct lg_sdp_own lg_peer_own(struct lg_peer *p)
 	    .suite = lg_crypto_sdes(),
 	    .key = key,
 	    .session = (uint64_t)p->index + 1,
+	    .feedback = lg_sc.feedback,
+	    .nack = lg_sc.nack,
 	};
 }
 
@@ -112,11 +153,10 @@ static void add_source(struct lg_peer *p, bool video, unsigned line, unsigned la
 		return;
 	for (unsigned i = layer + 1; i < layers; i++)
 		c.kbps = c.kbps / 4 + 1;
-	snprintf(c.mid, sizeof(c.mid), "%u", line);
-	if (layers > 1) {
+	c.twcc = &p->twcc_next;
+	if (layers > 1) { // else the SSRC tells
+		snprintf(c.mid, sizeof(c.mid), "%u", line);
 		snprintf(c.rid, sizeof(c.rid), "%u", layer);
-		c.mid_id = LG_EXT_MID;
-		c.rid_id = LG_EXT_RID;
 	}
 	lg_source_init(s, &c, lg_now());
 	p->source[p->n_sources++] = s;
@@ -130,7 +170,7 @@ unsigned lg_peer_offers(struct lg_peer *p, struct lg_sdp_want *want)
 		add_source(p, false, n, 0, 1);
 		want[n++] = (struct lg_sdp_want){.send = true, .ssrc = p->source[0]->conf.ssrc};
 	}
-	if (lg_sc.video) {
+	if (lg_has_camera(p->member->index)) {
 		for (unsigned i = 0; i < layers; i++)
 			add_source(p, true, n, i, layers);
 		want[n] = (struct lg_sdp_want){.video = true,
@@ -161,8 +201,20 @@ static int refuse(struct lg_peer *p, const char *why)
 	return -EBADMSG;
 }
 
-int lg_peer_remote(struct lg_peer *p, const struct lg_sdp *s)
+static const struct lg_sdp_media *media_of(const struct lg_sdp *s, bool video)
 {
+	for (unsigned i = 0; i < s->n; i++)
+		if (!s->media[i].rejected && !s->media[i].other && s->media[i].video == video)
+			return &s->media[i];
+	return NULL;
+}
+
+/* What was agreed of the things that are the transport's, not a medium's. */
+static void agree(struct lg_peer *p, const struct lg_sdp *s)
+{
+	bool twcc = false, remb = false;
+
+	p->rsize = s->rsize;
 	for (unsigned i = 0; i < s->n; i++) {
 		const struct lg_sdp_media *m = &s->media[i];
 
@@ -170,13 +222,58 @@ int lg_peer_remote(struct lg_peer *p, const struct lg_sdp *s)
 			continue;
 		if (m->pt != LG_PT_NONE)
 			p->pt[m->video] = m->pt;
-		if (m->rtx != LG_PT_NONE)
+		if (m->rtx != LG_PT_NONE && lg_sc.nack)
 			p->rtx[m->video] = m->rtx;
+		p->nack |= m->video && m->nack && lg_sc.nack;
+		remb |= m->remb;
+		twcc |= m->twcc && m->ext[LG_EXT_TWCC];
+		if (m->ext[LG_EXT_TWCC])
+			p->twcc_ext = m->ext[LG_EXT_TWCC];
 	}
+	p->tells = LG_FEEDBACK_NONE;
+	if ((lg_sc.feedback == LG_FEEDBACK_TWCC && twcc) ||
+	    (lg_sc.feedback == LG_FEEDBACK_REMB && remb))
+		p->tells = lg_sc.feedback;
+	if (p->sends && p->tells == LG_FEEDBACK_TWCC) {
+		p->flight = calloc(1, sizeof(*p->flight));
+		if (p->flight)
+			dp_twcc_tx_init(&p->flight->tx, p->flight->sent, 1024);
+	}
+}
+
+/* Answers keep the ids of the offer, or leave them out (RFC 8285 §6). */
+static void agree_source(struct lg_peer *p, struct lg_source_conf *c, const struct lg_sdp *s)
+{
+	const struct lg_sdp_media *m = media_of(s, c->video);
+
+	c->pt = p->pt[c->video];
+	if (m)
+		memcpy(c->ext, m->ext, sizeof(c->ext));
+	if (p->tells != LG_FEEDBACK_TWCC)
+		c->ext[LG_EXT_TWCC] = 0;
+}
+
+void lg_peer_more(struct lg_peer *p, const struct lg_sdp *s)
+{
+	struct lg_repairs *r = malloc(sizeof(*r) + s->n * sizeof(r->pair[0]));
+
+	if (!r)
+		return;
+	r->n = 0;
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->media[i].rtx_ssrc)
+			r->pair[r->n++] = (struct lg_repair){.media = s->media[i].repaired,
+			                                     .rtx = s->media[i].rtx_ssrc};
+	/* The media thread may look at the old one: it stays, as peers do. */
+	atomic_store_explicit(&p->repairs, r, memory_order_release);
+}
+
+int lg_peer_remote(struct lg_peer *p, const struct lg_sdp *s)
+{
+	agree(p, s);
+	lg_peer_more(p, s);
 	for (unsigned i = 0; i < p->n_sources; i++)
-		p->source[i]->conf.pt = p->pt[p->source[i]->conf.video];
-	if (p->remote.sin_port) // a later offer of the same transport
-		return 0;
+		agree_source(p, &p->source[i]->conf, s);
 	if (!s->port || inet_pton(AF_INET, s->address, &p->remote.sin_addr) != 1)
 		return refuse(p, "no IPv4 address in the server's SDP");
 	p->remote.sin_family = AF_INET;
@@ -225,7 +322,8 @@ void lg_peer_keyed(struct lg_peer *p, uint64_t now)
 {
 	p->state = LG_UP;
 	p->up_ns = now;
-	p->report_ns = now + REPORT_MS * 1000000ULL / 2 + lg_random32() % (REPORT_MS * 500000);
+	p->report_ns =
+	    now + LG_REPORT_MS * 1000000ULL / 2 + lg_random32() % (LG_REPORT_MS * 500000);
 	atomic_fetch_add(&lg_totals.up, 1);
 	if (p->n_sources)
 		lg_media_sources(p, now);
@@ -260,52 +358,19 @@ void lg_peer_close(struct lg_peer *p)
 void lg_peer_send_source(struct lg_peer *p, struct lg_source *s, uint64_t now)
 {
 	uint8_t buf[LG_PACKET];
-	int len = (int)lg_source_next(s, buf, now);
+	uint32_t number = p->twcc_next;
+	int len;
 
+	s->level =
+	    lg_talk_level(p->member->index, lg_sc.publishers, lg_sc.talkers, lg_sc.turn, now);
+	len = (int)lg_source_next(s, buf, now);
 	if (srtp_protect(p->out, buf, &len) != srtp_err_status_ok) {
 		lg_peer_fail(p, "SRTP: cannot protect");
 		return;
 	}
 	lg_net->send(p, buf, (size_t)len);
-}
-
-static void send_rtcp(struct lg_peer *p, uint8_t *buf, size_t len)
-{
-	int n = (int)len;
-
-	if (srtp_protect_rtcp(p->out, buf, &n) == srtp_err_status_ok)
-		lg_net->send(p, buf, (size_t)n);
-}
-
-static void send_reports(struct lg_peer *p, uint64_t now)
-{
-	uint8_t buf[LG_PACKET];
-	struct lg_rx_report block[LG_RTCP_BLOCKS];
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < p->n_sources; i++) {
-		const struct lg_source *s = p->source[i];
-		struct lg_sr sr = {
-		    .ssrc = s->conf.ssrc,
-		    .rtp_ts = s->last_ts,
-		    .packets = (uint32_t)s->packets,
-		    .bytes = (uint32_t)s->bytes,
-		    .ntp = now / 1000000000 << 32 | (now % 1000000000 << 32) / 1000000000,
-		};
-
-		send_rtcp(p, buf, lg_rtcp_sr(buf, &sr, "load"));
-	}
-	for (unsigned i = 0; i < p->n_streams; i++) {
-		if (p->stream[i].rtx || !p->stream[i].rx.packets)
-			continue;
-		lg_rx_report(&p->stream[i].rx, &block[n++], now);
-		if (n == LG_RTCP_BLOCKS) {
-			send_rtcp(p, buf, lg_rtcp_rr(buf, p->ssrc, block, n, "load"));
-			n = 0;
-		}
-	}
-	if (n)
-		send_rtcp(p, buf, lg_rtcp_rr(buf, p->ssrc, block, n, "load"));
+	if (p->twcc_next != number)
+		lg_feedback_left(p, number, (size_t)len, now);
 }
 
 void lg_peer_timer(struct lg_peer *p, uint64_t now)
@@ -315,169 +380,6 @@ void lg_peer_timer(struct lg_peer *p, uint64_t now)
 		return;
 	lg_ice_timer(p, now);
 	lg_dtls_timer(p, now);
-	if (p->state == LG_UP && now >= p->report_ns) {
-		p->report_ns += REPORT_MS * 1000000ULL;
-		send_reports(p, now);
-	}
-}
-
-/* ---- receiving ---- */
-
-static bool more_streams(struct lg_peer *p)
-{
-	unsigned n = p->cap_streams * 2 + 2;
-	struct lg_stream *s = realloc(p->stream, n * sizeof(*s));
-	uint32_t *ssrcs = realloc(p->ssrcs, n * sizeof(*ssrcs));
-
-	if (s)
-		p->stream = s;
-	if (ssrcs)
-		p->ssrcs = ssrcs;
-	if (!s || !ssrcs)
-		return false;
-	p->cap_streams = n;
-	return true;
-}
-
-static struct lg_stream *stream_of(struct lg_peer *p, uint32_t ssrc, uint8_t pt)
-{
-	struct lg_stream *s;
-	bool video;
-
-	for (unsigned i = 0; i < p->n_streams; i++)
-		if (p->ssrcs[i] == ssrc)
-			return &p->stream[i];
-	if (p->n_streams == p->cap_streams && !more_streams(p))
-		return NULL;
-	s = &p->stream[p->n_streams];
-	memset(s, 0, sizeof(*s));
-	video = pt == p->pt[1] || pt == p->rtx[1];
-	lg_rx_init(&s->rx, ssrc, pt, video, video ? VIDEO_HZ : AUDIO_HZ);
-	s->rtx = pt == p->rtx[0] || pt == p->rtx[1];
-	p->ssrcs[p->n_streams++] = ssrc;
-	return s;
-}
-
-/* Of payload: past the CSRCs and the extension (RFC 3550 §5.1, §5.3.1); 0: malformed. */
-static size_t header_len(const uint8_t *b, size_t len)
-{
-	size_t n = 12 + 4U * (b[0] & 15);
-
-	if (b[0] & 0x10) {
-		if (n + 4 > len)
-			return 0;
-		n += 4 + 4 * ((size_t)b[n + 2] << 8 | b[n + 3]);
-	}
-	return n <= len ? n : 0;
-}
-
-static void decrypt(struct lg_peer *p, struct lg_stream *s, uint8_t *buf, size_t len, uint64_t now)
-{
-	int n = (int)len;
-	size_t head;
-	uint64_t made;
-
-	if (srtp_unprotect(p->in, buf, &n) != srtp_err_status_ok) {
-		s->bad++;
-		atomic_store_explicit(&lg_totals.bad, atomic_load(&lg_totals.bad) + 1,
-		                      memory_order_relaxed);
-		return;
-	}
-	s->decrypted++;
-	head = header_len(buf, (size_t)n);
-	made = head ? lg_stamp(buf + head, (size_t)n - head) : 0;
-	if (made && now > made)
-		lg_hist_add(&lg_latency, now - made);
-}
-
-static void first_of_stream(struct lg_peer *p, uint64_t now)
-{
-	p->alive++;
-	if (!p->first_ns)
-		p->first_ns = now;
-	if (p->alive == p->expects && !p->media_ns) {
-		p->media_ns = now;
-		atomic_fetch_add(&lg_totals.alive, 1);
-	}
-}
-
-static void count(_Atomic uint64_t *v, uint64_t n)
-{
-	atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
-	                      memory_order_relaxed); // one writer
-}
-
-static void take_rtp(struct lg_peer *p, uint8_t *buf, size_t len, uint64_t now)
-{
-	uint32_t ssrc, ts;
-	uint16_t seq;
-	struct lg_stream *s;
-
-	if (len < 12 || !p->in)
-		return;
-	seq = (uint16_t)(buf[2] << 8 | buf[3]);
-	ts = (uint32_t)buf[4] << 24 | (uint32_t)buf[5] << 16 | (uint32_t)buf[6] << 8 | buf[7];
-	ssrc = (uint32_t)buf[8] << 24 | (uint32_t)buf[9] << 16 | (uint32_t)buf[10] << 8 | buf[11];
-	s = stream_of(p, ssrc, buf[1] & 0x7f);
-	if (!s)
-		return;
-	if (s->rtx) {
-		count(&lg_totals.rtx, 1);
-		return;
-	}
-	if (!s->rx.first_ns)
-		first_of_stream(p, now);
-	if (!lg_rx_packet(&s->rx, seq, ts, now))
-		return;
-	count(&lg_totals.received, 1);
-	count(&lg_totals.bytes, len);
-	if (s->decrypted < DECRYPT_FIRST || (seq + p->index) % lg_sc.sample == 0)
-		decrypt(p, s, buf, len, now);
-}
-
-static void on_sr(void *arg, uint32_t ssrc, uint32_t ntp_middle)
-{
-	struct lg_peer *p = arg;
-
-	for (unsigned i = 0; i < p->n_streams; i++)
-		if (p->stream[i].rx.ssrc == ssrc) {
-			p->stream[i].rx.last_sr = ntp_middle;
-			p->stream[i].rx.last_sr_ns = lg_now();
-		}
-}
-
-static void on_key_frame(void *arg, uint32_t ssrc)
-{
-	struct lg_peer *p = arg;
-
-	for (unsigned i = 0; i < p->n_sources; i++)
-		if (p->source[i]->conf.ssrc == ssrc && p->source[i]->conf.video)
-			lg_source_key(p->source[i]);
-}
-
-static void take_rtcp(struct lg_peer *p, uint8_t *buf, size_t len)
-{
-	struct lg_rtcp_in in = {.arg = p, .sr = on_sr, .key_frame = on_key_frame};
-	int n = (int)len;
-
-	if (!p->in || srtp_unprotect_rtcp(p->in, buf, &n) != srtp_err_status_ok)
-		return;
-	lg_rtcp_parse(buf, (size_t)n, &in);
-}
-
-/* RFC 7983 §7, RFC 5761 §4. */
-void lg_peer_input(struct lg_peer *p, uint8_t *buf, size_t len, uint64_t now)
-{
-	if (len < 2)
-		return;
-	if (buf[0] >= 128 && buf[0] < 192) {
-		if (buf[1] >= 192 && buf[1] < 224)
-			take_rtcp(p, buf, len);
-		else
-			take_rtp(p, buf, len, now);
-	} else if (buf[0] >= 20 && buf[0] < 64) {
-		lg_dtls_input(p, buf, len, now);
-	} else if (buf[0] < 4) {
-		lg_ice_input(p, buf, len, now);
-	}
+	if (p->state == LG_UP)
+		lg_feedback_timer(p, now);
 }

@@ -172,62 +172,129 @@ static json_t *spread(double *v, unsigned n)
 	                 v[(unsigned)((double)(n - 1) * .99)], "max", v[n - 1]);
 }
 
-json_t *lg_peers_json(void)
+/* Of all transports. */
+struct sums {
+	unsigned receiving, missing, failed, listeners;
+	uint64_t packets, lost, repaired, duplicates, reordered, freezes, frozen_ns, bad, keys;
+	uint64_t asked, given_up; // NACK
+	struct lg_told in, out;   // of those that receive, of those that send
+	unsigned joins, wholes, streams[2];
+	double *join, *whole, *jitter[2], *each; // each: streams of a listener
+};
+
+static void add_told(struct lg_told *to, const struct lg_told *t)
 {
-	double *join = calloc(lg_peer_count + 1, sizeof(double));
-	double *whole_ms = calloc(lg_peer_count + 1, sizeof(double));
-	double *jitter[2] = {NULL, NULL};
-	unsigned joins = 0, wholes = 0, streams[2] = {0, 0}, receiving = 0, missing = 0, failed = 0,
-	         all = 0;
-	uint64_t lost = 0, packets = 0, dup = 0, reordered = 0, freezes = 0, frozen = 0, bad = 0,
-	         keys = 0;
-	json_t *o;
+	to->twcc_sent += t->twcc_sent;
+	to->remb_sent += t->remb_sent;
+	to->nacks_sent += t->nacks_sent;
+	to->twcc += t->twcc;
+	to->remb += t->remb;
+	to->arrived += t->arrived;
+	to->lost += t->lost;
+	to->nacked += t->nacked;
+	if (t->remb && (!to->remb_bps || t->remb_bps < to->remb_bps))
+		to->remb_bps = t->remb_bps;
+	if (t->delay_us > to->delay_us)
+		to->delay_us = t->delay_us;
+}
+
+/* 1: it has sent media since counting began. */
+static unsigned add_stream(struct sums *s, const struct lg_stream *st)
+{
+	const struct lg_rx *r = &st->rx;
+
+	s->bad += st->bad;
+	if (st->rtx || !r->packets)
+		return 0;
+	s->packets += r->packets;
+	s->lost += lg_rx_lost(r);
+	s->repaired += r->repaired;
+	s->duplicates += r->duplicates;
+	s->reordered += r->reordered;
+	s->freezes += r->freezes;
+	s->frozen_ns += r->frozen_ns;
+	if (st->nack) {
+		s->asked += st->nack->asked;
+		s->given_up += st->nack->given_up;
+	}
+	s->jitter[r->video][s->streams[r->video]++] = r->jitter * 1000 / r->clock_hz;
+	return 1;
+}
+
+static void add_peer(struct sums *s, const struct lg_peer *p)
+{
+	unsigned alive = 0;
+
+	s->failed += p->state == LG_FAILED;
+	s->receiving += p->receives;
+	s->missing += p->expects > p->alive ? p->expects - p->alive : 0;
+	if (p->first_ns)
+		s->join[s->joins++] = (double)(p->first_ns - p->started_ns) / 1e6;
+	if (p->media_ns)
+		s->whole[s->wholes++] = (double)(p->media_ns - p->started_ns) / 1e6;
+	for (unsigned k = 0; k < p->n_sources; k++)
+		s->keys += p->source[k]->key_frames;
+	for (unsigned k = 0; k < p->n_streams; k++)
+		alive += add_stream(s, &p->stream[k]);
+	if (p->receives)
+		s->each[s->listeners++] = alive;
+	add_told(p->sends ? &s->out : &s->in, &p->told);
+}
+
+static bool make_room(struct sums *s)
+{
+	unsigned all = 1;
 
 	for (unsigned i = 0; i < lg_peer_count; i++)
 		all += lg_peers[i]->n_streams;
-	for (unsigned k = 0; k < 2; k++)
-		jitter[k] = calloc(all + 1, sizeof(double));
-	for (unsigned i = 0; i < lg_peer_count && join && whole_ms && jitter[0] && jitter[1]; i++) {
-		const struct lg_peer *p = lg_peers[i];
+	s->join = calloc(lg_peer_count + 1, sizeof(double));
+	s->whole = calloc(lg_peer_count + 1, sizeof(double));
+	s->each = calloc(lg_peer_count + 1, sizeof(double));
+	s->jitter[0] = calloc(all, sizeof(double));
+	s->jitter[1] = calloc(all, sizeof(double));
+	return s->join && s->whole && s->each && s->jitter[0] && s->jitter[1];
+}
 
-		failed += p->state == LG_FAILED;
-		receiving += p->receives;
-		missing += p->expects > p->alive ? p->expects - p->alive : 0;
-		if (p->first_ns)
-			join[joins++] = (double)(p->first_ns - p->started_ns) / 1e6;
-		if (p->media_ns)
-			whole_ms[wholes++] = (double)(p->media_ns - p->started_ns) / 1e6;
-		for (unsigned k = 0; k < p->n_sources; k++)
-			keys += p->source[k]->key_frames;
-		for (unsigned k = 0; k < p->n_streams; k++) {
-			const struct lg_rx *r = &p->stream[k].rx;
+static json_t *feedback_json(const struct sums *s)
+{
+	return json_pack("{s{sI sI sI sI sI} s{sI sI sI sf sI sI sI}}", "receivers", "twcc_sent",
+	                 (json_int_t)s->in.twcc_sent, "remb_sent", (json_int_t)s->in.remb_sent,
+	                 "nacks_sent", (json_int_t)s->in.nacks_sent, "asked", (json_int_t)s->asked,
+	                 "given_up", (json_int_t)s->given_up, "publishers", "twcc",
+	                 (json_int_t)s->out.twcc, "arrived", (json_int_t)s->out.arrived, "lost",
+	                 (json_int_t)s->out.lost, "delay_ms", (double)s->out.delay_us / 1000,
+	                 "remb", (json_int_t)s->out.remb, "remb_kbps",
+	                 (json_int_t)(s->out.remb_bps / 1000), "nacked", (json_int_t)s->out.nacked);
+}
 
-			bad += p->stream[k].bad;
-			if (p->stream[k].rtx || !r->packets)
-				continue;
-			packets += r->packets;
-			lost += lg_rx_lost(r);
-			dup += r->duplicates;
-			reordered += r->reordered;
-			freezes += r->freezes;
-			frozen += r->frozen_ns;
-			jitter[r->video][streams[r->video]++] = r->jitter * 1000 / r->clock_hz;
-		}
-	}
-	o = json_pack("{si si si sI sI sI sI sI sf sI sI}", "receiving_transports", (int)receiving,
-	              "failed_transports", (int)failed, "missing_streams", (int)missing, "packets",
-	              (json_int_t)packets, "lost", (json_int_t)lost, "duplicates", (json_int_t)dup,
-	              "reordered", (json_int_t)reordered, "freezes", (json_int_t)freezes,
-	              "frozen_s", (double)frozen / 1e9, "not_authentic", (json_int_t)bad,
-	              "key_frames_sent", (json_int_t)keys);
-	json_object_set_new(o, "join_ms", spread(join, joins));
-	json_object_set_new(o, "all_media_ms", spread(whole_ms, wholes));
-	json_object_set_new(o, "audio_jitter_ms", spread(jitter[0], streams[0]));
-	json_object_set_new(o, "video_jitter_ms", spread(jitter[1], streams[1]));
-	free(join);
-	free(whole_ms);
-	free(jitter[0]);
-	free(jitter[1]);
+json_t *lg_peers_json(void)
+{
+	static struct sums s;
+	json_t *o;
+
+	if (!make_room(&s))
+		return NULL;
+	for (unsigned i = 0; i < lg_peer_count; i++)
+		add_peer(&s, lg_peers[i]);
+	o = json_pack("{si si si sI sI sI sI sI sI sI sf sI sI}", "receiving_transports",
+	              (int)s.receiving, "failed_transports", (int)s.failed, "missing_streams",
+	              (int)s.missing, "packets", (json_int_t)s.packets, "lost", (json_int_t)s.lost,
+	              "lost_before_repair", (json_int_t)(s.lost + s.repaired), "repaired",
+	              (json_int_t)s.repaired, "duplicates", (json_int_t)s.duplicates, "reordered",
+	              (json_int_t)s.reordered, "freezes", (json_int_t)s.freezes, "frozen_s",
+	              (double)s.frozen_ns / 1e9, "not_authentic", (json_int_t)s.bad,
+	              "key_frames_sent", (json_int_t)s.keys);
+	json_object_set_new(o, "feedback", feedback_json(&s));
+	json_object_set_new(o, "join_ms", spread(s.join, s.joins));
+	json_object_set_new(o, "all_media_ms", spread(s.whole, s.wholes));
+	json_object_set_new(o, "streams_each", spread(s.each, s.listeners));
+	json_object_set_new(o, "audio_jitter_ms", spread(s.jitter[0], s.streams[0]));
+	json_object_set_new(o, "video_jitter_ms", spread(s.jitter[1], s.streams[1]));
+	free(s.join);
+	free(s.whole);
+	free(s.each);
+	free(s.jitter[0]);
+	free(s.jitter[1]);
 	return o;
 }
 
@@ -248,6 +315,24 @@ static void print_spread(const json_t *o, const char *key, const char *name, FIL
 	        json_real_value(json_object_get(s, "max")), whole(s, "n"));
 }
 
+static void print_feedback(const json_t *o, FILE *to)
+{
+	const json_t *in = json_object_get(o, "receivers"), *out = json_object_get(o, "publishers");
+
+	fprintf(to,
+	        "%-22s receivers sent %lld TWCC, %lld REMB, %lld NACK for %lld packets, gave up "
+	        "%lld\n",
+	        "feedback", whole(in, "twcc_sent"), whole(in, "remb_sent"), whole(in, "nacks_sent"),
+	        whole(in, "asked"), whole(in, "given_up"));
+	fprintf(to,
+	        "%-22s publishers had %lld TWCC: %lld of %lld packets lost, up to %.1f ms late; "
+	        "%lld REMB (least %lld kbit/s), %lld packets asked for\n",
+	        "", whole(out, "twcc"), whole(out, "lost"),
+	        whole(out, "lost") + whole(out, "arrived"),
+	        json_real_value(json_object_get(out, "delay_ms")), whole(out, "remb"),
+	        whole(out, "remb_kbps"), whole(out, "nacked"));
+}
+
 void lg_peers_print(const json_t *o, FILE *to)
 {
 	fprintf(to, "%-22s %lld receiving, %lld failed, %lld streams missing\n", "transports",
@@ -255,10 +340,14 @@ void lg_peers_print(const json_t *o, FILE *to)
 	        whole(o, "missing_streams"));
 	print_spread(o, "join_ms", "join to media, ms", to);
 	print_spread(o, "all_media_ms", "to all streams, ms", to);
+	print_spread(o, "streams_each", "streams each", to);
 	fprintf(to,
-	        "%-22s %lld of %lld packets, %lld duplicates, %lld reordered, %lld not authentic\n",
+	        "%-22s %lld of %lld packets, %lld before repair; %lld duplicates, %lld reordered, "
+	        "%lld not authentic\n",
 	        "lost", whole(o, "lost"), whole(o, "lost") + whole(o, "packets"),
-	        whole(o, "duplicates"), whole(o, "reordered"), whole(o, "not_authentic"));
+	        whole(o, "lost_before_repair"), whole(o, "duplicates"), whole(o, "reordered"),
+	        whole(o, "not_authentic"));
+	print_feedback(json_object_get(o, "feedback"), to);
 	print_spread(o, "audio_jitter_ms", "audio jitter, ms", to);
 	print_spread(o, "video_jitter_ms", "video jitter, ms", to);
 	fprintf(to, "%-22s %lld, %.1f s in all; %lld key frames sent\n", "freezes over 500 ms",

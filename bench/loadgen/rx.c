@@ -49,9 +49,26 @@ static void take_time(struct lg_rx *r, uint32_t ts, uint64_t now_ns)
 	r->last_ns = now_ns;
 }
 
+/* Notes a number; false: had it already, or too old to tell. */
+static bool take_seq(struct lg_rx *r, uint16_t seq)
+{
+	int64_t ext = (int64_t)r->max_ext + (int16_t)(seq - (uint16_t)r->max_ext);
+
+	if (ext > (int64_t)r->max_ext) {
+		forget(r, r->max_ext + 1, (uint64_t)ext);
+		r->max_ext = (uint64_t)ext;
+	} else if ((uint64_t)ext < r->first_ext || r->max_ext - (uint64_t)ext >= LG_RX_WINDOW ||
+	           test(r, (uint64_t)ext)) {
+		return false;
+	}
+	set(r, (uint64_t)ext);
+	r->packets++;
+	return true;
+}
+
 bool lg_rx_packet(struct lg_rx *r, uint16_t seq, uint32_t ts, uint64_t now_ns)
 {
-	int64_t ext;
+	uint64_t before = r->max_ext;
 
 	if (!r->packets) {
 		r->first_ext = r->max_ext = 0x10000ULL + seq;
@@ -60,23 +77,21 @@ bool lg_rx_packet(struct lg_rx *r, uint16_t seq, uint32_t ts, uint64_t now_ns)
 		memset(r->seen, 0, sizeof(r->seen));
 		set(r, r->max_ext);
 		r->packets = 1;
-		take_time(r, ts, now_ns);
-		return true;
-	}
-	ext = (int64_t)r->max_ext + (int16_t)(seq - (uint16_t)r->max_ext);
-	if (ext > (int64_t)r->max_ext) {
-		forget(r, r->max_ext + 1, (uint64_t)ext);
-		r->max_ext = (uint64_t)ext;
-	} else if ((uint64_t)ext < r->first_ext || r->max_ext - (uint64_t)ext >= LG_RX_WINDOW ||
-	           test(r, (uint64_t)ext)) {
+	} else if (!take_seq(r, seq)) {
 		r->duplicates++;
 		return false;
 	} else {
-		r->reordered++;
+		r->reordered += r->max_ext == before;
 	}
-	set(r, (uint64_t)ext);
-	r->packets++;
 	take_time(r, ts, now_ns);
+	return true;
+}
+
+bool lg_rx_repair(struct lg_rx *r, uint16_t seq)
+{
+	if (!r->packets || !take_seq(r, seq))
+		return false;
+	r->repaired++;
 	return true;
 }
 
@@ -92,7 +107,7 @@ uint64_t lg_rx_lost(const struct lg_rx *r)
 
 void lg_rx_restart(struct lg_rx *r)
 {
-	r->packets = r->duplicates = r->reordered = 0;
+	r->packets = r->repaired = r->duplicates = r->reordered = 0;
 	r->prior_expected = r->prior_packets = 0;
 	r->freezes = 0;
 	r->frozen_ns = 0;
@@ -100,8 +115,8 @@ void lg_rx_restart(struct lg_rx *r)
 
 void lg_rx_report(struct lg_rx *r, struct lg_rx_report *out, uint64_t now_ns)
 {
-	uint64_t e = expected(r) - r->prior_expected, p = r->packets - r->prior_packets;
-	uint64_t lost = lg_rx_lost(r);
+	uint64_t came = r->packets - r->repaired, lost = expected(r) - came;
+	uint64_t e = expected(r) - r->prior_expected, p = came - r->prior_packets;
 
 	*out = (struct lg_rx_report){
 	    .ssrc = r->ssrc,
@@ -113,5 +128,5 @@ void lg_rx_report(struct lg_rx *r, struct lg_rx_report *out, uint64_t now_ns)
 	    .delay = r->last_sr_ns ? (uint32_t)((now_ns - r->last_sr_ns) * 65536 / 1000000000) : 0,
 	};
 	r->prior_expected = expected(r);
-	r->prior_packets = r->packets;
+	r->prior_packets = came;
 }

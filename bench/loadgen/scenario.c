@@ -36,10 +36,13 @@ static int check(const void *conf, char *why, size_t size)
 		snprintf(
 		    why, size,
 		    "audio.enabled: with rtpengine one medium a call; switch audio or video off");
-	else if (s->kind == LG_CALLSTACK && s->watch && s->watch < s->publishers - 1)
+	else if (s->cameras && s->cameras < s->publishers && !s->audio)
 		snprintf(why, size,
-		         "rooms.watch: %u; over WebSocket everybody watches all, use whip",
-		         s->watch);
+		         "rooms.cameras: %u of %u publishers; the others have nothing to send",
+		         s->cameras, s->publishers);
+	else if (s->slots && (s->kind != LG_CALLSTACK || s->search_from || s->watch))
+		snprintf(why, size,
+		         "rooms.slots: goes with callstack, without rooms.watch and search.from");
 	else if (s->search_from && s->layers > 1)
 		snprintf(why, size, "search.from: goes with video.layers 1 only");
 	else if (s->search_from && !s->video)

@@ -21,6 +21,11 @@
 	X(LG_GCM256, "gcm256")                                                                     \
 	X(LG_CM80, "cm80")
 
+#define LG_FEEDBACKS(X)                                                                            \
+	X(LG_FEEDBACK_TWCC, "twcc")                                                                \
+	X(LG_FEEDBACK_REMB, "remb")                                                                \
+	X(LG_FEEDBACK_NONE, "none")
+
 enum lg_kind {
 #define X(sym, word) sym,
 	LG_KINDS(X)
@@ -39,6 +44,12 @@ enum lg_ice {
 enum lg_profile {
 #define X(sym, word) sym,
 	LG_PROFILES(X)
+#undef X
+};
+
+enum lg_feedback {
+#define X(sym, word) sym,
+	LG_FEEDBACKS(X)
 #undef X
 };
 

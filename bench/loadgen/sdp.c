@@ -6,6 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
+static const char *const uris[] = {
+#define X(sym, uri) uri,
+    LG_EXT_LIST(X)
+#undef X
+};
+
 /* ---- reading ---- */
 
 static void copy(char *to, size_t size, const char *from, size_t len)
@@ -70,6 +76,17 @@ static void read_codec(struct lg_sdp_media *m, const char *v)
 		m->pt = (uint8_t)pt;
 }
 
+static void read_feedback(struct lg_sdp_media *m, const char *v)
+{
+	char pt[8] = "", what[32] = "";
+
+	if (sscanf(v, "%7s %31[^\r\n]", pt, what) != 2 || (pt[0] != '*' && atoi(pt) != m->pt))
+		return;
+	m->nack |= strcmp(what, "nack") == 0;
+	m->twcc |= strcmp(what, "transport-cc") == 0;
+	m->remb |= strcmp(what, "goog-remb") == 0;
+}
+
 static void read_fmtp(struct lg_sdp_media *m, const char *v)
 {
 	unsigned pt = 0, apt = 0;
@@ -87,10 +104,9 @@ static void read_ext(struct lg_sdp_media *m, const char *v)
 		return;
 	if (id < 1 || id > 14)
 		return;
-	if (strcmp(uri, "urn:ietf:params:rtp-hdrext:sdes:mid") == 0)
-		m->mid_ext = (uint8_t)id;
-	if (strcmp(uri, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id") == 0)
-		m->rid_ext = (uint8_t)id;
+	for (unsigned i = 0; i < LG_EXTS; i++)
+		if (strcmp(uri, uris[i]) == 0)
+			m->ext[i] = (uint8_t)id;
 }
 
 static bool direction(struct lg_sdp_media *m, const char *line)
@@ -126,6 +142,10 @@ static void read_media_attribute(struct lg_sdp_media *m, const char *line)
 		read_codec(m, v);
 	else if ((v = value_of(line, "fmtp")))
 		read_fmtp(m, v);
+	else if ((v = value_of(line, "rtcp-fb")))
+		read_feedback(m, v);
+	else if ((v = value_of(line, "ssrc-group")))
+		sscanf(v, "FID %u %u", &m->repaired, &m->rtx_ssrc);
 	else if ((v = value_of(line, "extmap")))
 		read_ext(m, v);
 	else if ((v = value_of(line, "crypto")))
@@ -141,6 +161,8 @@ static void read_attribute(struct lg_sdp *s, const char *line)
 
 	if (strcmp(line, "ice-lite") == 0)
 		s->ice_lite = true;
+	else if (strcmp(line, "rtcp-rsize") == 0)
+		s->rsize = true;
 	else if ((v = value_of(line, "ice-ufrag")) && !s->ufrag[0])
 		copy(s->ufrag, sizeof(s->ufrag), v, strlen(v));
 	else if ((v = value_of(line, "ice-pwd")) && !s->pwd[0])
@@ -226,21 +248,55 @@ static void put_transport(struct out *o, const struct lg_sdp_own *own, const cha
 		put(o, "a=crypto:1 %s inline:%s\r\na=rtcp-mux\r\n", own->suite, own->key);
 		return;
 	}
-	put(o, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:%s\r\na=setup:%s\r\na=rtcp-mux\r\n",
+	put(o,
+	    "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\na=fingerprint:%s\r\na=setup:%s\r\na=rtcp-mux\r\n"
+	    "a=rtcp-rsize\r\n",
 	    own->ufrag, own->pwd, own->fingerprint, setup);
 	if (own->address)
 		put(o, "a=candidate:1 1 udp 2130706431 %s %u typ host\r\na=end-of-candidates\r\n",
 		    own->address, own->port);
 }
 
-static void put_video_codec(struct out *o, uint8_t pt, uint8_t rtx)
+/* What we have of a medium: all of it when we offer, what was offered when we answer. */
+struct has {
+	uint8_t pt, rtx, ext[LG_EXTS];
+	bool nack, twcc, remb;
+};
+
+static void put_exts(struct out *o, const struct has *h)
 {
-	put(o,
-	    "a=rtpmap:%u VP8/90000\r\na=rtcp-fb:%u nack\r\na=rtcp-fb:%u nack pli\r\n"
-	    "a=rtcp-fb:%u ccm fir\r\n",
-	    pt, pt, pt, pt);
+
+	for (unsigned i = 0; i < LG_EXTS; i++)
+		if (h->ext[i])
+			put(o, "a=extmap:%u %s\r\n", h->ext[i], uris[i]);
+}
+
+static void put_feedback(struct out *o, const struct has *h)
+{
+	if (h->twcc)
+		put(o, "a=rtcp-fb:%u transport-cc\r\n", h->pt);
+	if (h->remb)
+		put(o, "a=rtcp-fb:%u goog-remb\r\n", h->pt);
+}
+
+static void put_video_codec(struct out *o, const struct has *h)
+{
+	uint8_t pt = h->pt, rtx = h->rtx;
+
+	put(o, "a=rtpmap:%u VP8/90000\r\na=rtcp-fb:%u nack pli\r\na=rtcp-fb:%u ccm fir\r\n", pt, pt,
+	    pt);
+	if (h->nack)
+		put(o, "a=rtcp-fb:%u nack\r\n", pt);
+	put_feedback(o, h);
 	if (rtx != LG_PT_NONE)
 		put(o, "a=rtpmap:%u rtx/90000\r\na=fmtp:%u apt=%u\r\n", rtx, rtx, pt);
+}
+
+static void put_audio_codec(struct out *o, const struct has *h)
+{
+	put(o, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u minptime=10;useinbandfec=1\r\n", h->pt,
+	    h->pt);
+	put_feedback(o, h);
 }
 
 static void put_layers(struct out *o, unsigned layers)
@@ -250,29 +306,57 @@ static void put_layers(struct out *o, unsigned layers)
 	put(o, "a=simulcast:send 0;1%s\r\n", layers > 2 ? ";2" : "");
 }
 
+/* What a scenario leaves out. */
+static void restrain(struct has *h, const struct lg_sdp_own *own)
+{
+	h->nack &= own->nack;
+	h->twcc &= own->feedback == LG_FEEDBACK_TWCC;
+	h->remb &= own->feedback == LG_FEEDBACK_REMB;
+	if (!h->twcc)
+		h->ext[LG_EXT_TWCC] = 0;
+	if (own->feedback == LG_FEEDBACK_NONE)
+		h->ext[LG_EXT_SEND_TIME] = 0;
+	if (!own->nack)
+		h->rtx = LG_PT_NONE;
+}
+
+static struct has offered(const struct lg_sdp_own *own, bool video)
+{
+	bool sdes = !own->fingerprint; // RTP/SAVP: no feedback (RFC 4585 §1)
+	struct has h = {.pt = video ? LG_PT_VP8 : LG_PT_OPUS,
+	                .rtx = video && !sdes ? LG_PT_RTX : LG_PT_NONE,
+	                .nack = video,
+	                .twcc = !sdes,
+	                .remb = video && !sdes};
+
+	for (unsigned i = 0; i < LG_EXTS && !sdes; i++)
+		h.ext[i] = (uint8_t)(i + 1);
+	if (video)
+		h.ext[LG_EXT_LEVEL] = 0;
+	restrain(&h, own);
+	return h;
+}
+
 static void put_offered(struct out *o, const struct lg_sdp_own *own, const struct lg_sdp_want *w,
                         unsigned i)
 {
 	bool sdes = !own->fingerprint;
+	struct has h = offered(own, w->video);
 
-	put(o, "m=%s %u %s %s\r\n", w->video ? "video" : "audio", sdes ? own->port : 9,
-	    sdes ? "RTP/SAVP" : "UDP/TLS/RTP/SAVPF",
-	    !w->video ? "111"
-	    : sdes    ? "96"
-	              : "96 97");
+	put(o, "m=%s %u %s %u", w->video ? "video" : "audio", sdes ? own->port : 9,
+	    sdes ? "RTP/SAVP" : "UDP/TLS/RTP/SAVPF", h.pt);
+	if (h.rtx != LG_PT_NONE)
+		put(o, " %u", h.rtx);
+	put(o, "\r\n");
 	if (!sdes)
 		put(o, "c=IN IP4 0.0.0.0\r\na=mid:%u\r\n", i);
 	put(o, "a=%s\r\n", w->send ? "sendonly" : "recvonly");
 	put_transport(o, own, "actpass");
-	if (!sdes)
-		put(o,
-		    "a=extmap:%u urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
-		    "a=extmap:%u urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n",
-		    LG_EXT_MID, LG_EXT_RID);
+	put_exts(o, &h);
 	if (w->video)
-		put_video_codec(o, LG_PT_VP8, sdes ? LG_PT_NONE : LG_PT_RTX);
+		put_video_codec(o, &h);
 	else
-		put(o, "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n");
+		put_audio_codec(o, &h);
 	if (w->send && w->layers > 1)
 		put_layers(o, w->layers);
 	else if (w->send)
@@ -301,9 +385,21 @@ static bool takes(const struct lg_sdp_media *m)
 	return !m->rejected && !m->other && m->pt != LG_PT_NONE;
 }
 
+static struct has taken(const struct lg_sdp_own *own, const struct lg_sdp_media *m)
+{
+	struct has h = {
+	    .pt = m->pt, .rtx = m->rtx, .nack = m->nack, .twcc = m->twcc, .remb = m->remb};
+
+	memcpy(h.ext, m->ext, sizeof(h.ext));
+	h.ext[LG_EXT_RID] = 0;
+	restrain(&h, own);
+	return h;
+}
+
 static void put_answered(struct out *o, const struct lg_sdp_own *own, const struct lg_sdp_media *m)
 {
 	bool sdes = !own->fingerprint, take = takes(m);
+	struct has h = taken(own, m);
 
 	put(o, "m=%s %u %s ",
 	    m->other   ? "application"
@@ -317,8 +413,8 @@ static void put_answered(struct out *o, const struct lg_sdp_own *own, const stru
 		put(o, "%u", m->pt);
 	else
 		put(o, "%s", m->first_fmt);
-	if (take && m->rtx != LG_PT_NONE)
-		put(o, " %u", m->rtx);
+	if (take && h.rtx != LG_PT_NONE)
+		put(o, " %u", h.rtx);
 	put(o, "\r\n");
 	if (!sdes)
 		put(o, "c=IN IP4 0.0.0.0\r\n");
@@ -334,12 +430,11 @@ static void put_answered(struct out *o, const struct lg_sdp_own *own, const stru
 		    m->mux ? "a=rtcp-mux\r\n" : "");
 	else
 		put_transport(o, own, "active");
-	if (m->mid_ext)
-		put(o, "a=extmap:%u urn:ietf:params:rtp-hdrext:sdes:mid\r\n", m->mid_ext);
+	put_exts(o, &h);
 	if (m->video)
-		put_video_codec(o, m->pt, m->rtx);
+		put_video_codec(o, &h);
 	else
-		put(o, "a=rtpmap:%u opus/48000/2\r\n", m->pt);
+		put_audio_codec(o, &h);
 }
 
 size_t lg_sdp_answer(char *buf, size_t size, const struct lg_sdp_own *own,

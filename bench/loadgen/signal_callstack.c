@@ -1,6 +1,7 @@
 /* callstack.v1 (docs/signaling.md) over libwebsockets: a WebSocket for each participant, one
- * transport to publish and one to be sent everything. Requests wait for their replies; offers come
- * whenever others publish and are answered from turn(). */
+ * transport to publish and one to be sent everything, or with rooms.watch those that it chose.
+ * Requests wait for their replies; offers come whenever others publish and are answered from
+ * turn(). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +27,13 @@ struct call {
 	char *in;
 	size_t in_len;
 	struct text *out, **out_end;
-	int last_id;   // last number given
-	int id;        // of the request that is waited for
-	json_t *reply; // to it
+	json_t *watched; // rooms.watch: display names of those that it watches, as an object …
+	json_t *known;   // … their ids likewise, as the room tells them
+	json_t *tracks;  // that are to be subscribed to
+	bool watching;   // from now on
+	int last_id;     // last number given
+	int id;          // of the request that is waited for
+	json_t *reply;   // to it
 };
 
 static struct lws_context *context;
@@ -81,13 +86,9 @@ static struct lg_peer *sub_peer(struct call *c)
 
 	if (m->n_sub)
 		return m->sub[0];
-	p = lg_peer_new(m, false, true);
-	if (!p)
-		return NULL;
-	p->expects = m->watches * (lg_sc.audio + lg_sc.video);
-	if (!m->publishes)
+	p = lg_peer_receiver(m, 0, m->watches);
+	if (p && !m->publishes)
 		p->started_ns = c->started_ns;
-	m->sub[m->n_sub++] = p;
 	return p;
 }
 
@@ -105,6 +106,8 @@ static void on_offer(struct call *c, const json_t *o)
 		       p ? p->error : "");
 		return;
 	}
+	if (!first)
+		lg_peer_more(p, &sdp);
 	own = lg_peer_own(p);
 	if (!lg_sdp_answer(sdp_text, sizeof(sdp_text), &own, &sdp))
 		return;
@@ -112,6 +115,50 @@ static void on_offer(struct call *c, const json_t *o)
 	                 json_object_get(o, "rev"), "sdp", sdp_text));
 	if (first)
 		lg_media_add(p);
+}
+
+/* ---- who is watched, where that is not everybody ---- */
+
+static void want_track(struct call *c, const char *participant, json_t *track)
+{
+	json_t *id = json_object_get(track, "track");
+
+	if (participant && id && json_object_get(c->known, participant))
+		json_array_append(c->tracks, id);
+}
+
+static void on_participant(struct call *c, const json_t *p)
+{
+	const char *id = json_string_value(json_object_get(p, "participant"));
+	const char *name = json_string_value(json_object_get(p, "display"));
+	json_t *track;
+	size_t i;
+
+	if (!id || !name || !json_object_get(c->watched, name))
+		return;
+	json_object_set_new(c->known, id, json_true());
+	json_array_foreach (json_object_get(p, "tracks"), i, track)
+		want_track(c, id, track);
+}
+
+/* What is known by now, in one request. */
+static void subscribe(struct call *c)
+{
+	if (!c->watching || !json_array_size(c->tracks))
+		return;
+	put(c,
+	    json_pack("{si ss so}", "id", ++c->last_id, "type", "subscribe", "tracks", c->tracks));
+	c->tracks = json_array();
+}
+
+static void on_room(struct call *c, const char *type, const json_t *o)
+{
+	if (strcmp(type, "joined") == 0)
+		on_participant(c, json_object_get(o, "participant"));
+	else if (strcmp(type, "track_added") == 0)
+		want_track(c, json_string_value(json_object_get(o, "participant")),
+		           json_object_get(o, "track"));
+	subscribe(c);
 }
 
 static void on_text(struct call *c, const char *text, size_t len)
@@ -123,10 +170,11 @@ static void on_text(struct call *c, const char *text, size_t len)
 	if (re && json_integer_value(re) == c->id && !c->reply)
 		c->reply = json_incref(o);
 	else if (re && type && strcmp(type, "error") == 0 && !c->left)
-		lg_say("callstack: answer refused: %s",
-		       json_string_value(json_object_get(o, "message")));
+		lg_say("callstack: refused: %s", json_string_value(json_object_get(o, "message")));
 	else if (type && strcmp(type, "offer") == 0 && !c->left)
 		on_offer(c, o);
+	else if (type && c->watched && !c->left)
+		on_room(c, type, o);
 	json_decref(o);
 }
 
@@ -242,19 +290,42 @@ static struct call *connect_call(struct lg_member *m)
 	return c->open ? c : NULL;
 }
 
+/* Whoever watches everybody leaves it to the server. */
+static void choose(struct call *c, const struct lg_member *m)
+{
+	char name[32];
+
+	c->watched = json_object();
+	c->known = json_object();
+	c->tracks = json_array();
+	for (unsigned i = 0; i < m->watches; i++) {
+		snprintf(name, sizeof(name), "p%u", lg_watched_index(m, i));
+		json_object_set_new(c->watched, name, json_true());
+	}
+}
+
 /* Connected, known and in its room. */
 static int enter(struct lg_member *m)
 {
 	struct call *c = connect_call(m);
+	bool all = m->watches == lg_sc.publishers - m->publishes;
+	json_t *r, *p;
 	char name[32];
+	size_t i;
 
 	if (!c)
 		return -ECONNREFUSED;
+	if (m->watches && !all)
+		choose(c, m);
 	if (done(request(c, json_pack("{ss ss}", "type", "login", "token", lg_token()))))
 		return -EACCES;
 	snprintf(name, sizeof(name), "p%u", m->index);
-	return done(request(c, json_pack("{ss ss ss sb}", "type", "join", "room", m->room->name,
-	                                 "display", name, "auto", m->watches > 0)));
+	r = request(c, json_pack("{ss ss ss sb}", "type", "join", "room", m->room->name, "display",
+	                         name, "auto", m->watches > 0 && all));
+	json_array_foreach (json_object_get(r, "participants"), i, p)
+		if (c->watched)
+			on_participant(c, p);
+	return done(r);
 }
 
 static int callstack_open(void)
@@ -279,7 +350,7 @@ static int callstack_open(void)
 	return context ? 0 : -ENOMEM;
 }
 
-static json_t *sources(void)
+static json_t *sources(const struct lg_member *m)
 {
 	json_t *a = json_array();
 	char mid[12];
@@ -289,7 +360,7 @@ static json_t *sources(void)
 		snprintf(mid, sizeof(mid), "%u", n++);
 		json_array_append_new(a, json_pack("{ss ss}", "mid", mid, "source", "microphone"));
 	}
-	if (lg_sc.video) {
+	if (lg_has_camera(m->index)) {
 		snprintf(mid, sizeof(mid), "%u", n++);
 		json_array_append_new(a, json_pack("{ss ss}", "mid", mid, "source", "camera"));
 	}
@@ -299,22 +370,16 @@ static json_t *sources(void)
 static int callstack_publish(struct lg_member *m)
 {
 	static struct lg_sdp sdp;
-	struct lg_sdp_want want[2];
-	struct lg_sdp_own own;
 	const char *text;
 	json_t *r;
 	int err = enter(m);
 
+	if (!err)
+		err = lg_peer_publisher(m, sdp_text, sizeof(sdp_text));
 	if (err)
 		return err;
-	m->pub = lg_peer_new(m, true, false);
-	if (!m->pub)
-		return -ENOMEM;
-	own = lg_peer_own(m->pub);
-	if (!lg_sdp_offer(sdp_text, sizeof(sdp_text), &own, want, lg_peer_offers(m->pub, want)))
-		return -E2BIG;
 	r = request(m->call, json_pack("{ss ss so}", "type", "publish", "sdp", sdp_text, "tracks",
-	                               sources()));
+	                               sources(m)));
 	text = json_string_value(json_object_get(r, "sdp"));
 	err = text ? lg_sdp_parse(&sdp, text) : -EPROTO;
 	if (!err)
@@ -330,7 +395,14 @@ static int callstack_publish(struct lg_member *m)
 /* Who publishes is in already, and gets offers as others come. */
 static int callstack_subscribe(struct lg_member *m)
 {
-	return m->call ? 0 : enter(m);
+	int err = m->call ? 0 : enter(m);
+	struct call *c = m->call;
+
+	if (err || !c->watched)
+		return err;
+	c->watching = true;
+	subscribe(c);
+	return 0;
 }
 
 static int callstack_turn(unsigned ms)

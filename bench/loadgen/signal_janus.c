@@ -178,18 +178,12 @@ static int take_sdp(struct lg_peer *p, json_t *event, struct lg_sdp *sdp)
 static int janus_publish(struct lg_member *m)
 {
 	static struct lg_sdp sdp;
-	struct lg_sdp_want want[2];
-	struct lg_sdp_own own;
 	long long id = handle();
 	json_t *e;
-	int err;
+	int err = id ? lg_peer_publisher(m, sdp_text, sizeof(sdp_text)) : -EPROTO;
 
-	m->pub = lg_peer_new(m, true, false);
-	if (!m->pub || !id)
-		return -ENOMEM;
-	own = lg_peer_own(m->pub);
-	if (!lg_sdp_offer(sdp_text, sizeof(sdp_text), &own, want, lg_peer_offers(m->pub, want)))
-		return -E2BIG;
+	if (err)
+		return err;
 	e = message(id,
 	            json_pack("{ss ss si si}", "request", "joinandconfigure", "ptype", "publisher",
 	                      "room", (int)(ROOM_ID + m->room->index), "id",
@@ -235,7 +229,7 @@ static json_t *join(long long id, const struct lg_member *m)
 static int janus_subscribe(struct lg_member *m)
 {
 	static struct lg_sdp sdp;
-	struct lg_peer *p = lg_peer_new(m, false, true);
+	struct lg_peer *p = lg_peer_receiver(m, 0, m->watches);
 	struct lg_sdp_own own;
 	long long id = handle();
 	json_t *e;
@@ -243,8 +237,6 @@ static int janus_subscribe(struct lg_member *m)
 
 	if (!p || !id)
 		return -ENOMEM;
-	m->sub[m->n_sub++] = p;
-	p->expects = m->watches * (lg_sc.audio + lg_sc.video);
 	e = join(id, m);
 	if (!e)
 		return -EPROTO;

@@ -137,18 +137,13 @@ static void put_flags(struct lg_bencode *b)
 static int rtpengine_publish(struct lg_member *m)
 {
 	static struct lg_sdp sdp;
-	struct lg_sdp_want want[2];
 	struct lg_bencode b;
-	struct lg_sdp_own own;
 	size_t cookie, len = 0;
 	const char *r;
+	int err = lg_peer_publisher(m, sdp_text, sizeof(sdp_text));
 
-	m->pub = lg_peer_new(m, true, false);
-	if (!m->pub)
-		return -ENOMEM;
-	own = lg_peer_own(m->pub);
-	if (!lg_sdp_offer(sdp_text, sizeof(sdp_text), &own, want, lg_peer_offers(m->pub, want)))
-		return -E2BIG;
+	if (err)
+		return err;
 	cookie = begin(&b, "publish", call_of(m, m->index));
 	lg_bencode_text(&b, "from-tag", "publisher");
 	put_flags(&b);
@@ -197,19 +192,7 @@ static int watch(struct lg_member *m, struct lg_peer *p, unsigned publisher)
 
 static int rtpengine_subscribe(struct lg_member *m)
 {
-	for (unsigned i = 0; i < m->watches; i++) {
-		struct lg_peer *p = lg_peer_new(m, false, true);
-		int err;
-
-		if (!p)
-			return -ENOMEM;
-		m->sub[m->n_sub++] = p;
-		p->expects = lg_sc.audio + lg_sc.video;
-		err = watch(m, p, lg_watched_index(m, i));
-		if (err)
-			return err;
-	}
-	return 0;
+	return lg_peer_receivers(m, watch);
 }
 
 static void rtpengine_leave(struct lg_member *m)

@@ -23,14 +23,12 @@ static char *location(const char *l)
 	return asprintf(&s, "%s%s", lg_sc.url, l) < 0 ? NULL : s;
 }
 
-static int post(struct lg_peer *p, const char *url, const struct lg_sdp_want *want, unsigned n)
+/* Its offer is in text. */
+static int post(struct lg_peer *p, const char *url)
 {
 	static struct lg_sdp sdp;
-	struct lg_sdp_own own = lg_peer_own(p);
 	const struct lg_http *h;
 
-	if (!lg_sdp_offer(text, sizeof(text), &own, want, n))
-		return -E2BIG;
 	h = lg_http("POST", url, "application/sdp", lg_token(), text);
 	if (h->status != 201) {
 		lg_say("POST %s: %ld %s", url, h->status, h->status ? h->body : h->error);
@@ -47,36 +45,30 @@ static int post(struct lg_peer *p, const char *url, const struct lg_sdp_want *wa
 
 static int whip_publish(struct lg_member *m)
 {
+	char url[512];
+	int err = lg_peer_publisher(m, text, sizeof(text));
+
+	if (err)
+		return err;
+	snprintf(url, sizeof(url), "%s/whip/%s?name=p%u", lg_sc.url, m->room->name, m->index);
+	return post(m->pub, url);
+}
+
+static int watch(struct lg_member *m, struct lg_peer *p, unsigned publisher)
+{
 	struct lg_sdp_want want[2];
+	struct lg_sdp_own own = lg_peer_own(p);
 	char url[512];
 
-	m->pub = lg_peer_new(m, true, false);
-	if (!m->pub)
-		return -ENOMEM;
-	snprintf(url, sizeof(url), "%s/whip/%s?name=p%u", lg_sc.url, m->room->name, m->index);
-	return post(m->pub, url, want, lg_peer_offers(m->pub, want));
+	if (!lg_sdp_offer(text, sizeof(text), &own, want, lg_peer_wants(p, want, 1)))
+		return -E2BIG;
+	snprintf(url, sizeof(url), "%s/whep/%s/p%u", lg_sc.url, m->room->name, publisher);
+	return post(p, url);
 }
 
 static int whip_subscribe(struct lg_member *m)
 {
-	struct lg_sdp_want want[2];
-	char url[512];
-
-	for (unsigned i = 0; i < m->watches; i++) {
-		struct lg_peer *p = lg_peer_new(m, false, true);
-		int err;
-
-		if (!p)
-			return -ENOMEM;
-		m->sub[m->n_sub++] = p;
-		p->expects = lg_sc.audio + lg_sc.video;
-		snprintf(url, sizeof(url), "%s/whep/%s/p%u", lg_sc.url, m->room->name,
-		         lg_watched_index(m, i));
-		err = post(p, url, want, lg_peer_wants(p, want, 1));
-		if (err)
-			return err;
-	}
-	return 0;
+	return lg_peer_receivers(m, watch);
 }
 
 static void end(struct lg_peer *p)

@@ -1,5 +1,6 @@
 #include "bench/loadgen/source.h"
 #include <string.h>
+#include "bench/loadgen/bytes.h"
 
 enum { VIDEO_HZ = 90000, AUDIO_TICKS = 960, AUDIO_MS = 20 };
 static const uint8_t mark[4] = {'C', 'S', 'L', 'G'};
@@ -61,40 +62,43 @@ void lg_source_key(struct lg_source *s)
 	s->want_key = true;
 }
 
-static uint8_t *put16(uint8_t *p, uint32_t v)
+static uint8_t *put_ext(uint8_t *p, uint8_t id, const void *value, size_t n)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-	return p + 2;
-}
-
-static uint8_t *put32(uint8_t *p, uint32_t v)
-{
-	return put16(put16(p, v >> 16), v & 0xffff);
-}
-
-static uint8_t *put_ext(uint8_t *p, uint8_t id, const char *text)
-{
-	size_t n = strlen(text);
-
 	if (!id || !n)
 		return p;
 	*p++ = (uint8_t)(id << 4 | (n - 1));
-	memcpy(p, text, n);
+	memcpy(p, value, n);
 	return p + n;
 }
 
-/* RFC 8285 §4.2. */
-static uint8_t *put_exts(const struct lg_source *s, uint8_t *p)
+/* 24 bits of seconds, 18 of them behind the point. */
+static uint32_t send_time(uint64_t now_ns)
 {
-	uint8_t *body = p + 4, *at = put_ext(body, s->conf.mid_id, s->conf.mid);
+	return (uint32_t)(now_ns % 64000000000 * (1 << 18) / 1000000000);
+}
 
-	at = put_ext(at, s->conf.rid_id, s->conf.rid);
+/* RFC 8285 §4.2. */
+static uint8_t *put_exts(struct lg_source *s, uint8_t *p, uint64_t now_ns)
+{
+	const struct lg_source_conf *c = &s->conf;
+	uint8_t *body = p + 4, *at, value[4];
+
+	at = put_ext(body, c->ext[LG_EXT_MID], c->mid, strlen(c->mid));
+	at = put_ext(at, c->ext[LG_EXT_RID], c->rid, strlen(c->rid));
+	if (c->twcc && c->ext[LG_EXT_TWCC]) {
+		lg_put16(value, *c->twcc);
+		++*c->twcc;
+		at = put_ext(at, c->ext[LG_EXT_TWCC], value, 2);
+	}
+	lg_put32(value, send_time(now_ns) << 8);
+	at = put_ext(at, c->ext[LG_EXT_SEND_TIME], value, 3);
+	if (!c->video)
+		at = put_ext(at, c->ext[LG_EXT_LEVEL], &s->level, 1);
 	if (at == body)
 		return p;
 	while ((at - body) % 4)
 		*at++ = 0;
-	put16(put16(p, 0xbede), (uint32_t)(at - body) / 4);
+	lg_put16(lg_put16(p, 0xbede), (uint32_t)(at - body) / 4);
 	return at;
 }
 
@@ -106,7 +110,7 @@ static uint8_t *put_vp8(const struct lg_source *s, uint8_t *p, bool start)
 
 	*p++ = (uint8_t)(0x80 | (start ? 0x10 : 0));
 	*p++ = 0xf0; // I L T K
-	p = put16(p, 0x8000U | s->picture_id);
+	p = lg_put16(p, 0x8000U | s->picture_id);
 	*p++ = s->tl0;
 	*p++ = 0x20; // TID 0, Y; KEYIDX 0
 	if (start) {
@@ -131,7 +135,7 @@ static void put_payload(const struct lg_source *s, uint8_t *p, bool start, uint6
 		*at++ = 0x78; // Opus TOC: CELT, fullband, 20 ms, mono, one frame (RFC 6716 §3.1)
 	memset(at, 0xa5, (size_t)(s->conf.size - (at - p)));
 	memcpy(p + LG_STAMP_AT, mark, sizeof(mark));
-	put32(put32(p + LG_STAMP_AT + 4, (uint32_t)(now_ns >> 32)), (uint32_t)now_ns);
+	lg_put32(lg_put32(p + LG_STAMP_AT + 4, (uint32_t)(now_ns >> 32)), (uint32_t)now_ns);
 }
 
 static void next_frame(struct lg_source *s)
@@ -147,7 +151,7 @@ size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns)
 {
 	uint64_t frame = s->conf.video ? frame_of(s, s->k) : s->k;
 	bool start = !s->begun || frame != s->last_frame, last = false;
-	uint8_t *p;
+	uint8_t *p, *behind;
 
 	if (s->conf.video) {
 		last = frame_of(s, s->k + 1) != frame;
@@ -159,19 +163,26 @@ size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns)
 	}
 	s->begun = true;
 	s->last_frame = frame;
-	p = put32(put32(put16(buf + 2, s->seq++), s->last_ts), s->conf.ssrc);
+	p = lg_put32(lg_put32(lg_put16(buf + 2, s->seq++), s->last_ts), s->conf.ssrc);
 	buf[1] = (uint8_t)((last ? 0x80 : 0) | s->conf.pt);
-	buf[0] = 0x80;
-	if (put_exts(s, p) != p) {
-		buf[0] |= 0x10;
-		p = put_exts(s, p);
-	}
+	behind = put_exts(s, p, now_ns);
+	buf[0] = behind == p ? 0x80 : 0x90;
+	p = behind;
 	put_payload(s, p, start, now_ns);
 	s->packets++;
 	s->bytes += s->conf.size;
 	s->k++;
 	s->due_ns = due_of(s, s->k);
 	return (size_t)(p + s->conf.size - buf);
+}
+
+uint8_t lg_talk_level(unsigned index, unsigned n, unsigned talkers, unsigned turn_s,
+                      uint64_t now_ns)
+{
+	enum { VOICE = 0x80 | 30, SILENCE = 127 };
+	uint64_t first = now_ns / 1000000000 / turn_s * talkers % n;
+
+	return !talkers || (index + n - first) % n < talkers ? VOICE : SILENCE;
 }
 
 uint64_t lg_stamp(const uint8_t *payload, size_t len)

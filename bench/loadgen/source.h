@@ -3,12 +3,14 @@
  *
  * Audio: one packet every 20 ms, 960 ticks of 48 kHz. Video: VP8 (RFC 7741) at a bitrate that may
  * change, frames as the payload size divides them, the picture id, TL0PICIDX and key frame header
- * that a forwarder looks at; the rest is filler. Each payload has a stamp: when it was made
+ * that a forwarder looks at; the rest is filler. Header extensions as far as conf.ext has ids for
+ * them. Each payload has a stamp: when it was made
  * (CLOCK_MONOTONIC), found by its mark at a fixed place. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "bench/loadgen/ext.h"
 
 enum {
 	LG_STAMP_AT = 20, // of the payload
@@ -22,8 +24,9 @@ struct lg_source_conf {
 	uint8_t pt;
 	uint16_t size; // payload bytes
 	uint32_t kbps, fps;
-	uint8_t mid_id, rid_id; // header extension ids, 0: none
+	uint8_t ext[LG_EXTS]; // ids, 0: not written
 	char mid[12], rid[12];
+	uint32_t *twcc; // next transport-wide number: one for all sources of a transport
 	uint16_t seq;
 	uint32_t ts;
 };
@@ -42,6 +45,7 @@ struct lg_source {
 	uint8_t tl0;
 	uint64_t packets, bytes;
 	uint32_t key_frames, last_ts;
+	uint8_t level; // of the next packet (RFC 6464 §3): 0x80 voice; dB below overload
 };
 
 void lg_source_init(struct lg_source *s, const struct lg_source_conf *conf, uint64_t now_ns);
@@ -54,6 +58,11 @@ void lg_source_resume(struct lg_source *s, uint64_t now_ns);
 /* The packet that is due, without SRTP, into buf of LG_SOURCE_MAX; returns its length. */
 size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns);
 double lg_source_pps(const struct lg_source *s);
+
+/* What the index-th of n publishers sends as its level when `talkers` of them speak at a time and
+ * the next ones have their turn after turn_s; talkers 0: all speak. */
+uint8_t lg_talk_level(unsigned index, unsigned n, unsigned talkers, unsigned turn_s,
+                      uint64_t now_ns);
 
 /* When a payload (decrypted, without the RTP header) was made; 0: it is none of ours. */
 uint64_t lg_stamp(const uint8_t *payload, size_t len);
