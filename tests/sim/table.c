@@ -232,7 +232,7 @@ static void narrow(bool print)
 			p->rtt_ms = 10;
 			p->phases = 3;
 			p->phase[0].link =
-			    (struct dp_link_conf){.rate_bps = 10000000, .queue_bytes = 375000};
+			    (struct dp_wire_conf){.rate_bps = 10000000, .queue_bytes = 375000};
 			p->phase[1] = (struct sim_phase){20,
 			                                 {.rate_bps = kbps * 1000ull,
 			                                  .queue_bytes = kbps * 25 + burst[b],
