@@ -1,9 +1,11 @@
 #include "controlplane/ops/ctl_screen.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <time.h>
@@ -13,9 +15,9 @@ static struct termios cooked;
 static bool raw;
 static volatile sig_atomic_t ended, resized;
 
-/* The other screen, no cursor, and what is too long for a line is cut; and back (xterm's private modes 1049, 25, 7). */
-#define ENTER "\033[?1049h\033[?25l\033[?7l"
-#define LEAVE "\033[?7h\033[?25h\033[?1049l"
+/* The other screen without a cursor; and back (xterm's private modes 1049 and 25). */
+#define ENTER "\033[?1049h\033[?25l"
+#define LEAVE "\033[?25h\033[?1049l"
 
 void ctl_screen_leave(void)
 {
@@ -72,9 +74,31 @@ struct ctl_size ctl_screen_size(void)
 	return (struct ctl_size){80, 24};
 }
 
-void ctl_screen_clear(void)
+/* Bytes of the line's first `columns` characters, each taken for one column wide. */
+static size_t cut(const char *line, size_t len, int columns)
 {
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (((unsigned char)line[i] & 0xc0) != 0x80 && columns-- == 0)
+			break;
+	return i;
+}
+
+int ctl_screen_draw(const char *text)
+{
+	struct ctl_size size = ctl_screen_size();
+
 	fputs("\033[H\033[J", stdout);
+	for (int row = 0; *text && row < size.rows; row++) {
+		size_t len = strcspn(text, "\n");
+
+		if (row)
+			putchar('\n');
+		fwrite(text, 1, cut(text, len, size.columns), stdout);
+		text += len + (text[len] == '\n');
+	}
+	return fflush(stdout) ? -errno : 0;
 }
 
 static uint64_t monotonic(void)

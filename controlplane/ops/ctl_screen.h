@@ -11,8 +11,8 @@ struct ctl_size {
 bool ctl_screen_enter(void);
 void ctl_screen_leave(void);
 struct ctl_size ctl_screen_size(void);
-/* Before each picture. */
-void ctl_screen_clear(void);
+/* Draws the text in the place of what was there; what is too wide or too long is cut. 0, or -errno: nobody reads. */
+int ctl_screen_draw(const char *text);
 
 enum { CTL_KEY_NONE = -1, CTL_KEY_QUIT = -2, CTL_KEY_RESIZED = -3 };
 /* The next key until that time (CLOCK_MONOTONIC, ns); quit: q, Ctrl-C, a signal to end, or the terminal is gone. Without

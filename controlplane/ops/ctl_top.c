@@ -154,6 +154,8 @@ static void lay_out(int columns)
 		}
 }
 
+static FILE *out; // where the table goes: standard output, or a picture of it
+
 /* Control characters and the like are not the terminal's to interpret. */
 static void cell(const char *s, int most)
 {
@@ -165,23 +167,23 @@ static void cell(const char *s, int most)
 		unsigned char ch = (unsigned char)*s;
 
 		if ((ch & 0xc0) == 0x80)
-			putchar(ch); // of the character before
+			putc(ch, out); // of the character before
 		else if (ch < 0x20 || ch == 0x7f)
-			putchar('?'), n++;
+			putc('?', out), n++;
 		else
-			putchar(ch), n++;
+			putc(ch, out), n++;
 	}
 	while (*s && (*s & 0xc0) == 0x80)
-		putchar(*s++);
-	printf("%*s", most - n + 1, "");
+		putc(*s++, out);
+	fprintf(out, "%*s", most - n + 1, "");
 }
 
 static void number(double v, int most, int digits, bool known)
 {
 	if (most && known)
-		printf("%*.*f ", most, digits, v);
+		fprintf(out, "%*.*f ", most, digits, v);
 	else if (most)
-		printf("%*s ", most, "-");
+		fprintf(out, "%*s ", most, "-");
 }
 
 static double us(const struct sh_hist *h, uint32_t part)
@@ -197,28 +199,28 @@ static void print_header(const struct top *t)
 
 	for (int i = 0; i < t->n; i++)
 		in += !t->rows[i].sub;
-	printf("%u streams in, %u out, sorted by %s; dataplane heard from %.1f s ago%s\n", in,
+	fprintf(out, "%u streams in, %u out, sorted by %s; dataplane heard from %.1f s ago%s\n", in,
 	       (unsigned)t->n - in, top_sort_name[t->sort], age,
 	       t->names ? "" : "; callstackd does not answer, so ids for names");
-	printf("worker  load %%    rx/s      tx/s   drops/s  forwarding: p50, 99, 99.9 us  most dropped\n");
+	fprintf(out, "worker  load %%    rx/s      tx/s   drops/s  forwarding: p50, 99, 99.9 us  most dropped\n");
 	for (unsigned w = 0; w < t->workers; w++) {
 		const struct top_worker *k = &t->worker[w];
 		bool any = sh_hist_count(&k->latency) != 0;
 
-		printf("%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps, k->tx_pps,
+		fprintf(out, "%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps, k->tx_pps,
 		       k->drops);
 		number(us(&k->latency, 500000), 11, 1, any);
 		number(us(&k->latency, 990000), 7, 1, any);
 		number(us(&k->latency, 999000), 8, 1, any);
 		if (k->worst_drop >= 0)
-			printf("  %s", sh_stat_info[k->worst_drop].name);
-		putchar('\n');
+			fprintf(out, "  %s", sh_stat_info[k->worst_drop].name);
+		putc('\n', out);
 	}
-	putchar('\n');
+	putc('\n', out);
 	for (int i = 0; i < COLUMNS; i++)
 		if (width[i])
-			printf("%*s ", i < KBITS ? -width[i] : width[i], title[i]);
-	putchar('\n');
+			fprintf(out, "%*s ", i < KBITS ? -width[i] : width[i], title[i]);
+	putc('\n', out);
 }
 
 static void print_row(const struct top_row *r, const json_t *name)
@@ -248,7 +250,7 @@ static void print_row(const struct top_row *r, const json_t *name)
 	number(r->q.mos / 10., width[MOS], 1, r->q.mos != 0);
 	number(r->estimate_bps / 1000., width[EST], 0, r->estimate_bps != 0);
 	number(r->queue_us / 1000., width[QUEUE], 1, r->sub);
-	putchar('\n');
+	putc('\n', out);
 }
 
 static void print_table(const struct top *t, int most)
@@ -259,7 +261,7 @@ static void print_table(const struct top *t, int most)
 	for (int i = 0; i < t->n && i < most; i++)
 		print_row(&t->rows[i], name_of(t, &t->rows[i], at));
 	if (t->n > most)
-		printf("… and %d more\n", t->n - most);
+		fprintf(out, "… and %d more\n", t->n - most);
 }
 
 /* ---- JSON ---- */
@@ -335,6 +337,25 @@ static int rows_of(const struct top *t)
 	return most > 0 ? most : 1;
 }
 
+static int draw(struct top *t)
+{
+	char *text;
+	size_t size;
+	int err;
+
+	out = open_memstream(&text, &size);
+	if (!out)
+		return ctl_fail(t->c, CTL_FAILED, "out of memory");
+	print_table(t, rows_of(t));
+	fputs("q: quit, s: sort by the next", out);
+	err = fclose(out) ? -errno : 0;
+	out = stdout;
+	if (!err)
+		err = ctl_screen_draw(text);
+	free(text);
+	return err ? CTL_FAILED : 0;
+}
+
 static int show(struct top *t)
 {
 	int code;
@@ -352,10 +373,8 @@ static int show(struct top *t)
 	if (code)
 		return code;
 	if (t->screen)
-		ctl_screen_clear();
+		return draw(t);
 	print_table(t, rows_of(t));
-	if (t->screen)
-		printf("q: quit, s: sort by the next");
 	return fflush(stdout) ? CTL_FAILED : 0; // nobody reads
 }
 
@@ -441,6 +460,7 @@ int ctl_top(struct ctl *c)
 		sh_slabs_close(&t.slabs);
 		return ctl_fail(c, CTL_FAILED, "out of memory");
 	}
+	out = stdout;
 	t.now_ns = monotonic();
 	keep_counters(&t);
 	code = just_once ? once(&t) : watch(&t);
