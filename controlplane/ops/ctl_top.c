@@ -123,10 +123,26 @@ static const char *text(const json_t *o, const char *key)
 
 /* ---- a table ---- */
 
-enum column { ROOM, WHO, DIR, WHAT, CODEC, LAYER, KBITS, FPS, LOSS, JITTER, RTT, MOS, EST, QUEUE, COLUMNS };
-static const char *const title[COLUMNS] = {
-    "ROOM", "WHO",   "DIR",    "WHAT",   "CODEC", "LAYER",    "KBIT/S",
-    "FPS",  "LOSS%", "JIT ms", "RTT ms", "MOS",   "EST KB/S", "QUE ms"};
+enum column {
+	ROOM,
+	WHO,
+	DIR,
+	WHAT,
+	CODEC,
+	LAYER,
+	KBITS,
+	FPS,
+	LOSS,
+	JITTER,
+	RTT,
+	MOS,
+	EST,
+	QUEUE,
+	COLUMNS
+};
+static const char *const title[COLUMNS] = {"ROOM",   "WHO",    "DIR",      "WHAT",  "CODEC",
+                                           "LAYER",  "KBIT/S", "FPS",      "LOSS%", "JIT ms",
+                                           "RTT ms", "MOS",    "EST KB/S", "QUE ms"};
 static int width[COLUMNS] = {14, 14, 3, 20, 6, 5, 8, 4, 6, 7, 6, 4, 8, 7}; // 0: not shown
 
 /* What a narrow terminal has no room for goes: some numbers first, then letters of names. */
@@ -200,15 +216,16 @@ static void print_header(const struct top *t)
 	for (int i = 0; i < t->n; i++)
 		in += !t->rows[i].sub;
 	fprintf(out, "%u streams in, %u out, sorted by %s; dataplane heard from %.1f s ago%s\n", in,
-	       (unsigned)t->n - in, top_sort_name[t->sort], age,
-	       t->names ? "" : "; callstackd does not answer, so ids for names");
-	fprintf(out, "worker  load %%    rx/s      tx/s   drops/s  forwarding: p50, 99, 99.9 us  most dropped\n");
+	        (unsigned)t->n - in, top_sort_name[t->sort], age,
+	        t->names ? "" : "; callstackd does not answer, so ids for names");
+	fprintf(out, "worker  load %%    rx/s      tx/s   drops/s  forwarding: p50, 99, 99.9 us  "
+	             "most dropped\n");
 	for (unsigned w = 0; w < t->workers; w++) {
 		const struct top_worker *k = &t->worker[w];
 		bool any = sh_hist_count(&k->latency) != 0;
 
-		fprintf(out, "%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps, k->tx_pps,
-		       k->drops);
+		fprintf(out, "%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps,
+		        k->tx_pps, k->drops);
 		number(us(&k->latency, 500000), 11, 1, any);
 		number(us(&k->latency, 990000), 7, 1, any);
 		number(us(&k->latency, 999000), 8, 1, any);
@@ -227,7 +244,8 @@ static void print_row(const struct top_row *r, const json_t *name)
 {
 	char who[32], what[80], layer[16] = "-";
 
-	snprintf(who, sizeof(who), "%s %u", width[WHO] < 14 ? "ep" : "endpoint", SH_ID_INDEX(r->endpoint));
+	snprintf(who, sizeof(who), "%s %u", width[WHO] < 14 ? "ep" : "endpoint",
+	         SH_ID_INDEX(r->endpoint));
 	snprintf(what, sizeof(what), "%s %u", r->video ? "video" : "audio", SH_ID_INDEX(r->track));
 	if (json_is_object(name))
 		snprintf(what, sizeof(what), "%s%s%s", text(name, "from"), r->sub ? " " : "",

@@ -1,5 +1,5 @@
-/* For daemon_test.py and ctl_top_test.py: the mapping of a dataplane that saw some packets and is gone.
- * make_state PATH [STREAMS]: so many of each direction, which stay fresh for an hour. */
+/* For daemon_test.py and ctl_top_test.py: the mapping of a dataplane that saw some packets and is
+ * gone. make_state PATH [STREAMS]: so many of each direction, which stay fresh for an hour. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -33,8 +33,8 @@ static void make_streams(struct sh_slabs *s, unsigned n)
 		struct sh_track *t = &s->track[i];
 		struct sh_sub *b = &s->sub[i];
 
-		e->set.id = t->set.endpoint = b->set.endpoint = t->set.id = b->set.track = b->set.id =
-		    SH_ID(i, 1);
+		e->set.id = t->set.endpoint = b->set.endpoint = t->set.id = b->set.track =
+		    b->set.id = SH_ID(i, 1);
 		t->set.kind = i % 2 ? SH_KIND_VIDEO : SH_KIND_AUDIO;
 		t->set.layers = 1;
 		t->quality[0] = b->quality = quality(i);

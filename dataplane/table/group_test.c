@@ -133,7 +133,8 @@ static int move(uint32_t to, uint32_t whose)
 	return txn_commit(false);
 }
 
-/* From slot to slot: what the subscriber was sent goes on counting, and a dataplane that takes over finds it there. */
+/* From slot to slot: what the subscriber was sent goes on counting, and a dataplane that takes over
+ * finds it there. */
 static void sub_moves(void **state)
 {
 	room_with_slots();
