@@ -108,6 +108,8 @@ static json_t *name_of(const struct cp_calls *c, bool sub, sh_id id)
 	const struct cp_track *t = sub ? (s ? s->track : NULL) : track_by_id(c, id);
 	json_t *o;
 
+	if (s && !t->owner) // a slot: whoever is in it
+		t = cp_slot_source(t);
 	if (!t || !t->owner)
 		return json_null();
 	o = named(s ? s->owner : t->owner, t);

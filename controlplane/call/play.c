@@ -1,12 +1,13 @@
-/* WHEP: the player offers m-lines, and can be told nothing but our answer. Each is answered with all
- * codecs that both sides know, so that what it carries may change without a new description.
+/* WHEP: the player offers m-lines, and can be told nothing but our answer. Each is answered with
+ * all codecs that both sides know, so that what it carries may change without a new description.
  *
  * A player without a NAME gets slots of the room (slots.c), as its m-lines are just that: one SSRC
- * whoever is in it. With fewer of them than there are slots it gets those of who spoke last, and its
- * subscription goes from slot to slot as the floor does. What no slot carries (screens, odd codecs)
- * has m-lines that are left. A player of a NAME gets that one's tracks themselves, as do rooms that
- * are configured to have no slots: there a track that takes another's place has an SSRC of its own
- * and is told apart by MID (RFC 9143); the first tenant of an m-line has the SSRC of the answer. */
+ * whoever is in it. With fewer of them than there are slots it gets those of who spoke last, and
+ * its subscription goes from slot to slot as the floor does. What no slot carries (screens, odd
+ * codecs) has m-lines that are left. A player of a NAME gets that one's tracks themselves, as do
+ * rooms that are configured to have no slots: there a track that takes another's place has an SSRC
+ * of its own and is told apart by MID (RFC 9143); the first tenant of an m-line has the SSRC of the
+ * answer. */
 #include "controlplane/call/calls_priv.h"
 
 #include <errno.h>
@@ -46,7 +47,8 @@ static int bind_media(struct cp_endpoint *e, size_t i, const struct cp_track *t,
 	    .n_src = from->codecs,
 	    .ssrc = ssrc,
 	    .rtx_ssrc = rtx_ssrc,
-	    .stream = t->owner ? t->owner->id : e->owner->id, // of slots: who speaks is heard and seen together
+	    .stream = t->owner ? t->owner->id
+	                       : e->owner->id, // of slots: who speaks is heard and seen together
 	    .track = t->id,
 	    .user = s,
 	};
@@ -244,12 +246,14 @@ static void fill_odd(struct cp_participant *player)
 
 	TAILQ_FOREACH (p, &player->room->participants, entry)
 		TAILQ_FOREACH (t, &p->tracks, entry) {
-			bool done = !wanted(player, p) || played(player, t) || !needs_a_line(player, t);
+			bool done =
+			    !wanted(player, p) || played(player, t) || !needs_a_line(player, t);
 
 			for (size_t i = 0; !done && i < e->nego.n_media; i++) {
 				const struct cp_sub *s = sub_at(e, i);
 
-				if (e->nego.media[i].kind == t->kind && fillable(&e->nego.media[i]) &&
+				if (e->nego.media[i].kind == t->kind &&
+				    fillable(&e->nego.media[i]) &&
 				    (!s || (!s->track->owner && !occupied(s->track))))
 					done = give(player, i, t);
 			}
@@ -264,12 +268,13 @@ static void fill_slots(struct cp_participant *player)
 
 	for (size_t i = 0; i < e->nego.n_media; i++)
 		TAILQ_FOREACH (t, &player->room->slots, entry)
-			if (fillable(&e->nego.media[i]) && !e->nego.media[i].user && fill(player, i, t))
+			if (fillable(&e->nego.media[i]) && !e->nego.media[i].user &&
+			    fill(player, i, t))
 				break;
 }
 
-/* As long as the dataplane has not said who is in the slots (both of us may have been there before, and it will say it
- * soon), what plays is not touched. */
+/* As long as the dataplane has not said who is in the slots (both of us may have been there before,
+ * and it will say it soon), what plays is not touched. */
 static void play_slots(struct cp_participant *player)
 {
 	if (player->room->speakers.group) {

@@ -2,8 +2,8 @@
  * limits.direct_max participants send audio gets slots: tracks of the room, of no participant, that
  * stand for whoever speaks; listeners with `auto` are sent these in the place of each microphone
  * and camera, so that a room of a thousand costs each a handful of streams. It keeps them until it
- * is empty, as each change costs every listener a new description. A room that is played by WHEP has
- * slots too, however small, for the players alone, who can be told nothing. Who is in a slot is
+ * is empty, as each change costs every listener a new description. A room that is played by WHEP
+ * has slots too, however small, for the players alone, who can be told nothing. Who is in a slot is
  * decided by the dataplane (SH_TRACK_SLOT); here it is only told on. */
 #include "controlplane/call/calls_priv.h"
 
@@ -289,8 +289,8 @@ struct cp_track *cp_slot_source(const struct cp_track *slot)
 {
 	const struct sh_msg_speakers *m = &slot->room->speakers;
 
-	return track_by_id(slot->room->calls,
-	                   slot->kind == SH_KIND_AUDIO ? m->audio[slot->place] : m->video[slot->place]);
+	return track_by_id(slot->room->calls, slot->kind == SH_KIND_AUDIO ? m->audio[slot->place]
+	                                                                  : m->video[slot->place]);
 }
 
 bool cp_slot_carries(const struct cp_track *slot, const struct cp_track *t)

@@ -288,6 +288,19 @@ static void speakers(void **state)
 		assert_string_equal(text_at(first, "track"), video[1]);
 		json_decref(o);
 	}
+	{ // a stream by way of a slot is named after who is in it
+		const struct cp_sub *s = TAILQ_FIRST(&conn_party(&who[0])->subs);
+		json_t *ids = json_pack("[I]", (json_int_t)s->plane_id), *none = json_array();
+
+		o = cp_calls_names_json(world.calls, none, ids);
+		first = json_array_get(json_object_get(o, "subs"), 0);
+		assert_string_equal(text_at(first, "user"), "ann");
+		assert_string_equal(text_at(first, "from"), "dan");
+		assert_string_equal(text_at(first, "source"), "microphone");
+		json_decref(o);
+		json_decref(ids);
+		json_decref(none);
+	}
 	say(&m); // nothing new
 	world_advance(1000);
 	conn_silent(&who[0]);

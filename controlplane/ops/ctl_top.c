@@ -4,18 +4,16 @@
 #include "controlplane/ops/ctl.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 #include <time.h>
-#include <unistd.h>
+#include "controlplane/ops/ctl_screen.h"
 #include "controlplane/ops/top.h"
 #include "shared/stats.h"
 
 enum { ROWS_ONCE = 1000000, ASK_ROWS = 1000, NAMES_TIMEOUT_S = 2 };
+#define RATES_NS 500000000u // rates over less say little
 
 struct top {
 	struct ctl *c;
@@ -32,6 +30,8 @@ struct top {
 	    *names; // as the daemon gave them, by position among the first rows; NULL: it did not
 	struct top_worker worker[SH_MAX_WORKERS];
 	unsigned workers;
+	bool screen;
+	struct ctl_size size; // of it
 };
 
 static const char *const codec_name[] = {
@@ -56,6 +56,7 @@ static int open_state(struct top *t)
 
 	if (!err)
 		return 0;
+	ctl_screen_leave(); // where it says why would go with it
 	return ctl_fail(t->c, err == -ENOENT ? CTL_NO_DAEMON : CTL_FAILED, "%s: %s", t->path,
 	                err == -ENOENT   ? "no dataplane has run there"
 	                : err == -EPROTO ? "made by another version"
@@ -96,6 +97,8 @@ static int look(struct top *t, int most)
 		return ctl_fail(t->c, CTL_FAILED, "out of memory");
 	shown = t->n < most ? t->n : most;
 	ask_names(t, shown < ASK_ROWS ? shown : ASK_ROWS);
+	if (t->now_ns - t->before_ns < RATES_NS)
+		return 0;
 	t->workers =
 	    t->slabs.head->workers < SH_MAX_WORKERS ? t->slabs.head->workers : SH_MAX_WORKERS;
 	for (unsigned w = 0; w < t->workers; w++)
@@ -118,34 +121,85 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
-/* ---- a terminal ---- */
+/* ---- a table ---- */
+
+enum column {
+	ROOM,
+	WHO,
+	DIR,
+	WHAT,
+	CODEC,
+	LAYER,
+	KBITS,
+	FPS,
+	LOSS,
+	JITTER,
+	RTT,
+	MOS,
+	EST,
+	QUEUE,
+	COLUMNS
+};
+static const char *const title[COLUMNS] = {"ROOM",   "WHO",    "DIR",      "WHAT",  "CODEC",
+                                           "LAYER",  "KBIT/S", "FPS",      "LOSS%", "JIT ms",
+                                           "RTT ms", "MOS",    "EST KB/S", "QUE ms"};
+static int width[COLUMNS] = {14, 14, 3, 20, 6, 5, 8, 4, 6, 7, 6, 4, 8, 7}; // 0: not shown
+
+/* What a narrow terminal has no room for goes: some numbers first, then letters of names. */
+static void lay_out(int columns)
+{
+	static const int full[COLUMNS] = {14, 14, 3, 20, 6, 5, 8, 4, 6, 7, 6, 4, 8, 7};
+	static const int least[COLUMNS] = {[ROOM] = 8, [WHO] = 8, [WHAT] = 12};
+	static const enum column spare[] = {EST, QUEUE, FPS, CODEC}, names[] = {WHAT, WHO, ROOM};
+	int over = -1 - columns, letters = 0;
+
+	memcpy(width, full, sizeof(width));
+	for (int i = 0; i < COLUMNS; i++)
+		over += full[i] + 1;
+	for (int i = 0; i < 3; i++)
+		letters += full[names[i]] - least[names[i]];
+	for (int i = 0; i < 4 && over > letters; i++) {
+		over -= full[spare[i]] + 1;
+		width[spare[i]] = 0;
+	}
+	for (int i = 0; over > 0 && letters > 0; i = (i + 1) % 3)
+		if (width[names[i]] > least[names[i]]) {
+			width[names[i]]--;
+			over--;
+			letters--;
+		}
+}
+
+static FILE *out; // where the table goes: standard output, or a picture of it
 
 /* Control characters and the like are not the terminal's to interpret. */
-static void cell(const char *s, int width)
+static void cell(const char *s, int most)
 {
 	int n = 0;
 
-	for (; *s && n < width; s++) {
+	if (!most)
+		return;
+	for (; *s && n < most; s++) {
 		unsigned char ch = (unsigned char)*s;
 
 		if ((ch & 0xc0) == 0x80)
-			putchar(ch); // of the character before
+			putc(ch, out); // of the character before
 		else if (ch < 0x20 || ch == 0x7f)
-			putchar('?'), n++;
+			putc('?', out), n++;
 		else
-			putchar(ch), n++;
+			putc(ch, out), n++;
 	}
 	while (*s && (*s & 0xc0) == 0x80)
-		putchar(*s++);
-	printf("%*s", width - n + 1, "");
+		putc(*s++, out);
+	fprintf(out, "%*s", most - n + 1, "");
 }
 
-static void number(double v, int width, int digits, bool known)
+static void number(double v, int most, int digits, bool known)
 {
-	if (known)
-		printf("%*.*f ", width, digits, v);
-	else
-		printf("%*s ", width, "-");
+	if (most && known)
+		fprintf(out, "%*.*f ", most, digits, v);
+	else if (most)
+		fprintf(out, "%*s ", most, "-");
 }
 
 static double us(const struct sh_hist *h, uint32_t part)
@@ -161,58 +215,60 @@ static void print_header(const struct top *t)
 
 	for (int i = 0; i < t->n; i++)
 		in += !t->rows[i].sub;
-	printf("%u streams in, %u out; dataplane heard from %.1f s ago%s; sorted by %s\n", in,
-	       (unsigned)t->n - in, age,
-	       t->names ? "" : "; callstackd does not answer, so ids for names",
-	       top_sort_name[t->sort]);
-	printf("worker  load %%    rx/s      tx/s   drops/s  forwarding us: p50       p99     "
-	       "p99.9\n");
+	fprintf(out, "%u streams in, %u out, sorted by %s; dataplane heard from %.1f s ago%s\n", in,
+	        (unsigned)t->n - in, top_sort_name[t->sort], age,
+	        t->names ? "" : "; callstackd does not answer, so ids for names");
+	fprintf(out, "worker  load %%    rx/s      tx/s   drops/s  forwarding: p50, 99, 99.9 us  "
+	             "most dropped\n");
 	for (unsigned w = 0; w < t->workers; w++) {
 		const struct top_worker *k = &t->worker[w];
 		bool any = sh_hist_count(&k->latency) != 0;
 
-		printf("%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps, k->tx_pps,
-		       k->drops);
-		number(us(&k->latency, 500000), 18, 1, any);
-		number(us(&k->latency, 990000), 9, 1, any);
-		number(us(&k->latency, 999000), 9, 1, any);
+		fprintf(out, "%6u  %6.1f  %7.0f  %8.0f  %8.0f  ", w, k->load * 100, k->rx_pps,
+		        k->tx_pps, k->drops);
+		number(us(&k->latency, 500000), 11, 1, any);
+		number(us(&k->latency, 990000), 7, 1, any);
+		number(us(&k->latency, 999000), 8, 1, any);
 		if (k->worst_drop >= 0)
-			printf(" %s", sh_stat_info[k->worst_drop].name);
-		putchar('\n');
+			fprintf(out, "  %s", sh_stat_info[k->worst_drop].name);
+		putc('\n', out);
 	}
-	printf("\n%-14s %-14s %-3s %-20s %-6s %-5s %8s %4s %6s %7s %6s %4s %8s %7s\n", "ROOM",
-	       "WHO", "DIR", "WHAT", "CODEC", "LAYER", "KBIT/S", "FPS", "LOSS%", "JIT ms", "RTT ms",
-	       "MOS", "EST KB/S", "QUE ms");
+	putc('\n', out);
+	for (int i = 0; i < COLUMNS; i++)
+		if (width[i])
+			fprintf(out, "%*s ", i < KBITS ? -width[i] : width[i], title[i]);
+	putc('\n', out);
 }
 
 static void print_row(const struct top_row *r, const json_t *name)
 {
 	char who[32], what[80], layer[16] = "-";
 
-	snprintf(who, sizeof(who), "endpoint %u", SH_ID_INDEX(r->endpoint));
+	snprintf(who, sizeof(who), "%s %u", width[WHO] < 14 ? "ep" : "endpoint",
+	         SH_ID_INDEX(r->endpoint));
 	snprintf(what, sizeof(what), "%s %u", r->video ? "video" : "audio", SH_ID_INDEX(r->track));
 	if (json_is_object(name))
 		snprintf(what, sizeof(what), "%s%s%s", text(name, "from"), r->sub ? " " : "",
 		         text(name, "source"));
-	cell(json_is_object(name) ? text(name, "room") : "-", 14);
-	cell(json_is_object(name) ? text(name, "user") : who, 14);
-	cell(r->sub ? "out" : "in", 3);
-	cell(what, 20);
-	cell(r->q.codec < SH_CODEC_COUNT ? codec_name[r->q.codec] : "?", 6);
+	cell(json_is_object(name) ? text(name, "room") : "-", width[ROOM]);
+	cell(json_is_object(name) ? text(name, "user") : who, width[WHO]);
+	cell(r->sub ? "out" : "in", width[DIR]);
+	cell(what, width[WHAT]);
+	cell(r->q.codec < SH_CODEC_COUNT ? codec_name[r->q.codec] : "?", width[CODEC]);
 	if (r->video && r->layer < SH_MAX_LAYERS && r->temporal < SH_MAX_TEMPORAL)
 		snprintf(layer, sizeof(layer), "%u T%u", r->layer, r->temporal);
 	else if (r->video && r->layer < SH_MAX_LAYERS)
 		snprintf(layer, sizeof(layer), "%u", r->layer);
-	cell(layer, 5);
-	number(r->q.bps / 1000., 8, 1, true);
-	number(r->q.fps, 4, 0, r->video && !r->sub);
-	number(r->q.lost * 100. / 256, 6, 1, true);
-	number(r->q.jitter_us / 1000., 7, 1, true);
-	number(r->q.rtt_us / 1000., 6, 1, r->q.rtt_us != 0);
-	number(r->q.mos / 10., 4, 1, r->q.mos != 0);
-	number(r->estimate_bps / 1000., 8, 0, r->estimate_bps != 0);
-	number(r->queue_us / 1000., 7, 1, r->sub);
-	putchar('\n');
+	cell(layer, width[LAYER]);
+	number(r->q.bps / 1000., width[KBITS], 1, true);
+	number(r->q.fps, width[FPS], 0, r->video && !r->sub);
+	number(r->q.lost * 100. / 256, width[LOSS], 1, true);
+	number(r->q.jitter_us / 1000., width[JITTER], 1, true);
+	number(r->q.rtt_us / 1000., width[RTT], 1, r->q.rtt_us != 0);
+	number(r->q.mos / 10., width[MOS], 1, r->q.mos != 0);
+	number(r->estimate_bps / 1000., width[EST], 0, r->estimate_bps != 0);
+	number(r->queue_us / 1000., width[QUEUE], 1, r->sub);
+	putc('\n', out);
 }
 
 static void print_table(const struct top *t, int most)
@@ -223,7 +279,7 @@ static void print_table(const struct top *t, int most)
 	for (int i = 0; i < t->n && i < most; i++)
 		print_row(&t->rows[i], name_of(t, &t->rows[i], at));
 	if (t->n > most)
-		printf("… and %d more\n", t->n - most);
+		fprintf(out, "… and %d more\n", t->n - most);
 }
 
 /* ---- JSON ---- */
@@ -287,97 +343,80 @@ static void print_json(const struct top *t, int most)
 	                         "streams_total", t->n, "streams", streams));
 }
 
-/* ---- the screen ---- */
+/* ---- each second ---- */
 
-static struct termios cooked;
-static bool raw;
-
-static void leave_screen(void)
+/* What a screen has room for beside head, workers, what is left out and the keys. */
+static int rows_of(const struct top *t)
 {
-	if (!raw)
-		return;
-	raw = false;
-	tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
-	fputs("\033[?1049l\033[?25h", stdout);
-	fflush(stdout);
+	int most = t->screen ? t->size.rows - 6 - (int)t->workers : ROWS_ONCE;
+
+	if (t->most && (!t->screen || t->most < most))
+		most = t->most;
+	return most > 0 ? most : 1;
 }
 
-static void enter_screen(void)
+static int draw(struct top *t)
 {
-	struct termios t;
+	char *text;
+	size_t size;
+	int err;
 
-	if (tcgetattr(STDIN_FILENO, &cooked) < 0)
-		return;
-	t = cooked;
-	t.c_lflag &= (tcflag_t) ~(ICANON | ECHO | ISIG); // Ctrl-C comes as a key
-	t.c_cc[VMIN] = 0;
-	t.c_cc[VTIME] = 0;
-	tcsetattr(STDIN_FILENO, TCSANOW, &t);
-	raw = true;
-	atexit(leave_screen);
-	fputs("\033[?1049h\033[?25l", stdout);
+	out = open_memstream(&text, &size);
+	if (!out)
+		return ctl_fail(t->c, CTL_FAILED, "out of memory");
+	print_table(t, rows_of(t));
+	fputs("q: quit, s: sort by the next", out);
+	err = fclose(out) ? -errno : 0;
+	out = stdout;
+	if (!err)
+		err = ctl_screen_draw(text);
+	free(text);
+	return err ? CTL_FAILED : 0;
 }
 
-static int screen_rows(void)
+static int show(struct top *t)
 {
-	struct winsize w;
+	int code;
 
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row ? w.ws_row : 24;
-}
-
-/* Until the next look is due. false: q, or Ctrl-C. */
-static bool wait_keys(struct top *t)
-{
-	uint64_t end = t->now_ns + 1000000000u;
-
-	for (;;) {
-		struct pollfd p = {.fd = raw ? STDIN_FILENO : -1, .events = POLLIN};
-		int64_t left = (int64_t)(end - monotonic());
-		char key;
-
-		if (left <= 0)
-			return true;
-		if (poll(&p, 1, (int)(left / 1000000) + 1) <= 0)
-			continue;
-		if (read(STDIN_FILENO, &key, 1) != 1)
-			return false; // the terminal is gone
-		if (key == 'q' || key == 3)
-			return false;
-		if (key == 's') {
-			t->sort = (t->sort + 1) % TOP_SORTS;
-			return true;
-		}
-	}
+	sh_slabs_close(&t->slabs); // another dataplane may have made another mapping
+	code = open_state(t);
+	if (code)
+		return code;
+	if (t->dataplane_epoch != t->slabs.head->slab_epoch)
+		keep_counters(t);
+	t->size = ctl_screen_size();
+	if (t->screen)
+		lay_out(t->size.columns);
+	code = look(t, rows_of(t));
+	if (code)
+		return code;
+	if (t->screen)
+		return draw(t);
+	print_table(t, rows_of(t));
+	return fflush(stdout) ? CTL_FAILED : 0; // nobody reads
 }
 
 static int watch(struct top *t)
 {
-	int code, most;
+	int key, code;
 
-	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
-		enter_screen();
+	t->screen = ctl_screen_enter();
+	if (t->screen)
+		printf("a second for the first rates …");
+	fflush(stdout);
 	for (bool first = true;; first = false) {
-		if (!wait_keys(t))
+		key = ctl_screen_key(t->now_ns + 1000000000u);
+		if (key == CTL_KEY_QUIT)
 			return 0;
-		sh_slabs_close(&t->slabs); // another dataplane may have made another mapping
-		code = open_state(t);
-		if (code)
-			return code;
-		if (t->dataplane_epoch != t->slabs.head->slab_epoch)
-			keep_counters(t);
-		most = t->most ? t->most : raw ? screen_rows() - 6 - (int)t->workers : ROWS_ONCE;
-		code = look(t, most > 0 ? most : 1);
-		if (code)
-			return code;
-		if (raw)
-			fputs("\033[H\033[J", stdout);
-		else if (!first)
+		if (key == 's')
+			t->sort = (t->sort + 1) % TOP_SORTS;
+		if (key > 0 && key != 's')
+			continue;
+		if (!t->screen && !first)
 			putchar('\n');
-		print_table(t, most > 0 ? most : 1);
-		if (raw)
-			printf("q: quit, s: sort by the next");
-		if (fflush(stdout) != 0)
-			return CTL_FAILED; // nobody reads
+		code = show(t);
+		if (code)
+			return code;
 	}
 }
 
@@ -385,7 +424,7 @@ static int once(struct top *t)
 {
 	int code, most = t->most ? t->most : ROWS_ONCE;
 
-	wait_keys(t); // rates need a second
+	(void)ctl_screen_key(t->now_ns + 1000000000u); // rates need a second
 	code = look(t, most);
 	if (code)
 		return code;
@@ -439,10 +478,11 @@ int ctl_top(struct ctl *c)
 		sh_slabs_close(&t.slabs);
 		return ctl_fail(c, CTL_FAILED, "out of memory");
 	}
+	out = stdout;
 	t.now_ns = monotonic();
 	keep_counters(&t);
 	code = just_once ? once(&t) : watch(&t);
-	leave_screen();
+	ctl_screen_leave();
 	if (t.slabs.head)
 		sh_slabs_close(&t.slabs);
 	json_decref(t.names);

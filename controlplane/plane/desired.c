@@ -160,7 +160,8 @@ int cp_plane_track_set(struct cp_plane *p, const struct sh_msg_track_set *m)
 }
 
 /* It may go from one slot of a group to another. */
-static bool same_sub(const struct cp_plane *p, const struct sh_msg_sub_set *a, const struct sh_msg_sub_set *b)
+static bool same_sub(const struct cp_plane *p, const struct sh_msg_sub_set *a,
+                     const struct sh_msg_sub_set *b)
 {
 	const struct cp_entry *from = cp_ids_find(p, SH_DEL_TRACK, a->track),
 	                      *to = cp_ids_find(p, SH_DEL_TRACK, b->track);

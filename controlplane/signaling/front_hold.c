@@ -1,5 +1,6 @@
-/* What may not be sent yet: a connection's output waits until its handler's owner says that what it speaks of is true, or
- * HOLD_MS have passed. In the order in which they began, so that the first one's time is the next to be up. */
+/* What may not be sent yet: a connection's output waits until its handler's owner says that what it
+ * speaks of is true, or HOLD_MS have passed. In the order in which they began, so that the first
+ * one's time is the next to be up. */
 #include "controlplane/signaling/front_priv.h"
 
 enum { HOLD_MS = 200 };

@@ -391,6 +391,74 @@ static void pinned_and_followed(void **state)
 	room_stop();
 }
 
+/* A subscription goes from slot to slot: another source, and the same stream. */
+static void voices_move(void **state)
+{
+	struct sh_msg_sub_set s = audio_sub;
+	struct heard h = {0};
+
+	s.ssrc = OUR_AUDIO;
+	room_start(false, 2);
+	talk(300);
+	assert_int_equal(source(AUDIO_SLOT), 0);
+	assert_int_equal(source(AUDIO_SLOT + 1), 1);
+	listen(&r.ear, &h);
+	assert_int_equal(h.slot[0].from, 1u << 0);
+	for (unsigned turn = 1; turn < 6; turn++) {
+		world_sub(0, AUDIO_SLOT + turn % 2, &r.ear, &s);
+		talk(300);
+		listen(&r.ear, &h);
+		assert_int_equal(h.slot[0].from, 1u << turn % 2);
+		assert_int_equal(h.slot[1].from, 1u << 1);
+	}
+	assert_int_equal(h.slot[0].n, h.slot[1].n); // none is missing
+	room_stop();
+}
+
+static void pictures_move(void **state)
+{
+	struct rtp_out o, last = {0};
+
+	room_start(true, 2);
+	world_slot(VIDEO_SLOT + 1, GROUP, 1, &video_slot);
+	show(0, 100, true);
+	show(1, 200, true);
+	world_run(20);
+	look();
+	assert_int_equal(source(VIDEO_SLOT), PUBS + 0);
+	assert_int_equal(source(VIDEO_SLOT + 1), PUBS + 1);
+	world_forget_out();
+	show(0, 101, true);
+	show(0, 102, false);
+	world_walk();
+	while (peer_take_rtp(&r.ear, &o))
+		last = o;
+	world_run(20);
+	world_forget_out();
+	world_sub(8, VIDEO_SLOT + 1, &r.ear, &slot_video_sub);
+	show(0, 103, false);
+	show(1, 201, false);
+	world_run(400);
+	assert_int_equal(count_rtp(&r.ear), 0); // not before the key frame, which it asks for
+	assert_int_equal(plis(1), 1);
+	show(1, 202, true);
+	show(1, 203, false);
+	world_walk();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(peer_take_rtp(&r.ear, &o));
+		assert_int_equal(o.hdr.ssrc, OUR_VIDEO);
+		assert_int_equal(o.hdr.seq, (uint16_t)(last.hdr.seq + 1));
+		assert_true((int32_t)(o.hdr.ts - last.hdr.ts) > 0);
+		last = o;
+	}
+	nack_seq = (uint16_t)(last.hdr.seq - 2); // of before
+	send_nack(&r.ear, OUR_VIDEO);
+	assert_true(peer_take_rtp(&r.ear, &o));
+	assert_int_equal(o.hdr.ssrc, OUR_RTX);
+	assert_int_equal(dp_get16(o.buf + o.hdr.payload_off), nack_seq);
+	room_stop();
+}
+
 /* Another dataplane finds the slabs: who is in which slot, and sequence numbers go on. */
 static void outlives(void **state)
 {
@@ -523,6 +591,7 @@ int stories_slots(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(loudest_are_heard), cmocka_unit_test(sources_leave),
 	    cmocka_unit_test(video_follows),     cmocka_unit_test(pinned_and_followed),
+	    cmocka_unit_test(voices_move),       cmocka_unit_test(pictures_move),
 	    cmocka_unit_test(outlives),          cmocka_unit_test(picture_comes_back),
 	    cmocka_unit_test(dtx_is_no_loss),
 	};

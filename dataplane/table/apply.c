@@ -130,7 +130,8 @@ static unsigned fresh_worker(struct touch t, const void *set)
 	return e->worker;
 }
 
-/* A subscription that goes to another slot: its worker finds another source there, and begins with a key frame. */
+/* A subscription that goes to another slot: its worker finds another source there, and begins with
+ * a key frame. */
 static int edit_mover(struct plan *p, struct touch t)
 {
 	const struct sh_msg_sub_set *to, *from = &dp_slabs.sub[t.index].set;
@@ -144,7 +145,8 @@ static int edit_mover(struct plan *p, struct touch t)
 		return 0;
 	worker = slab_owner(t.kind, t.index);
 	err = dp_edit_add(&p->fan, SH_ID_INDEX(from->track) * workers + worker, t.index, false);
-	return err ? err : dp_edit_add(&p->fan, SH_ID_INDEX(to->track) * workers + worker, t.index, true);
+	return err ? err
+	           : dp_edit_add(&p->fan, SH_ID_INDEX(to->track) * workers + worker, t.index, true);
 }
 
 static int plan_edits(struct plan *p)
@@ -364,7 +366,8 @@ static void update_all(struct plan *p)
 		} else {
 			/* Whole: workers make an index of it. */
 			__atomic_store_n(&dp_slabs.sub[t.index].set.track,
-			                 ((const struct sh_msg_sub_set *)set)->track, __ATOMIC_RELAXED);
+			                 ((const struct sh_msg_sub_set *)set)->track,
+			                 __ATOMIC_RELAXED);
 			copy_changed(&dp_slabs.sub[t.index].set, set,
 			             sizeof(struct sh_msg_sub_set));
 		}
@@ -427,7 +430,8 @@ static void tell_wanted(const struct touches *list)
 {
 	for (uint32_t i = 0; dp_tb.cfg.wanted && i < list->n; i++)
 		if (list->v[i].kind == DP_KIND_SUB)
-			dp_tb.cfg.wanted(dp_tb.cfg.arg, SH_ID_INDEX(dp_slabs.sub[list->v[i].index].set.track));
+			dp_tb.cfg.wanted(dp_tb.cfg.arg,
+			                 SH_ID_INDEX(dp_slabs.sub[list->v[i].index].set.track));
 }
 
 static void publish(struct plan *p)

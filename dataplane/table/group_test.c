@@ -126,14 +126,15 @@ static bool listed(uint32_t track, uint32_t sub)
 	return false;
 }
 
-static int move(uint32_t to, uint32_t kind_of_whom)
+static int move(uint32_t to, uint32_t whose)
 {
 	txn_begin();
-	put_sub_ssrc(E(10, 1), E(to, 1), E(kind_of_whom, 1), 200, 0);
+	put_sub_ssrc(E(10, 1), E(to, 1), E(whose, 1), 200, 0);
 	return txn_commit(false);
 }
 
-/* From slot to slot: what the subscriber was sent goes on counting, and a dataplane that takes over finds it there. */
+/* From slot to slot: what the subscriber was sent goes on counting, and a dataplane that takes over
+ * finds it there. */
 static void sub_moves(void **state)
 {
 	room_with_slots();

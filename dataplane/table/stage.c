@@ -267,7 +267,8 @@ static bool same_fixed(enum dp_kind kind, const void *a, const void *b)
 	{
 		const struct sh_msg_sub_set *x = a, *y = b;
 
-		return x->endpoint == y->endpoint && (x->track == y->track || slots_alike(x->track, y->track));
+		return x->endpoint == y->endpoint &&
+		       (x->track == y->track || slots_alike(x->track, y->track));
 	}
 }
 

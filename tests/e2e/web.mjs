@@ -183,6 +183,32 @@ const chapters = {
     await all(one.inLobby(), two.inLobby())
   },
 
+  // A small camera is sent in one layer: with nobody to see it, it rests, and is there again for who comes.
+  async unwatched () {
+    const sent = () => one.page.evaluate(async () => {
+      let n = 0
+      for (const pc of window.pcs) if (pc.connectionState !== 'closed') (await pc.getStats()).forEach(s => { if (s.type === 'outbound-rtp' && s.kind === 'video') n += s.framesSent ?? 0 })
+      return n
+    })
+    const rests = what => until(what, 20000, async () => { const before = await sent(); await sleep(1500); return await sent() === before })
+    await one.page.evaluate(() => { window.capture = { width: 160, height: 90 } })
+    await one.join('den')
+    await until('u1 sends its camera at first', 20000, async () => await sent() > 5)
+    await rests('nobody is there: it rests')
+    await two.join('den')
+    await two.moving('u1')
+    await sleep(8000)
+    const before = await sent()
+    await two.moving('u1')
+    check(await sent() > before, 'and goes on while it is watched')
+    await two.click('Leave')
+    await two.inLobby()
+    await rests('nobody is left: it rests again')
+    await one.page.evaluate(() => { delete window.capture })
+    await one.click('Leave')
+    await one.inLobby()
+  },
+
   async together () {
     await all(one.join('standup'), two.join('standup'))
     await all(one.moving('u2'), two.moving('u1'))

@@ -24,7 +24,7 @@ function prepare () {
   const display = devices.getDisplayMedia.bind(devices)
   devices.getUserMedia = c => {
     if (window.refuseMedia) return Promise.reject(new DOMException('no', window.refuseMedia))
-    if (c.video) c = { ...c, video: { deviceId: c.video.deviceId, width: 320, height: 180, frameRate: 15 } }
+    if (c.video) c = { ...c, video: { deviceId: c.video.deviceId, ...(window.capture ?? { width: 320, height: 180 }), frameRate: 15 } }
     return user(c)
   }
   devices.getDisplayMedia = c => display({ ...c, video: { width: 640, height: 360, frameRate: 5 } })

@@ -26,6 +26,8 @@ echo "aiortc plays the room by WHEP:"
 in_client /usr/bin/python3 "$root/tests/e2e/aio.py" whep "$CALLSTACK_URL/whep/studio/u1" "$token" 6
 echo "aiortc plays aiortc by name:"
 in_client /usr/bin/python3 "$root/tests/e2e/aio.py" whep "$CALLSTACK_URL/whep/studio/robot" "$token" 6
+echo "aiortc follows a room whose publishers leave and come:"
+in_client /usr/bin/python3 "$root/tests/e2e/aio.py" follow "$CALLSTACK_URL" "$token" stage
 echo "Chromium plays the room by WHEP:"
 in_client node "$root/tests/e2e/whip_whep.mjs" player
 wait "$whip"
