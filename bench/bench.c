@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 #include <jansson.h>
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -282,6 +283,34 @@ uint64_t bench_switches(void)
 	struct rusage u;
 
 	return getrusage(RUSAGE_THREAD, &u) == 0 ? (uint64_t)u.ru_nivcsw : 0;
+}
+
+static double stolen_ms(unsigned cpu)
+{
+	FILE *f = fopen("/proc/stat", "r");
+	char line[256], name[16];
+	unsigned long long stolen = 0;
+
+	snprintf(name, sizeof(name), "cpu%u ", cpu);
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, name, strlen(name)) == 0 &&
+		    sscanf(line, "%*s %*u %*u %*u %*u %*u %*u %*u %llu", &stolen) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return (double)stolen * 1000 / (double)sysconf(_SC_CLK_TCK);
+}
+
+void bench_host(struct bench_host *out, unsigned cpu)
+{
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
+	unsigned long long waited = 0;
+
+	if (f && fscanf(f, "%*u %llu", &waited) != 1)
+		waited = 0;
+	if (f)
+		fclose(f);
+	*out = (struct bench_host){bench_switches(), (double)waited / 1e6, stolen_ms(cpu)};
 }
 
 void *bench_memory(size_t n)

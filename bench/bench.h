@@ -53,6 +53,14 @@ double bench_ticks_to_ns(double ticks);
  */
 uint64_t bench_switches(void);
 
+/* What others have taken of this thread and its CPU since they began to count. */
+struct bench_host {
+	uint64_t switches; // times that the kernel took the CPU away
+	double waited_ms;  // this thread was runnable and another ran
+	double stolen_ms;  // the hypervisor ran another guest on the CPU, in the kernel's ticks
+};
+void bench_host(struct bench_host *out, unsigned cpu);
+
 /* n bytes of zeroed memory on huge pages when the kernel gives them, 2 MiB aligned; aborts when
  * there is none. Never freed: it is a bench. */
 void *bench_memory(size_t n);

@@ -15,24 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <rte_graph.h>
-#include <rte_graph_worker.h>
 #include "bench/bench.h"
 #include "bench/forward.h"
 #include "dataplane/run.h"
 #include "shared/stats.h"
 
-enum { NODES = 32, LATENCY_ROUNDS = 5 };
+enum { LATENCY_ROUNDS = 5 };
 
 static struct bench *bench;
 static unsigned burst, target;
 static bool failed;
-
-static struct {
-	struct rte_node *node[NODES];
-	uint64_t before[NODES], cycles[NODES]; // of the turns that count
-	unsigned n;
-} nodes;
 
 struct round {
 	uint64_t ticks, packets;
@@ -53,41 +45,14 @@ static const char *profile_name(uint16_t profile)
 	}
 }
 
-/* ---- cycles a node ---- */
-
-static void nodes_open(void)
-{
-	struct rte_graph *g = dp_workers[0]->graph;
-	struct rte_node *node;
-	rte_graph_off_t off;
-	rte_node_t i;
-
-	nodes.n = 0;
-	memset(nodes.cycles, 0, sizeof(nodes.cycles));
-	rte_graph_foreach_node(i, off, g, node) if (nodes.n < NODES) nodes.node[nodes.n++] = node;
-}
-
-static void nodes_before(void)
-{
-	for (unsigned i = 0; i < nodes.n; i++)
-		nodes.before[i] = nodes.node[i]->total_cycles;
-}
-
-static void nodes_after(void)
-{
-	for (unsigned i = 0; i < nodes.n; i++)
-		nodes.cycles[i] += nodes.node[i]->total_cycles - nodes.before[i];
-}
-
 static void nodes_report(uint64_t packets, double whole)
 {
-	double sum = 0;
+	double sum = 0, c;
+	const char *name;
 
 	printf("    cycles a packet:");
-	for (unsigned i = 0; i < nodes.n; i++) {
-		double c = (double)nodes.cycles[i] / (double)packets;
-		const char *name = nodes.node[i]->name + 3; // without dp_
-
+	for (unsigned i = 0; fwd_nodes_get(i, &name, &c); i++) {
+		c /= (double)packets;
 		sum += c;
 		if (c >= 0.1) {
 			printf(" %s %.1f", name, c);
@@ -109,14 +74,14 @@ static struct round run_whole(unsigned n)
 
 		fwd_inject(fwd_feed_frames() + at, fwd_feed_lens() + at,
 		           n - at < burst ? n - at : burst);
-		nodes_before();
+		fwd_nodes_before();
 		switches = bench_switches();
 		t = fwd_turn();
 		if (bench_switches() != switches) {
 			r.cut++;
 			continue;
 		}
-		nodes_after();
+		fwd_nodes_after();
 		r.ticks += t;
 		r.packets += fwd_stat(SH_STAT_rtp_out) - out;
 	}
@@ -251,12 +216,12 @@ static void row_null(const struct fwd_shape *s)
 
 	fwd_open(s);
 	fwd_floor_open(s);
-	nodes_open();
+	fwd_nodes_open();
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++)
 		before[i] = fwd_stat(i);
 	drops = fwd_drops();
 	run_round(s); // warms up
-	memset(nodes.cycles, 0, sizeof(nodes.cycles));
+	fwd_nodes_clear();
 	for (unsigned i = 0; i < bench_runs(bench); i++) {
 		struct sums r = run_round(s);
 
@@ -285,7 +250,7 @@ static struct fwd_link_result drive(unsigned ms, double per_s, struct round *r)
 	for (unsigned turns = 0; (turns & 63) || !fwd_link_done(&out); turns++) {
 		uint64_t sent = fwd_stat(SH_STAT_rtp_out), t = bench_ticks(), now;
 
-		nodes_before();
+		fwd_nodes_before();
 		dp_worker_turn(0);
 		t = bench_ticks() - t;
 		sent = fwd_stat(SH_STAT_rtp_out) - sent;
@@ -297,7 +262,7 @@ static struct fwd_link_result drive(unsigned ms, double per_s, struct round *r)
 			r->cut++;
 			continue;
 		}
-		nodes_after();
+		fwd_nodes_after();
 		r->ticks += t;
 		r->packets += sent;
 	}
@@ -358,11 +323,11 @@ static void row_memif(const struct fwd_shape *s)
 	fwd_open(s);
 	fwd_floor_open(s);
 	fwd_link_shape(s);
-	nodes_open();
+	fwd_nodes_open();
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++)
 		before[i] = fwd_stat(i);
 	drive(ms, 0, &(struct round){0});
-	memset(nodes.cycles, 0, sizeof(nodes.cycles));
+	fwd_nodes_clear();
 	for (unsigned i = 0; i < bench_runs(bench); i++) {
 		struct round r = {0}, f = {0};
 		struct fwd_link_result l = drive(ms, 0, &r);
@@ -462,12 +427,12 @@ int main(int argc, char **argv)
 	unsigned cpu, peer_cpu;
 	bool memif;
 
-	bench =
-	    bench_open("bench_forward",
-	               "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] [--links 0|1] "
-	               "[--burst N] [--packets N] [--cpu N] [--peer-cpu N] "
-	               "[--interface IF --peer IF]",
-	               argc, argv);
+	bench = bench_open(
+	    "bench_forward",
+	    "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] [--links 0|1] "
+	    "[--burst N] [--packets N] [--cpu N] [--peer-cpu N] "
+	    "[--interface IF --peer IF]",
+	    argc, argv);
 	only.subs = (unsigned)bench_option(bench, "--subs", 0);
 	only.fanout = (unsigned)bench_option(bench, "--fanout", 50);
 	only.payload = (unsigned)bench_option(bench, "--payload", 1200);

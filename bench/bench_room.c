@@ -1,273 +1,78 @@
 /* A scenario on one worker: rooms of participants who publish audio and video and have one
- * transport each to be sent everybody else's. What bench_forward's uniform shapes are fitted on is
- * tested on it: at how many rooms is the worker full?
+ * transport each to be sent everybody else's. Two questions are asked of it.
  *
- * It runs on a clock of its own. Packets are due at their times, evenly spread as a paced sender's;
- * those that are due are in the worker's queue; a turn takes as long as it is measured to take, and
- * while it lasts the next packets fall due. When nothing is due the clock goes on to what is. So
- * batches are as large as they would be, a turn in which the kernel took the CPU away counts as
- * long as others of its packets do, and encrypting the publishers' packets costs no time. The
- * worker is full where the queue does not get empty any more.
+ * --rooms 0: at how many rooms is the worker full? It runs on a clock of its own. Packets are due
+ * at their times, evenly spread as a paced sender's; those that are due are in the worker's queue;
+ * a turn takes as long as it is measured to take, and while it lasts the next packets fall due.
+ * When nothing is due the clock goes on to what is. So batches are as large as they would be, a
+ * turn in which the kernel took the CPU away counts as long as others of its packets do, and
+ * encrypting the publishers' packets costs no time. The worker is full where its queue grows
+ * without end; that it never gets empty is not enough, as a turn with more packets costs less for
+ * each.
  *
- * One row for each number of rooms: busy share in percent, not ns. */
+ * --rooms N --pressed 1: what does a packet cost when that many rooms keep the worker full? Packets
+ * come in the same order, a full burst each turn. The planner's model is fitted on this, of other
+ * scenarios than those that it is tested on.
+ *
+ * Beside each row stands how quick the machine was meanwhile (forward_calib.c), and what others
+ * took of it. One row for each number of rooms: busy share in percent, not ns. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <rte_graph.h>
 #include "bench/bench.h"
-#include "bench/forward.h"
-#include "dataplane/rtp/rtp.h"
+#include "bench/room.h"
 #include "dataplane/run.h"
 #include "shared/stats.h"
 
 enum {
 	SUBS_MAX = 200000,
-	AHEAD = 256,    // packets encrypted at a time
-	QUEUE = 512,    // packets that may wait in the receive queue
-	BEHIND_MS = 20, // what is later than this at the end did not fit
-	WARM_MS = 60,   // not measured: first packets, trackers, history
+	ENOUGH = 8 * DP_VECTOR, // packets out in a turn
+	QUEUE = 512,            // packets that may wait in the receive queue
+	SETTLE_MS = 6000,
+	WARM_MS = 100, // not measured: first packets, trackers, history
+	WINDOW_US = 1000,
+	COLD_US = 1000, // after others had the CPU
+	WINDOWS = 8192,
+	WINDOWS_MIN = 40, // or else the run gets longer, up to
+	LONGER = 4,       // times as long again
 	POINTS = 24,
-	AUDIO_PPS = 50,
+	TRIES = 3,
 };
-
-static struct {
-	uint16_t profile;
-	unsigned participants, publishers, watch, audio_size, kbps, video_size, ms;
-} sc;
+#define TAKEN 0.05 // share of the time that others may take before a point is measured again
 
 static struct bench *bench;
 static double hz; // ticks a second
-
-/* ---- the layout ---- */
-
-static unsigned kinds(void)
-{
-	return (sc.audio_size > 0) + (sc.kbps > 0);
-}
-
-static unsigned payload_of(unsigned kind) // of a publisher: its first, its second
-{
-	return kind == 0 && sc.audio_size ? sc.audio_size : sc.video_size;
-}
-
-static double pps_of(unsigned kind)
-{
-	return kind == 0 && sc.audio_size ? AUDIO_PPS : sc.kbps * 125.0 / sc.video_size;
-}
-
-static unsigned watched(unsigned participant)
-{
-	unsigned n = sc.publishers - (participant < sc.publishers);
-
-	return sc.watch && sc.watch < n ? sc.watch : n;
-}
-
-/* A room's subscriptions, in order: participant, publisher, kind. */
-static struct fwd_sub *room_sub;
-static unsigned room_subs;
-
-static void make_room(void)
-{
-	unsigned most = sc.participants * sc.publishers * kinds();
-
-	room_sub = calloc(most ? most : 1, sizeof(*room_sub));
-	room_subs = 0;
-	for (unsigned p = 0; p < sc.participants; p++) {
-		unsigned mid = 0;
-
-		for (unsigned k = 1; k <= sc.publishers && mid < watched(p) * kinds(); k++) {
-			unsigned from = (p + k) % sc.publishers;
-
-			if (from == p)
-				continue;
-			for (unsigned kind = 0; kind < kinds(); kind++)
-				room_sub[room_subs++] =
-				    (struct fwd_sub){from * kinds() + kind, sc.publishers + p,
-				                     payload_of(kind), mid++};
-		}
-	}
-}
-
-static unsigned room_endpoints(void)
-{
-	return sc.publishers + sc.participants;
-}
-
-static unsigned room_tracks(void)
-{
-	return sc.publishers * kinds();
-}
-
-static void layout_track(uint32_t i, struct fwd_track *out)
-{
-	uint32_t room = i / room_tracks(), at = i % room_tracks();
-
-	*out = (struct fwd_track){room * room_endpoints() + at / kinds(), payload_of(at % kinds()),
-	                          at % kinds()};
-}
-
-static void layout_sub(uint32_t i, struct fwd_sub *out)
-{
-	uint32_t room = i / room_subs;
-
-	*out = room_sub[i % room_subs];
-	out->track += room * room_tracks();
-	out->endpoint += room * room_endpoints();
-}
-
-/* ---- what publishers send ---- */
-
-struct source {
-	double due; // ticks since the start
-	double step;
-	uint64_t next; // SRTP index
-	uint32_t endpoint;
-	unsigned payload;
-};
-
-static struct {
-	struct source *source;
-	uint32_t *heap; // of sources, by due
-	unsigned tracks;
-	struct dp_srtp_session *session; // by endpoint
-	uint32_t endpoints;
-	struct dp_srtp_batch *batch;
-	uint8_t frame[AHEAD][FWD_FRAME];
-	const uint8_t *at[AHEAD];
-	uint16_t len[AHEAD];
-	double due[AHEAD];
-	unsigned n, next;
-} feed;
-
-static void sift(unsigned i)
-{
-	for (;;) {
-		unsigned least = i;
-
-		for (unsigned c = 2 * i + 1; c <= 2 * i + 2 && c < feed.tracks; c++)
-			if (feed.source[feed.heap[c]].due < feed.source[feed.heap[least]].due)
-				least = c;
-		if (least == i)
-			return;
-		uint32_t t = feed.heap[i];
-
-		feed.heap[i] = feed.heap[least];
-		feed.heap[least] = t;
-		i = least;
-	}
-}
-
-static void feed_open(const struct fwd_layout *l)
-{
-	uint64_t seed = 5;
-
-	feed.tracks = l->tracks;
-	feed.endpoints = l->endpoints;
-	feed.source = calloc(l->tracks, sizeof(*feed.source));
-	feed.heap = calloc(l->tracks, sizeof(*feed.heap));
-	feed.session = bench_memory(l->endpoints * sizeof(*feed.session));
-	if (!feed.source || !feed.heap ||
-	    (!feed.batch && dp_srtp_batch_new(&feed.batch, fwd_backend())))
-		abort();
-	for (uint32_t i = 0; i < l->endpoints; i++) {
-		struct sh_srtp_secret tx, rx;
-
-		fwd_keys(i, l->profile, &tx, &rx);
-		if (dp_srtp_session_init(fwd_backend(), &feed.session[i], l->profile, &rx, &tx))
-			abort();
-	}
-	for (uint32_t i = 0; i < l->tracks; i++) {
-		struct fwd_track t;
-		double step = hz / pps_of(i % kinds());
-
-		layout_track(i, &t);
-		feed.source[i] =
-		    (struct source){.step = step,
-		                    .due = step * (double)(bench_random(&seed) % 65536) / 65536,
-		                    .next = FWD_FIRST,
-		                    .endpoint = t.endpoint,
-		                    .payload = t.payload};
-		feed.heap[i] = i;
-	}
-	for (unsigned i = feed.tracks; i-- > 0;)
-		sift(i);
-	feed.n = feed.next = 0;
-}
-
-static void feed_close(void)
-{
-	for (uint32_t i = 0; i < feed.endpoints; i++)
-		dp_srtp_session_wipe(fwd_backend(), &feed.session[i]);
-	free(feed.source);
-	free(feed.heap);
-}
-
-/* As a browser sends them; a stream begins with a key frame. */
-static void make_rtp(uint8_t *p, uint32_t track, const struct source *s)
-{
-	bool audio = s->payload <= FWD_AUDIO_MAX;
-	uint8_t *x = p + 16, *payload = p + FWD_HDR;
-
-	p[0] = 0x90;
-	p[1] = 0x80 | 96;
-	dp_put16(p + 2, (uint16_t)s->next);
-	dp_put32(p + 4, (uint32_t)(s->next * (audio ? 960 : 900)));
-	dp_put32(p + 8, fwd_ssrc(track));
-	memcpy(p + 12, "\xbe\xde\0\3", 4);
-	memset(x, 0, 12);
-	x[0] = 0x10; // mid
-	x[1] = (uint8_t)('0' + track % kinds());
-	x[2] = 0x22; // abs-send-time
-	dp_put16(x + 3, (uint16_t)(s->next * 7));
-	memcpy(x + 6, audio ? "\x40\x7f\x31" : "\0\0\x31", 3);
-	dp_put16(x + 9, (uint16_t)s->next);
-	memset(payload, 0x5a, s->payload);
-	payload[0] = 0x10;
-	payload[1] = s->next < FWD_FIRST + 2 ? 0 : 1;
-}
-
-/* The next packets of all, one a batch as two of a stream may follow each other. */
-static void feed_make(void)
-{
-	for (feed.n = 0; feed.n < AHEAD; feed.n++) {
-		uint32_t track = feed.heap[0];
-		struct source *s = &feed.source[track];
-		uint8_t *frame = feed.frame[feed.n], *rtp = frame + FWD_HEAD;
-		struct dp_srtp_op op = {.session = &feed.session[s->endpoint],
-		                        .src = rtp + FWD_HDR,
-		                        .dst = rtp,
-		                        .index = s->next,
-		                        .len = (uint16_t)(FWD_HDR + s->payload),
-		                        .hdr_len = FWD_HDR};
-
-		make_rtp(rtp, track, s);
-		if (dp_srtp_protect(feed.batch, &op, 1) != 1)
-			abort();
-		fwd_head(frame, s->endpoint, op.out_len);
-		feed.at[feed.n] = frame;
-		feed.len[feed.n] = (uint16_t)(FWD_HEAD + op.out_len);
-		feed.due[feed.n] = s->due;
-		s->due += s->step;
-		s->next++;
-		sift(0);
-	}
-	feed.next = 0;
-}
+static unsigned cpu, ms;
+static double
+    pace; // ticks of the calibrating encryption that turns are reckoned to; 0: as they are
 
 /* ---- the run ---- */
 
 struct point {
 	unsigned rooms;
-	double busy, behind_ms; // share; at the end
-	double in, out;         // packets a second
-	double cycles;          // of a packet out
-	double batch;           // packets in a turn
-	double cut;             // share of turns whose time is the usual one
+	double busy;    // share
+	double growth;  // of the queue, to what came
+	bool full;      // it grows without end
+	double in, out; // packets a second
+	double cycles;  // of a packet out
+	double timers;  // of these in nodes that work by the clock
+	double batch;   // packets in a turn
+	double cut;     // share of turns whose time is the usual one
+	struct {
+		char name[24];
+		double cycles; // of a packet out
+	} node[32];
+	unsigned nodes;
+	struct fwd_calib calib;
+	struct bench_host others; // what they took meanwhile
+	double wall_ms;
 	uint64_t drops;
 };
 
 struct clock {
+	bool pressed;      // there is always a full burst
 	double now, start; // ticks
 	uint64_t origin;
 	double busy; // of turns
@@ -275,30 +80,41 @@ struct clock {
 	uint64_t taken, turns, cut;
 };
 
-/* By number of packets, its logarithm. A turn that takes many times the usual was stolen from. */
-enum { TYPICAL = 20, STOLEN = 8 };
+/* Turns by number of packets, its logarithm. One that takes many times the usual was stolen from.
+ */
+enum { TYPICAL = 20, STOLEN = 4 };
 static struct turns {
 	double sum, n;
 } turns[33];
 
+/* Stretches of turns that were all ours: ticks for each packet out. */
+static struct {
+	double ticks, cold, cycles[WINDOWS];
+	uint64_t out;
+	unsigned n;
+} window;
+
+/* With many subscribers a part of the receive burst is as good, and done before others want the
+ * CPU. */
+static unsigned burst(void)
+{
+	unsigned n = ENOUGH * room_tracks() / room_subs();
+
+	return n < 1 ? 1 : n > DP_BURST ? DP_BURST : n;
+}
+
 /* What is due by now goes into the queue, as far as there is room. */
 static void arrive(struct clock *c)
 {
-	for (;;) {
-		unsigned n = 0;
+	double until = c->pressed ? INFINITY : c->now;
+	unsigned most = c->pressed ? burst() : QUEUE, n;
+	const uint8_t *const *frame;
+	const uint16_t *len;
 
-		if (feed.next == feed.n)
-			feed_make();
-		while (feed.next + n < feed.n && c->waiting + n < QUEUE &&
-		       feed.due[feed.next + n] <= c->now)
-			n++;
-		if (!n)
-			return;
-		fwd_inject(feed.at + feed.next, feed.len + feed.next, n);
+	while (c->waiting < most &&
+	       (n = room_feed_take(most - c->waiting, until, &frame, &len)) > 0) {
+		fwd_inject(frame, len, n);
 		c->waiting += n;
-		feed.next += n;
-		if (feed.next < feed.n)
-			return;
 	}
 }
 
@@ -308,12 +124,59 @@ static double usual(const struct turns *t, double took, bool cut)
 {
 	if (!cut && (t->n < TYPICAL || took < STOLEN * t->sum / t->n))
 		return took;
-	return t->n ? t->sum / t->n : 0;
+	return t->n ? t->sum / t->n : took;
+}
+
+/* To ticks of a host that is as quick as it was when the model was measured. */
+static double at_pace(double took)
+{
+	double crypto = pace > 0 ? fwd_calib_recent() : 0;
+
+	return crypto > 0 ? took * pace / crypto : took;
+}
+
+static void add_window(double ticks, uint64_t out, bool cut)
+{
+	if (cut) { // and others' data is in the caches now
+		window.ticks = 0;
+		window.out = 0;
+		window.cold = hz / 1e6 * COLD_US;
+		return;
+	}
+	if (window.cold > 0) {
+		window.cold -= ticks;
+		return;
+	}
+	window.ticks += ticks;
+	window.out += out;
+	if (window.ticks < hz / 1e6 * WINDOW_US)
+		return;
+	if (window.out && window.n < WINDOWS)
+		window.cycles[window.n++] = window.ticks / (double)window.out;
+	window.ticks = 0;
+	window.out = 0;
+	fwd_calib_take();
+}
+
+/* Mean of the windows that are not far from the middle one: what is left out was taken by somebody
+ * whom the kernel does not see. */
+static double typical_cycles(void)
+{
+	struct bench_stat s;
+	double sum = 0;
+	unsigned n = 0;
+
+	if (!window.n)
+		return 0;
+	s = bench_stat(window.cycles, window.n);
+	while (n < window.n && window.cycles[n] <= 1.25 * s.median)
+		sum += window.cycles[n++];
+	return sum / n;
 }
 
 static void step(struct clock *c)
 {
-	uint64_t in = fwd_stat(SH_STAT_rtp_in), switches;
+	uint64_t in = fwd_stat(SH_STAT_rtp_in), out = fwd_stat(SH_STAT_rtp_out), switches;
 	struct turns *t;
 	double took, counted;
 	unsigned n;
@@ -321,20 +184,26 @@ static void step(struct clock *c)
 
 	arrive(c);
 	if (!c->waiting) {
-		c->now = feed.due[feed.next];
+		c->now = room_feed_due();
 		arrive(c);
 	}
+	fwd_nodes_before();
 	switches = bench_switches();
-	took = (double)fwd_turn_at(c->origin + (uint64_t)c->now);
+	took = at_pace((double)fwd_turn_at(c->origin + (uint64_t)c->now));
 	cut = bench_switches() != switches;
 	n = (unsigned)(fwd_stat(SH_STAT_rtp_in) - in);
 	t = &turns[n ? 32 - __builtin_clz(n) : 0];
 	counted = usual(t, took, cut);
-	c->cut += counted < took;
-	if (counted == took) {
+	cut |= counted < took;
+	if (window.cold > 0 && !cut && t->n)
+		counted = t->sum / t->n;
+	c->cut += cut;
+	if (!cut && window.cold <= 0) {
 		t->sum += took;
 		t->n++;
+		fwd_nodes_after();
 	}
+	add_window(took, fwd_stat(SH_STAT_rtp_out) - out, cut);
 	c->busy += counted;
 	c->now += counted;
 	c->taken += n;
@@ -348,47 +217,112 @@ static void run_until(struct clock *c, double end)
 		step(c);
 }
 
-static struct point measure(unsigned rooms)
+/* Packets that are due and not taken. */
+static double behind(const struct clock *c, double pps)
 {
-	const struct fwd_layout l = {
-	    .profile = sc.profile,
-	    .endpoints = rooms * room_endpoints(),
-	    .tracks = rooms * room_tracks(),
-	    .subs = rooms * room_subs,
-	    .track = layout_track,
-	    .sub = layout_sub,
-	};
+	double due = room_feed_due();
+
+	return c->waiting + (due < c->now ? (c->now - due) / hz * pps : 0);
+}
+
+/* Cycles by node, scaled to what a packet cost; those of the nodes that work by the clock (scans,
+ * reports, what is due) are the timers'. */
+static void by_node(struct point *p)
+{
+	double all = 0, cycles;
+	const char *name;
+
+	for (unsigned i = 0; fwd_nodes_get(i, &name, &cycles); i++)
+		all += cycles;
+	for (; all > 0 && p->nodes < sizeof(p->node) / sizeof(p->node[0]) &&
+	       fwd_nodes_get(p->nodes, &name, &cycles);
+	     p->nodes++) {
+		snprintf(p->node[p->nodes].name, sizeof(p->node[0].name), "%s", name);
+		p->node[p->nodes].cycles = cycles / all * p->cycles;
+		if (strcmp(name, "timers") == 0 || strcmp(name, "rtcp_out") == 0 ||
+		    strcmp(name, "probe") == 0)
+			p->timers += p->node[p->nodes].cycles;
+	}
+}
+
+static double taken(const struct point *p)
+{
+	return (p->others.waited_ms + p->others.stolen_ms) / p->wall_ms;
+}
+
+static void begin(struct clock *c)
+{
+	*c = (struct clock){.pressed = c->pressed,
+	                    .now = c->now,
+	                    .start = c->now,
+	                    .origin = c->origin,
+	                    .waiting = c->waiting};
+	memset(&window, 0, sizeof(window));
+	fwd_nodes_clear();
+	fwd_calib_clear();
+	for (unsigned i = 0; i < 3; i++)
+		fwd_calib_take();
+}
+
+/* Before anything is sent the clock goes on until transports have their reports at times of their
+ * own. */
+static uint64_t settle(uint64_t origin)
+{
+	for (unsigned at = 0; at < SETTLE_MS; at += 5)
+		fwd_turn_at(origin + (uint64_t)(hz * at / 1000));
+	return origin + (uint64_t)(hz * SETTLE_MS / 1000);
+}
+
+static struct point measure(unsigned rooms, bool pressed)
+{
 	struct point p = {.rooms = rooms};
-	struct clock c = {0};
+	struct clock c = {.pressed = pressed};
+	struct bench_host others;
+	struct fwd_layout l;
 	uint64_t in, out, drops;
-	double seconds;
+	double seconds, pps = rooms * room_pps(), late, wall;
 
 	memset(turns, 0, sizeof(turns));
+	room_layout(&l, rooms);
 	fwd_open_layout(&l);
-	feed_open(&l);
-	c.origin = bench_ticks();
+	room_feed_open(&l, hz);
+	fwd_nodes_open();
+	c.origin = settle(bench_ticks());
 	run_until(&c, hz * WARM_MS / 1000);
-	c = (struct clock){.now = c.now, .start = c.now, .origin = c.origin, .waiting = c.waiting};
+	begin(&c);
 	in = fwd_stat(SH_STAT_rtp_in);
 	out = fwd_stat(SH_STAT_rtp_out);
 	drops = fwd_drops();
-	run_until(&c, c.now + hz * sc.ms / 1000);
+	late = behind(&c, pps);
+	bench_host(&others, cpu);
+	wall = (double)bench_ticks();
+	run_until(&c, c.now + hz * ms / 1000);
+	for (unsigned i = 0; pressed && i < LONGER && window.n < WINDOWS_MIN; i++)
+		run_until(&c, c.now + hz * ms / 1000);
+	p.wall_ms = ((double)bench_ticks() - wall) / hz * 1000;
+	bench_host(&p.others, cpu);
+	p.others.switches -= others.switches;
+	p.others.waited_ms -= others.waited_ms;
+	p.others.stolen_ms -= others.stolen_ms;
 	seconds = (c.now - c.start) / hz;
 	in = fwd_stat(SH_STAT_rtp_in) - in;
 	out = fwd_stat(SH_STAT_rtp_out) - out;
 	p.busy = c.busy / (c.now - c.start);
-	if (feed.next < feed.n && feed.due[feed.next] < c.now)
-		p.behind_ms = (c.now - feed.due[feed.next]) / hz * 1000;
+	late = behind(&c, pps) - late;
+	p.growth = pressed ? 0 : late / (pps * seconds);
+	p.full = !pressed && late > DP_BURST && p.growth > 0.01;
 	p.in = (double)in / seconds;
 	p.out = (double)out / seconds;
-	p.cycles = out ? c.busy / (double)out : 0;
+	p.cycles = pressed ? typical_cycles() : out ? c.busy / (double)out : 0;
+	by_node(&p);
 	p.batch = c.turns ? (double)c.taken / (double)c.turns : 0;
 	p.cut = c.turns ? (double)c.cut / (double)c.turns : 0;
+	p.calib = fwd_calib_get();
 	p.drops = fwd_drops() - drops;
 	for (unsigned i = 0; i < 2 * QUEUE / DP_BURST;
 	     i++) // the next layout begins with an empty queue
 		fwd_turn_at(c.origin + (uint64_t)c.now);
-	feed_close();
+	room_feed_close();
 	fwd_close_layout();
 	return p;
 }
@@ -397,36 +331,67 @@ static struct point measure(unsigned rooms)
 
 static void put(const struct point *p)
 {
+	const struct {
+		const char *name;
+		double value;
+	} more[] = {
+	    {"in_pps", p->in},
+	    {"out_pps", p->out},
+	    {"cycles", p->cycles},
+	    {"timers", p->timers},
+	    {"batch", p->batch},
+	    {"growth", p->growth},
+	    {"full", p->full},
+	    {"drops", (double)p->drops},
+	    {"cut", p->cut},
+	    {"crypto", p->calib.crypto},
+	    {"memory", p->calib.memory},
+	    {"switches", (double)p->others.switches},
+	    {"waited_ms", p->others.waited_ms},
+	    {"stolen_ms", p->others.stolen_ms},
+	    {"wall_ms", p->wall_ms},
+	};
 	char rooms[16], subs[16];
 	const char *values[] = {rooms, subs, NULL};
 	struct bench_stat s = {
 	    .min = p->busy * 100, .median = p->busy * 100, .max = p->busy * 100, .runs = 1};
 
 	snprintf(rooms, sizeof(rooms), "%u", p->rooms);
-	snprintf(subs, sizeof(subs), "%u", p->rooms * room_subs);
+	snprintf(subs, sizeof(subs), "%u", p->rooms * room_subs());
 	bench_row(bench, values, &s, NULL);
-	printf("    %.0f packets/s in, %.0f out, %.1f cycles a packet out, %.1f packets a turn, "
-	       "%.1f ms behind, "
-	       "%llu dropped, %.1f %% of turns cut\n",
-	       p->in, p->out, p->cycles, p->batch, p->behind_ms, (unsigned long long)p->drops,
-	       p->cut * 100);
-	bench_row_value(bench, NULL, "in_pps", p->in);
-	bench_row_value(bench, NULL, "out_pps", p->out);
-	bench_row_value(bench, NULL, "cycles", p->cycles);
-	bench_row_value(bench, NULL, "batch", p->batch);
-	bench_row_value(bench, NULL, "behind_ms", p->behind_ms);
-	bench_row_value(bench, NULL, "drops", (double)p->drops);
-	bench_row_value(bench, NULL, "cut", p->cut);
+	printf(
+	    "    %.0f packets/s in, %.0f out, %.1f cycles a packet out (%.1f by the clock), %.1f "
+	    "packets a turn, queue grew by %.1f %%%s, %llu dropped\n"
+	    "    %.1f %% of turns cut, %.1f ms waited and %.1f ms stolen of %.1f; a packet's "
+	    "crypto %.0f cycles, a read of memory %.0f\n",
+	    p->in, p->out, p->cycles, p->timers, p->batch, p->growth * 100, p->full ? ": full" : "",
+	    (unsigned long long)p->drops, p->cut * 100, p->others.waited_ms, p->others.stolen_ms,
+	    p->wall_ms, p->calib.crypto, p->calib.memory);
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		bench_row_value(bench, NULL, more[i].name, more[i].value);
+	for (unsigned i = 0; i < p->nodes; i++)
+		if (p->node[i].cycles >= 0.1)
+			bench_row_value(bench, "node_cycles", p->node[i].name, p->node[i].cycles);
 }
 
-static bool full(const struct point *p)
+/* Measured again when others took much of it meanwhile: their data is in the caches then. */
+static struct point measure_calm(unsigned rooms, bool pressed)
 {
-	return p->busy > 0.999 || p->behind_ms > BEHIND_MS;
+	struct point best, p;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		p = measure(rooms, pressed);
+		if (i == 0 || taken(&p) < taken(&best))
+			best = p;
+		if (taken(&best) <= TAKEN)
+			break;
+	}
+	return best;
 }
 
 static unsigned rooms_max(void)
 {
-	unsigned most = SUBS_MAX / (room_subs ? room_subs : 1), t = SUBS_MAX / room_tracks();
+	unsigned most = SUBS_MAX / (room_subs() ? room_subs() : 1), t = SUBS_MAX / room_tracks();
 
 	return most < t ? most : t;
 }
@@ -439,22 +404,22 @@ static void search(void)
 	char text[32];
 
 	for (; points < POINTS; points++, hi = hi * 2 < most ? hi * 2 : most) {
-		p = measure(hi);
+		p = measure_calm(hi, false);
 		put(&p);
-		if (full(&p) || hi == most)
+		if (p.full || hi == most)
 			break;
 		lo = hi;
 	}
-	if (!full(&p)) {
+	if (!p.full) {
 		bench_fact(bench, "knee", "beyond what this bench can hold");
 		return;
 	}
 	for (; hi - lo > 1 && hi - lo > hi / 64 && points < POINTS; points++) {
 		unsigned mid = lo + (hi - lo) / 2;
 
-		p = measure(mid);
+		p = measure_calm(mid, false);
 		put(&p);
-		*(full(&p) ? &hi : &lo) = mid;
+		*(p.full ? &hi : &lo) = mid;
 	}
 	snprintf(text, sizeof(text), "%.2f", (lo + hi) / 2.0);
 	bench_fact(bench, "knee", text);
@@ -463,15 +428,20 @@ static void search(void)
 int main(int argc, char **argv)
 {
 	static const char *const columns[] = {"rooms", "subs", NULL};
+	struct room_scenario sc;
 	char prefix[32];
-	unsigned rooms, cpu;
+	unsigned rooms;
+	bool pressed;
 
-	bench = bench_open("bench_room",
-	                   "[--rooms N (0: search)] [--participants N] [--publishers N] [--watch "
-	                   "N] [--audio BYTES] "
-	                   "[--kbps N] [--payload BYTES] [--profile 7|8|1|2] [--ms N] [--cpu N]",
-	                   argc, argv);
+	bench = bench_open(
+	    "bench_room",
+	    "[--rooms N (0: search)] [--pressed 0|1] [--participants N] [--publishers N] "
+	    "[--watch N] [--audio BYTES] "
+	    "[--kbps N] [--payload BYTES] [--profile 7|8|1|2] [--ms N] [--cpu N] "
+	    "[--pace TENTHS_OF_A_CYCLE]",
+	    argc, argv);
 	rooms = (unsigned)bench_option(bench, "--rooms", 0);
+	pressed = bench_option(bench, "--pressed", 0);
 	sc.participants = (unsigned)bench_option(bench, "--participants", 6);
 	sc.publishers = (unsigned)bench_option(bench, "--publishers", sc.participants);
 	sc.watch = (unsigned)bench_option(bench, "--watch", 0);
@@ -479,34 +449,37 @@ int main(int argc, char **argv)
 	sc.kbps = (unsigned)bench_option(bench, "--kbps", 1000);
 	sc.video_size = (unsigned)bench_option(bench, "--payload", 1200);
 	sc.profile = (uint16_t)bench_option(bench, "--profile", SH_SRTP_AEAD_AES_128_GCM);
-	sc.ms = (unsigned)bench_option(bench, "--ms", bench_quick(bench) ? 60 : 400);
+	ms = (unsigned)bench_option(bench, "--ms", bench_quick(bench) ? 60 : 400);
+	pace = (double)bench_option(bench, "--pace", 0) / 10;
 	cpu = (unsigned)bench_option(bench, "--cpu", sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0);
-	if (!sc.participants || !sc.publishers || sc.publishers > sc.participants || !kinds() ||
-	    !sc.ms || sc.audio_size > FWD_AUDIO_MAX || sc.video_size > 1300 ||
-	    (sc.kbps && sc.video_size <= FWD_AUDIO_MAX) || !dp_srtp_key_len(sc.profile)) {
+	if (!sc.participants || !sc.publishers || sc.publishers > sc.participants ||
+	    !(sc.audio_size || sc.kbps) || !ms || sc.audio_size > FWD_AUDIO_MAX ||
+	    sc.video_size > 1300 || (sc.kbps && sc.video_size <= FWD_AUDIO_MAX) ||
+	    (pressed && !rooms) || !dp_srtp_key_len(sc.profile)) {
 		fprintf(stderr,
 		        "bench_room: publishers are participants; --audio is up to %d, --payload "
-		        "%d to 1300\n",
+		        "%d to 1300; --pressed needs --rooms\n",
 		        FWD_AUDIO_MAX, FWD_AUDIO_MAX + 1);
 		return 2;
 	}
 	hz = 1e9 / bench_ticks_to_ns(1);
 	bench_tsc_fact(bench);
 	bench_columns(bench, columns);
-	make_room();
-	if (!room_subs || rooms > rooms_max() || !rooms_max()) {
+	room_open(&sc);
+	if (!room_subs() || rooms > rooms_max() || !rooms_max()) {
 		fprintf(stderr, "bench_room: 1 to %d subscriptions in all\n", SUBS_MAX);
 		return 2;
 	}
 	snprintf(prefix, sizeof(prefix), "bench-room-%d", (int)getpid());
 	fwd_start(&(struct fwd_start){.prefix = prefix, .cpu = cpu});
+	fwd_calib_open();
 	if (rooms) {
-		struct point p = measure(rooms);
+		struct point p = measure_calm(rooms, pressed);
 
 		put(&p);
 	} else {
 		search();
 	}
-	free(room_sub);
+	room_close();
 	return bench_close(bench);
 }

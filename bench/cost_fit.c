@@ -15,61 +15,73 @@ enum {
 	OUT_BYTE, // of each cipher
 	CACHE = 4 * SH_COST_CIPHER_COUNT,
 	CACHE_IN,
+	MIXED,
 	PORTS, // PORT_IN, PORT_OUT, PORT_OUT_BYTE of each but the first
 	UNKNOWNS = PORTS + 3 * (COST_PORTS_MAX - 1),
 };
+
+/* Bytes; a core has some hundred KiB of its own and a share of some ten MiB. */
+#define CACHED_MIN   65536.0
+#define CACHED_MAX   67108864.0
+#define CLOCK_LITTLE 0.01 // share of the time below which an error of it is none
 
 struct problem {
 	double ata[UNKNOWNS][UNKNOWNS], atb[UNKNOWNS], x[UNKNOWNS];
 	bool used[UNKNOWNS];
 };
 
-static double transports(const struct cost_sample *s)
+void cost_sample_uniform(struct cost_sample *s, enum sh_cost_cipher cipher, double payload,
+                         double fanout, double subs)
 {
-	return s->subs + s->subs / s->fanout;
+	s->load = (struct sh_cost_load){
+	    .endpoints = subs + subs / fanout, .subs = subs, .videos = subs / fanout};
+	sh_cost_flow(&s->load.in[cipher], 1 / fanout, payload);
+	sh_cost_flow(&s->load.out[cipher], 1, payload);
 }
 
-/* What transports cost a second is seen in nodes of their own, so it need not be told from the rest
- * by its growth, which looks like that of cache misses: the share of time that these nodes take,
- * over the number of transports. */
-static double fit_endpoint(const struct cost_sample *s, size_t n, double hz)
+/* Share of the time that goes by the clock. */
+static double by_clock(const struct sh_cost_model *m, const struct cost_sample *s)
 {
-	double num = 0, den = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		if (s[i].held_out)
-			continue;
-		num += s[i].timers / s[i].cycles * transports(&s[i]);
-		den += transports(&s[i]) * transports(&s[i]);
-	}
-	return den > 0 ? hz * num / den : 0;
+	return (s->load.endpoints * m->endpoint + s->load.subs * m->report +
+	        (s->load.videos + s->load.audios) * m->scan) /
+	       m->tsc_hz;
 }
 
-/* Of a sample's cycles what packets cost. */
-static double by_packets(const struct cost_fit *f, const struct cost_sample *s)
+/* What the packets cost of a sample: of a port's what it adds to its base. */
+static double by_packets(const struct sh_cost_model *m, const struct cost_sample *s)
 {
-	return s->cycles * fmax(0.05, 1 - transports(s) * f->model.endpoint / f->model.tsc_hz);
+	return s->base > 0 ? s->cycles - s->base : s->cycles * fmax(0.05, 1 - by_clock(m, s));
 }
 
-static void row_of(const struct cost_sample *s, double row[UNKNOWNS])
+static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, double row[UNKNOWNS])
 {
-	unsigned c = 4 * s->cipher;
+	const struct sh_cost_load *l = &s->load;
+	double in = 0, out = 0, out_bytes = 0,
+	       far = sh_cost_far(m, l->endpoints, l->subs, l->videos + l->audios);
 
 	memset(row, 0, UNKNOWNS * sizeof(*row));
-	row[c + IN] = 1 / s->fanout;
-	row[c + IN_BYTE] = s->payload / s->fanout;
-	row[c + OUT] = 1;
-	row[c + OUT_BYTE] = s->payload;
-	if (s->subs > SH_COST_CACHED)
-		row[CACHE] = log2(s->subs / SH_COST_CACHED);
-	if (s->subs / s->fanout > SH_COST_CACHED_IN)
-		row[CACHE_IN] = log2(s->subs / s->fanout / SH_COST_CACHED_IN) / s->fanout;
+	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
+		in += l->in[i].pps;
+		out += l->out[i].pps;
+		out_bytes += l->out[i].bytes;
+		if (s->base > 0)
+			continue;
+		row[4 * i + IN] = l->in[i].pps;
+		row[4 * i + IN_BYTE] = l->in[i].bytes;
+		row[4 * i + OUT] = l->out[i].pps;
+		row[4 * i + OUT_BYTE] = l->out[i].bytes;
+	}
+	if (s->base <= 0) {
+		row[CACHE] = out * far;
+		row[CACHE_IN] = in * far;
+		row[MIXED] = in * sh_cost_mix(l->audios, l->videos);
+	}
 	if (s->port) {
 		unsigned p = PORTS + 3 * (s->port - 1);
 
-		row[p] = 1 / s->fanout;
-		row[p + 1] = 1;
-		row[p + 2] = s->payload;
+		row[p] = in;
+		row[p + 1] = out;
+		row[p + 2] = out_bytes;
 	}
 }
 
@@ -127,6 +139,33 @@ static void solve_not_negative(struct problem *p)
 	}
 }
 
+/* What transports, subscriptions and tracks cost a second is seen in nodes of their own, so it need
+ * not be told from the rest by its growth, which looks like that of cache misses: the share of time
+ * that these nodes take. */
+static void fit_clock(struct sh_cost_model *m, const struct cost_sample *s, size_t n)
+{
+	struct problem p = {.used = {true, true, true}};
+
+	for (size_t i = 0; i < n; i++) {
+		const struct sh_cost_load *l = &s[i].load;
+		const double row[] = {l->endpoints, l->subs, l->videos + l->audios};
+		double y = s[i].timers / s[i].cycles * m->tsc_hz,
+		       weight = fmax(y, m->tsc_hz * CLOCK_LITTLE);
+
+		if (s[i].held_out || s[i].port)
+			continue;
+		for (unsigned a = 0; a < 3; a++) {
+			p.atb[a] += row[a] * y / (weight * weight);
+			for (unsigned b = 0; b < 3; b++)
+				p.ata[a][b] += row[a] * row[b] / (weight * weight);
+		}
+	}
+	solve_not_negative(&p);
+	m->endpoint = p.x[0];
+	m->report = p.x[1];
+	m->scan = p.x[2];
+}
+
 static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 {
 	for (unsigned c = 0; c < SH_COST_CIPHER_COUNT; c++)
@@ -135,6 +174,7 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 		                                 p->x[4 * c + OUT], p->x[4 * c + OUT_BYTE]};
 	f->model.cache = p->x[CACHE];
 	f->model.cache_in = p->x[CACHE_IN];
+	f->model.mixed = p->x[MIXED];
 	/* A packet that another worker hands over is classified and fanned out like one received,
 	 * but not decrypted; the part that does not grow with its size is the nearest that was
 	 * measured. */
@@ -148,19 +188,17 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 
 double cost_sample_cycles(const struct cost_fit *f, const struct cost_sample *s)
 {
-	struct sh_cost_load load = {.endpoints = s->subs + s->subs / s->fanout,
-	                            .subs = s->subs,
-	                            .videos = s->subs / s->fanout};
+	double fixed = by_clock(&f->model, s), flows, null;
 	struct sh_cost_model m = f->model;
-	double fixed, flows;
 
-	/* y = flows + y · transports · endpoint / hz, as while it runs nothing else does */
+	/* y = flows + y · the share by the clock, as while it runs nothing else does */
+	m.port = f->port[0];
+	m.endpoint = m.report = m.scan = 0;
+	null = sh_cost_cycles(&m, &s->load);
 	m.port = f->port[s->port];
-	fixed = load.endpoints * m.endpoint / m.tsc_hz;
-	m.endpoint = 0;
-	sh_cost_flow(&load.in[s->cipher], 1 / s->fanout, s->payload);
-	sh_cost_flow(&load.out[s->cipher], 1, s->payload);
-	flows = sh_cost_cycles(&m, &load);
+	flows = sh_cost_cycles(&m, &s->load);
+	if (s->base > 0)
+		return s->base + flows - null;
 	return fixed < 0.95 ? flows / (1 - fixed) : flows * 20;
 }
 
@@ -173,7 +211,7 @@ static void judge(struct cost_fit *f, struct cost_sample *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		double e;
 
-		s[i].predicted = cost_sample_cycles(f, &s[i]);
+		s[i].predicted = s[i].without = cost_sample_cycles(f, &s[i]);
 		e = fabs(s[i].predicted / s[i].cycles - 1);
 		*(s[i].held_out ? &held : &sum) += e * e;
 		*(s[i].held_out ? &f->held : &f->fitted) += 1;
@@ -186,22 +224,20 @@ static void judge(struct cost_fit *f, struct cost_sample *s, size_t n)
 	f->held_rms = f->held ? sqrt(held / f->held) : 0;
 }
 
-int cost_fit(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports)
+/* All that are not held out, but for `skip`. */
+static int fit_without(struct cost_fit *f, const struct cost_sample *s, size_t n, unsigned ports,
+                       size_t skip)
 {
 	struct problem p = {0};
 	unsigned used = 0, rows = 0;
 
-	f->model.endpoint = fit_endpoint(s, n, f->model.tsc_hz);
-
 	for (size_t i = 0; i < n; i++) {
 		double row[UNKNOWNS], y;
 
-		if (s[i].cycles <= 0 || s[i].fanout < 1 || s[i].port >= ports)
-			return -EINVAL;
-		if (s[i].held_out)
+		if (s[i].held_out || i == skip)
 			continue;
-		row_of(&s[i], row);
-		y = by_packets(f, &s[i]);
+		row_of(&f->model, &s[i], row);
+		y = by_packets(&f->model, &s[i]);
 		for (unsigned a = 0; a < UNKNOWNS; a++) {
 			p.used[a] |= row[a] > 0;
 			p.atb[a] += row[a] * y / (s[i].cycles * s[i].cycles);
@@ -216,6 +252,65 @@ int cost_fit(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports
 		return -EINVAL;
 	solve_not_negative(&p);
 	spread(f, &p, ports);
+	return 0;
+}
+
+/* How well the others foretell each one. */
+static void leave_one_out(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports)
+{
+	double sum = 0;
+	unsigned many = 0;
+
+	f->out_worst = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct cost_fit other = *f;
+		double e;
+
+		if (s[i].held_out || fit_without(&other, s, n, ports, i))
+			continue;
+		s[i].without = cost_sample_cycles(&other, &s[i]);
+		e = fabs(s[i].without / s[i].cycles - 1);
+		sum += e * e;
+		f->out_worst = fmax(f->out_worst, e);
+		many++;
+	}
+	f->out_rms = many ? sqrt(sum / many) : 0;
+}
+
+/* `cached` is not linear, so powers of two are tried. Leaves the best in the model. */
+static int fit_cached(struct cost_fit *f, const struct cost_sample *s, size_t n, unsigned ports)
+{
+	double best = INFINITY, at = 0;
+
+	for (double bytes = CACHED_MIN; bytes <= CACHED_MAX; bytes *= 2) {
+		double sum = 0;
+
+		f->model.cached = bytes;
+		if (fit_without(f, s, n, ports, n))
+			return -EINVAL;
+		for (size_t i = 0; i < n; i++) {
+			double e = cost_sample_cycles(f, &s[i]) / s[i].cycles - 1;
+
+			sum += s[i].held_out ? 0 : e * e;
+		}
+		if (sum < best) {
+			best = sum;
+			at = bytes;
+		}
+	}
+	f->model.cached = at;
+	return fit_without(f, s, n, ports, n);
+}
+
+int cost_fit(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports)
+{
+	for (size_t i = 0; i < n; i++)
+		if (s[i].cycles <= 0 || s[i].port >= ports)
+			return -EINVAL;
+	fit_clock(&f->model, s, n);
+	if (fit_cached(f, s, n, ports))
+		return -EINVAL;
 	judge(f, s, n);
+	leave_one_out(f, s, n, ports);
 	return 0;
 }

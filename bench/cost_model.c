@@ -1,7 +1,8 @@
 /* The model on the command line: what bench/planner fits and asks.
  *
- *   cost_model fit SAMPLES.json         samples of bench_forward → the model file, on standard
- * output cost_model ask MODEL.json SCENARIO.yaml [--budget PERCENT] [--rooms N] [--workers N]
+ *   cost_model fit SAMPLES.json         samples of bench_room, bench_forward → the model file, on
+ * standard output cost_model ask MODEL.json SCENARIO.yaml [--budget PERCENT] [--rooms N] [--workers
+ * N]
  * [--port NAME] cost_model host                     sizes that this build has, for the memory part
  *
  * `ask` writes JSON: the scenario's load, for 1, 2, 4 … workers the most rooms that fit and what
@@ -74,6 +75,40 @@ static unsigned port_of(struct cost_fit *f, unsigned *ports, const char *name)
 	return (*ports)++;
 }
 
+/* Of bench_room: the load of its scenario, for each packet out. */
+static void room_load(struct cost_sample *s, enum sh_cost_cipher cipher, const json_t *o)
+{
+	const struct cost_scenario sc = {
+	    .participants = (unsigned)number(o, "participants", 0),
+	    .publishers = (unsigned)number(o, "publishers", 0),
+	    .watch = (unsigned)number(o, "watch", 0),
+	    .publishers_watch = true,
+	    .audio = number(o, "audio", 0) > 0,
+	    .video = number(o, "kbps", 0) > 0,
+	    .audio_size = (unsigned)number(o, "audio", 0),
+	    .kbps = (unsigned)number(o, "kbps", 0),
+	    .video_size = (unsigned)number(o, "payload", 1),
+	    .layers = 1,
+	    .cipher = cipher,
+	};
+	struct sh_cost_load all;
+	double out;
+
+	if (sc.video && !sc.video_size)
+		die("a sample's video has packets of no size");
+	cost_scenario_load_of(&sc, number(o, "rooms", 0), 1, &all);
+	out = all.out[cipher].pps;
+	if (!(out > 0))
+		die("a sample's rooms send nothing");
+	s->load = (struct sh_cost_load){.endpoints = all.endpoints,
+	                                .subs = all.subs,
+	                                .videos = all.videos,
+	                                .audios = all.audios};
+	s->load.in[cipher] =
+	    (struct sh_cost_flow){all.in[cipher].pps / out, all.in[cipher].bytes / out};
+	s->load.out[cipher] = (struct sh_cost_flow){1, all.out[cipher].bytes / out};
+}
+
 static size_t read_samples(struct cost_fit *f, struct cost_sample *s, unsigned *ports, json_t *list)
 {
 	json_t *o;
@@ -88,15 +123,17 @@ static size_t read_samples(struct cost_fit *f, struct cost_sample *s, unsigned *
 		if (!profile || !port)
 			die("sample %zu: no profile or port", i);
 		s[i] = (struct cost_sample){
-		    .cipher = cipher_of(profile),
 		    .port = port_of(f, ports, port),
-		    .payload = number(o, "payload", 0),
-		    .fanout = number(o, "fanout", 1),
-		    .subs = number(o, "subs", 1),
 		    .cycles = number(o, "cycles", 0),
 		    .timers = number(o, "timers", 0),
+		    .base = number(o, "base", 0),
 		    .held_out = json_is_true(json_object_get(o, "held_out")),
 		};
+		if (json_object_get(o, "rooms"))
+			room_load(&s[i], cipher_of(profile), o);
+		else
+			cost_sample_uniform(&s[i], cipher_of(profile), number(o, "payload", 0),
+			                    fmax(number(o, "fanout", 1), 1), number(o, "subs", 1));
 	}
 	return json_array_size(list);
 }
@@ -138,7 +175,7 @@ static int fit(const char *path)
 	limits(&f, ports, doc);
 	f.model.port = f.port[want ? port_of(&f, &ports, want) : 0];
 	f.model.usable = number(doc, "usable", 1);
-	f.model.error = fmax(number(doc, "error", 0), fmax(f.held_worst, 2 * f.rms));
+	f.model.error = fmax(number(doc, "error", 0), fmax(f.held_worst, 2 * f.out_rms));
 	f.model.base_bytes = number(mem, "base", 0);
 	f.model.endpoint_bytes = number(mem, "endpoint", 0);
 	f.model.sub_bytes = number(mem, "subscription", 0);
@@ -153,6 +190,7 @@ static int fit(const char *path)
 		json_t *o = json_array_get(json_object_get(doc, "samples"), i);
 
 		json_object_set_new(o, "predicted", json_real(s[i].predicted));
+		json_object_set_new(o, "without", json_real(s[i].without));
 		json_array_append(list, o);
 	}
 	all = json_object();
@@ -160,10 +198,11 @@ static int fit(const char *path)
 		json_object_set_new(all, f.port[i].name, port_json(&f.port[i]));
 	json_object_set_new(out, "ports", all);
 	json_object_set_new(out, "fit",
-	                    json_pack("{sf sf sf sf si si so}", "rms", f.rms, "worst", f.worst,
-	                              "held_out_rms", f.held_rms, "held_out_worst", f.held_worst,
-	                              "fitted", (int)f.fitted, "held_out", (int)f.held, "samples",
-	                              list));
+	                    json_pack("{sf sf sf sf sf sf si si so}", "rms", f.rms, "worst",
+	                              f.worst, "held_out_rms", f.held_rms, "held_out_worst",
+	                              f.held_worst, "one_out_rms", f.out_rms, "one_out_worst",
+	                              f.out_worst, "fitted", (int)f.fitted, "held_out", (int)f.held,
+	                              "samples", list));
 	json_decref(doc);
 	print(out);
 	return 0;
@@ -313,21 +352,20 @@ static double full_at_kbps(const struct asked *asked, unsigned rooms)
  * at first. */
 static json_t *parts(const struct asked *q)
 {
-	struct sh_cost_load load, part = {0};
+	struct sh_cost_load load, part;
 	json_t *o = json_object();
-	double all, sum = 0;
+	double all, in, clock;
 
 	cost_scenario_load_of(&q->scenario, most(q, 1, 0) + 1, 1, &load);
 	all = sh_cost_cycles(&q->model, &load);
-	memcpy(part.in, load.in, sizeof(part.in));
-	json_object_set_new(o, "receive and decrypt",
-	                    json_real(sh_cost_cycles(&q->model, &part) / all));
-	sum += sh_cost_cycles(&q->model, &part);
-	part = (struct sh_cost_load){.endpoints = load.endpoints};
-	json_object_set_new(o, "transports (timers, reports)",
-	                    json_real(sh_cost_cycles(&q->model, &part) / all));
-	sum += sh_cost_cycles(&q->model, &part);
-	json_object_set_new(o, "fan out, encrypt, send", json_real((all - sum) / all));
+	part = load;
+	memset(part.out, 0, sizeof(part.out));
+	in = sh_cost_cycles(&q->model, &part);
+	memset(part.in, 0, sizeof(part.in));
+	clock = sh_cost_cycles(&q->model, &part);
+	json_object_set_new(o, "receive and decrypt", json_real((in - clock) / all));
+	json_object_set_new(o, "transports (timers, reports)", json_real(clock / all));
+	json_object_set_new(o, "fan out, encrypt, send", json_real((all - in) / all));
 	return o;
 }
 

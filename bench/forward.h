@@ -11,7 +11,11 @@
  *                     nothing else
  *   forward_memif.c   the other end of a memif link, a process of its own: sends, drains, takes the
  *                     time
- *   bench_forward.c   rows, ratios, node cycles
+ *   forward_nodes.c   cycles by node of the graph
+ *   forward_calib.c   how quick the machine is just now
+ *   bench_forward.c   rows, ratios
+ *   room_feed.c       bench_room: a scenario's layout, its publishers' packets at their times
+ *   bench_room.c      bench_room: its clock, the search for the knee, rows
  *
  * Everything about a peer (address, keys, SSRC) follows from its number, so that both processes
  * know it. */
@@ -41,7 +45,7 @@ struct fwd_shape {
 	unsigned fanout;  // subscribers of each track
 	unsigned payload; // bytes of RTP payload; up to FWD_AUDIO_MAX it is Opus, else VP8
 	bool memif, af_xdp;
-	bool links;       // each subscriber's link is estimated and paced, and bears all
+	bool links; // each subscriber's link is estimated and paced, and bears all
 };
 enum { FWD_AUDIO_MAX = 400 };
 static inline unsigned fwd_tracks(const struct fwd_shape *s)
@@ -166,3 +170,24 @@ void fwd_link_go(unsigned ms, double per_s, unsigned window);
 bool fwd_link_done(struct fwd_link_result *out);
 bool fwd_link_up(void);
 void fwd_link_end(void);
+
+/* ---- forward_nodes.c: of worker 0's graph ---- */
+void fwd_nodes_open(void); // after fwd_open() or fwd_open_layout()
+void fwd_nodes_clear(void);
+void fwd_nodes_before(void); // a turn
+void fwd_nodes_after(void);  // it, when it counts
+/* The i-th node and its cycles since fwd_nodes_clear(); false: there are no more. */
+bool fwd_nodes_get(unsigned i, const char **name, double *cycles);
+
+/* ---- forward_calib.c: always the same work, so that a slow hour of the host shows ---- */
+struct fwd_calib {
+	double crypto; // ticks of a 1200-byte packet's encryption with keys in the cache
+	double memory; // ticks of a dependent read out of more memory than a cache holds
+};
+void fwd_calib_open(void); // once, after fwd_start()
+void fwd_calib_clear(void);
+void fwd_calib_take(void); // some microseconds of it
+/* Median crypto of the last few, also of before fwd_calib_clear(); 0: none yet. */
+double fwd_calib_recent(void);
+/* Medians since fwd_calib_clear() of what the kernel left alone; 0: nothing was taken. */
+struct fwd_calib fwd_calib_get(void);

@@ -16,8 +16,9 @@ static struct {
 	struct fwd_shape shape;
 	struct fwd_layout layout;
 	uint64_t bytes;
-	uint64_t stopped; // end of the last turn
-	uint32_t *place;  // a permutation of the subscriptions: who is whose subscriber
+	uint64_t started, stopped; // the last turn
+	uint64_t at;               // fwd_turn_at(): when it was
+	uint32_t *place;           // a permutation of the subscriptions: who is whose subscriber
 } world;
 
 /* ---- peers, connected and warm ---- */
@@ -185,7 +186,7 @@ void fwd_open_layout(const struct fwd_layout *layout)
 	dp_worker_enter(0);
 	fwd_fill_tables(&world.layout);
 	connect_all();
-	world.stopped = bench_ticks();
+	world.started = world.stopped = world.at = bench_ticks();
 }
 
 static void shape_track(uint32_t i, struct fwd_track *out)
@@ -218,7 +219,7 @@ void fwd_open(const struct fwd_shape *shape)
 	make_place();
 	fwd_open_layout(&layout);
 	warm_up();
-	world.stopped = bench_ticks();
+	world.started = world.stopped = bench_ticks();
 	world.bytes = resident() - world.bytes;
 }
 
@@ -242,23 +243,33 @@ void fwd_close(void)
 	fwd_feed_close();
 }
 
-uint64_t fwd_turn_at(uint64_t tsc)
+/* The clock is moved on by so many ticks. It is the worker's alone: it stands still between turns.
+ */
+static uint64_t turn_after(uint64_t ticks)
 {
-	uint64_t t, mono, ntp;
+	uint64_t mono, ntp;
 
-	dp_clock_read(tsc, &mono, &ntp);
-	t = bench_ticks();
+	dp_clock_read(dp_clock.tsc + ticks, &mono, &ntp);
+	world.started = bench_ticks();
 	dp_clock.mono_ns = mono;
 	dp_clock.ntp = ntp;
-	dp_clock.tsc = t;
+	dp_clock.tsc = world.started;
 	dp_worker_turn(0);
 	world.stopped = bench_ticks();
-	return world.stopped - t;
+	return world.stopped - world.started;
+}
+
+uint64_t fwd_turn_at(uint64_t tsc)
+{
+	uint64_t ticks = tsc > world.at ? tsc - world.at : 0;
+
+	world.at += ticks;
+	return turn_after(ticks);
 }
 
 uint64_t fwd_turn(void)
 {
-	return fwd_turn_at(world.stopped);
+	return turn_after(world.stopped - world.started);
 }
 
 /* ---- counters ---- */

@@ -61,9 +61,17 @@ static const struct sh_cost_cipher_coef *coef(const struct sh_cost_model *m, uns
 	return most;
 }
 
-static double far_from(double n, double cached)
+double sh_cost_far(const struct sh_cost_model *m, double endpoints, double subs, double tracks)
 {
-	return n > cached ? log2(n / cached) : 0;
+	double touched = tracks * SH_COST_TRACK_BYTES + endpoints * SH_COST_ENDPOINT_BYTES +
+	                 subs * SH_COST_SUB_BYTES;
+
+	return touched > m->cached ? log2(touched / m->cached) : 0;
+}
+
+double sh_cost_mix(double audios, double videos)
+{
+	return audios + videos > 0 ? 2 * fmin(audios, videos) / (audios + videos) : 0;
 }
 
 double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load,
@@ -71,18 +79,21 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 {
 	static const struct sh_cost_load none;
 	const struct sh_cost_load *o = others ? others : &none;
-	double far = m->cache * far_from(load->subs + o->subs, SH_COST_CACHED), sum;
-	double far_in = m->cache_in * far_from(load->videos + load->audios + o->videos + o->audios,
-	                                       SH_COST_CACHED_IN);
+	double tracks = load->videos + load->audios;
+	double far = sh_cost_far(m, load->endpoints + o->endpoints, load->subs + o->subs,
+	                         tracks + o->videos + o->audios);
+	double in_extra = m->cache_in * far + m->mixed * sh_cost_mix(load->audios + o->audios,
+	                                                             load->videos + o->videos);
+	double sum = load->endpoints * m->endpoint + load->subs * m->report + tracks * m->scan +
+	             load->handoffs * m->handoff;
 
-	sum = load->endpoints * m->endpoint + load->handoffs * m->handoff;
 	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
 		const struct sh_cost_cipher_coef *c = coef(m, i);
 		const struct sh_cost_flow *in = &load->in[i], *out = &load->out[i];
 
-		sum += in->pps * (c->in + far_in + m->port.in) +
+		sum += in->pps * (c->in + in_extra + m->port.in) +
 		       in->bytes * (c->in_byte + m->port.in_byte);
-		sum += out->pps * (c->out + far + m->port.out) +
+		sum += out->pps * (c->out + m->cache * far + m->port.out) +
 		       out->bytes * (c->out_byte + m->port.out_byte);
 	}
 	return sum;
@@ -142,10 +153,11 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 {
 	const double cycles = 1e9, bytes = 1e15,
 	             rate = 1e15; // far beyond any host, so that no sum overflows
-	bool ok =
-	    within(m->tsc_hz, 1e6, 1e11) && within(m->usable, 0.1, 1) && within(m->error, 0, 10);
-	const double per_packet[] = {m->cache,   m->cache_in,     m->endpoint, m->handoff,
-	                             m->port.in, m->port.in_byte, m->port.out, m->port.out_byte};
+	bool ok = within(m->tsc_hz, 1e6, 1e11) && within(m->usable, 0.1, 1) &&
+	          within(m->error, 0, 10) && within(m->cached, 1, bytes);
+	const double per_packet[] = {m->cache,        m->cache_in, m->mixed,        m->endpoint,
+	                             m->report,       m->scan,     m->handoff,      m->port.in,
+	                             m->port.in_byte, m->port.out, m->port.out_byte};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,
 	                        m->video_bytes, m->audio_bytes,    m->memory};
 	bool any = false;

@@ -4,14 +4,17 @@
  *
  * One worker, in TSC cycles a second, over its flows:
  *
- *     in       pps · (in + port.in + far_in) + bytes · (in_byte + port.in_byte)
- *     out      pps · (out + port.out + far) + bytes · (out_byte + port.out_byte)
- *     the rest endpoints · endpoint + handoffs · handoff
- *     where    far = cache · log2(max(subs, CACHED) / CACHED), far_in the same of tracks
+ *     in       pps · (in + port.in + cache_in · far + mixed · mix) + bytes · (in_byte +
+ * port.in_byte) out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
+ *     the rest endpoints · endpoint + subs · report + tracks · scan + handoffs · handoff
+ *     where    far = log2(max(touched, cached) / cached)
+ *              mix = 2 · min(audio tracks, video tracks) / tracks
+ *              touched = tracks · TRACK_BYTES + endpoints · ENDPOINT_BYTES + subs · SUB_BYTES
  *
- * in, in_byte, out and out_byte are of the flow's cipher. far is what keys, sequence
- * state and headers cost that do not fit into the caches any more. A packet handed to the worker of
- * some of its subscribers costs that worker a receive without the decryption.
+ * in, in_byte, out and out_byte are of the flow's cipher. Between two packets of a stream everybody
+ * else's keys and state are touched, so how far away its own have gone depends on the sum of all. A
+ * packet handed to the worker of some of its subscribers costs that worker a receive without the
+ * decryption.
  *
  * The coefficients are those of a worker that has enough to do: with few packets a turn each costs
  * more, but then there is time. Pure: no clock, no allocation, no globals. Any thread. */
@@ -36,8 +39,10 @@ extern const char *const sh_cost_cipher_name[SH_COST_CIPHER_COUNT];
 enum sh_cost_cipher sh_cost_cipher(unsigned profile);
 
 enum {
-	SH_COST_CACHED = 256,   // subscriptions of a worker that cost nothing extra
-	SH_COST_CACHED_IN = 64, // tracks of one
+	/* What a packet's way touches of each, about. */
+	SH_COST_TRACK_BYTES = 4096,
+	SH_COST_ENDPOINT_BYTES = 1536,
+	SH_COST_SUB_BYTES = 512,
 	SH_COST_NAME_MAX = 32,
 	SH_COST_RTP_BYTES = 20, // header with extensions, as we write it
 	SH_COST_TAG_BYTES = 16,
@@ -66,7 +71,8 @@ struct sh_cost_port {
 struct sh_cost_model {
 	double tsc_hz;
 	struct sh_cost_cipher_coef cipher[SH_COST_CIPHER_COUNT];
-	double cache, cache_in, endpoint, handoff;
+	double cached; // bytes that are near whatever else is touched
+	double cache, cache_in, mixed, endpoint, report, scan, handoff;
 	struct sh_cost_port port;
 	double usable; // share of a core that a worker has, 0.1..1
 	double error;  // of a prediction, relative: what is within it was seen of points that were
@@ -127,6 +133,9 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 /* What the load means for a host with that many workers (1..). */
 void sh_cost_predict(const struct sh_cost_model *m, const struct sh_cost_load *load,
                      unsigned workers, struct sh_cost_answer *out);
+/* `far` and `mix` above, of what a worker carries. */
+double sh_cost_far(const struct sh_cost_model *m, double endpoints, double subs, double tracks);
+double sh_cost_mix(double audios, double videos);
 /* Bits a second on the wire of a flow. */
 double sh_cost_bps(const struct sh_cost_flow *f);
 /* Every number is there, finite and in its range. */

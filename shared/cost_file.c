@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT "callstack-cost-1"
+#define FORMAT "callstack-cost-2"
 
 struct reader {
 	char *why;
@@ -105,7 +105,11 @@ int sh_cost_load_json(struct sh_cost_model *out, const json_t *doc, char *why, s
 	number(&r, &m.error, doc, "error");
 	number(&r, &m.cache, doc, "cache");
 	number(&r, &m.cache_in, doc, "cache_in");
+	number(&r, &m.cached, doc, "cached");
+	number(&r, &m.mixed, doc, "mixed");
 	number(&r, &m.endpoint, doc, "endpoint");
+	number(&r, &m.report, doc, "report");
+	number(&r, &m.scan, doc, "scan");
 	number(&r, &m.handoff, doc, "handoff");
 	read_ciphers(&r, &m, object(&r, doc, "ciphers"));
 	read_port(&r, &m.port, object(&r, doc, "port"));
@@ -173,11 +177,12 @@ json_t *sh_cost_json(const struct sh_cost_model *m)
 			                              c->out_byte));
 	}
 	return json_pack(
-	    "{ss sf sf sf so sf sf sf sf s{ss sf sf sf sf sf sf} s{sf sf sf sf sf sf}}", "format",
-	    FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error", m->error, "ciphers", ciphers,
-	    "cache", m->cache, "cache_in", m->cache_in, "endpoint", m->endpoint, "handoff",
-	    m->handoff, "port", "name", p->name, "in", p->in, "in_byte", p->in_byte, "out", p->out,
-	    "out_byte", p->out_byte, "max_pps", p->max_pps, "max_bps", p->max_bps, "memory", "base",
-	    m->base_bytes, "endpoint", m->endpoint_bytes, "subscription", m->sub_bytes, "video",
-	    m->video_bytes, "audio", m->audio_bytes, "available", m->memory);
+	    "{ss sf sf sf so sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf sf} s{sf sf sf sf sf sf}}",
+	    "format", FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error", m->error,
+	    "ciphers", ciphers, "cached", m->cached, "cache", m->cache, "cache_in", m->cache_in,
+	    "mixed", m->mixed, "endpoint", m->endpoint, "report", m->report, "scan", m->scan,
+	    "handoff", m->handoff, "port", "name", p->name, "in", p->in, "in_byte", p->in_byte,
+	    "out", p->out, "out_byte", p->out_byte, "max_pps", p->max_pps, "max_bps", p->max_bps,
+	    "memory", "base", m->base_bytes, "endpoint", m->endpoint_bytes, "subscription",
+	    m->sub_bytes, "video", m->video_bytes, "audio", m->audio_bytes, "available", m->memory);
 }

@@ -19,7 +19,11 @@ static const struct sh_cost_model model = {
     .cipher = {[SH_COST_GCM128] = {100, 1, 200, 0.5}, [SH_COST_CM_SHA1] = {300, 2, 400, 3}},
     .cache = 10,
     .cache_in = 30,
+    .cached = 1 << 20,
     .endpoint = 1000,
+    .report = 5,
+    .scan = 3,
+    .mixed = 9,
     .handoff = 50,
     .port = {"test", 7, 0.1, 11, 0.2, 1e6, 1e9},
     .usable = 0.5,
@@ -40,23 +44,25 @@ static void near(double a, double b)
 
 static void by_hand(void **state)
 {
-	struct sh_cost_load l = {.handoffs = 3, .endpoints = 4, .subs = 1024};
+	/* 4 MiB are touched: twice as much and twice again as what is near */
+	struct sh_cost_load l = {.handoffs = 3, .endpoints = 1024, .subs = 1024, .videos = 512};
 
 	sh_cost_flow(&l.in[SH_COST_GCM128], 10, 1000);
 	sh_cost_flow(&l.out[SH_COST_GCM128], 20, 1000);
 	sh_cost_flow(&l.out[SH_COST_CM_SHA1], 5, 100);
-	near(sh_cost_cycles(&model, &l), 10 * (107 + 1000 * 1.1) +
-	                                     20 * (200 + 20 + 11 + 1000 * 0.7) +
-	                                     5 * (400 + 20 + 11 + 100 * 3.2) + 4 * 1000 + 3 * 50);
-	/* few subscriptions cost nothing extra; more of them on top do */
-	l = (struct sh_cost_load){.subs = 1};
+	near(sh_cost_cycles(&model, &l),
+	     10 * (107 + 60 + 1000 * 1.1) + 20 * (200 + 20 + 11 + 1000 * 0.7) +
+	         5 * (400 + 20 + 11 + 100 * 3.2) + 1024 * 1000 + 1024 * 5 + 512 * 3 + 3 * 50);
+	/* little costs nothing extra; the same on top of much does */
+	l = (struct sh_cost_load){.subs = 2};
 	sh_cost_flow(&l.out[SH_COST_GCM128], 1, 0);
-	near(sh_cost_cycles(&model, &l), 211);
-	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.subs = 511}), 221);
-	l = (struct sh_cost_load){.videos = 100, .audios = 28};
+	near(sh_cost_cycles(&model, &l), 211 + 2 * 5);
+	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.subs = 4094}), 211 + 10 + 2 * 5);
+	l = (struct sh_cost_load){.videos = 128, .audios = 128};
 	sh_cost_flow(&l.in[SH_COST_GCM128], 1, 0);
-	near(sh_cost_cycles(&model, &l), 100 + 7 + 30);
-	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.videos = 128}), 100 + 7 + 60);
+	near(sh_cost_cycles(&model, &l), 100 + 7 + 9 + 256 * 3);
+	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.audios = 256}),
+	     100 + 7 + 30 + 9 * 0.5 + 256 * 3);
 }
 
 static void a_cipher_that_was_not_measured_is_the_costliest(void **state)
