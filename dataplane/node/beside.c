@@ -38,9 +38,10 @@ struct dp_track_rt *dp_track_rt_renew(struct dp_worker *w, uint32_t index)
 struct dp_ep_rt *dp_ep_rt_renew(struct dp_worker *w, uint32_t index)
 {
 	struct dp_ep_rt *r = &dp_node(w)->ep[index];
+	const struct dp_link *l = &dp_node(w)->link[index];
 
 	dp_hear_stop(w, index);
-	if (dp_node(w)->link[index].id != dp_slabs.endpoint[index].set.id)
+	if (l->id && l->id != dp_slabs.endpoint[index].set.id)
 		dp_link_drop(w, index);
 	*r = (struct dp_ep_rt){.id = dp_slabs.endpoint[index].set.id};
 	return r;

@@ -23,7 +23,8 @@ static bool wants_link(const struct sh_endpoint *e, uint32_t endpoint)
 	       ((e->set.flags & SH_EP_TWCC) && e->set.ext_id[SH_EXT_TWCC]);
 }
 
-static void link_make(struct dp_worker *w, uint32_t endpoint)
+/* bps: what it bears, as the process before this one knew; 0: nobody knows. */
+static void link_make(struct dp_worker *w, uint32_t endpoint, uint32_t bps)
 {
 	const struct dp_nodes_config *c = &dp_nodes_config;
 	struct dp_node *n = dp_node(w);
@@ -35,6 +36,9 @@ static void link_make(struct dp_worker *w, uint32_t endpoint)
 	    .max_bps = c->bwe_max_kbps * 1000,
 	};
 
+	if (bps)
+		conf.start_bps = RTE_MAX(bps, conf.min_bps);
+	conf.start_bps = RTE_MIN(conf.start_bps, conf.max_bps);
 	memset(l, 0, sizeof(*l));
 	l->id = e->set.id;
 	l->endpoint = endpoint;
@@ -61,6 +65,7 @@ void dp_link_check(struct dp_worker *w, uint32_t endpoint)
 {
 	struct sh_endpoint *e = &dp_slabs.endpoint[endpoint];
 	struct dp_link *l = dp_link_of(w, endpoint);
+	uint32_t known = e->linked == e->set.id ? e->bwe.estimate_bps : 0;
 
 	if (!wants_link(e, endpoint)) {
 		if (l || e->linked)
@@ -69,7 +74,7 @@ void dp_link_check(struct dp_worker *w, uint32_t endpoint)
 	}
 	if (!l) {
 		dp_link_drop(w, endpoint); // another endpoint's, or another process's
-		link_make(w, endpoint);
+		link_make(w, endpoint, known);
 	}
 	link_refresh(w, endpoint);
 }

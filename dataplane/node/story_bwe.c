@@ -449,6 +449,29 @@ static void goes_with_a_queue(void **state)
 	}
 }
 
+/* Another process begins where the one before it ended: the link is still what it was. */
+static void restarts_where_it_was(void **state)
+{
+	static struct link k;
+	uint64_t before;
+
+	subscribe(&k, SH_EP_TWCC);
+	k.bps = 5000000;
+	run(&k, 15000);
+	assert_int_equal(dp_slabs.sub[2].layer, 2);
+	run(&k, 2000);
+	before = k.video;
+	world_restart();
+	peer_path(&k.c.pub);
+	peer_path(&k.c.sub);
+	run(&k, 2000);
+	assert_int_equal(dp_slabs.sub[2].layer, 2);
+	assert_true(k.video > before * 9 / 10);
+	assert_false(k.gap);
+	assert_true(bwe()->estimate_bps > 1700000);
+	pair_stop(&k.c);
+}
+
 /* The worker did not come to it for long: what waited is worthless, the next key frame is not. */
 static void too_old(void **state)
 {
@@ -608,6 +631,7 @@ int stories_bwe(void)
 	    cmocka_unit_test(remb_caps),
 	    cmocka_unit_test(paces),
 	    cmocka_unit_test(goes_with_a_queue),
+	    cmocka_unit_test(restarts_where_it_was),
 	    cmocka_unit_test(too_old),
 	    cmocka_unit_test(feedback_no_longer_agreed),
 	};
