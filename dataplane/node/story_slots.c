@@ -420,6 +420,64 @@ static void outlives(void **state)
 	room_stop();
 }
 
+/* Frames of 33 ms for so long, of the layers that are sent; a key frame when one is asked for, 100 ms later. Returns
+ * when a picture came to the listener, ms; or ms. */
+static unsigned film(unsigned i, unsigned layers, uint16_t *seq, unsigned ms)
+{
+	unsigned came = ms, key_at = UINT32_MAX;
+
+	for (unsigned t = 0; t < ms; t += 33) {
+		for (unsigned l = 0; l < layers; l++)
+			send_video_as(&r.pub[i], SSRC_VIDEO + 16 * i + 0x1000 * l, *seq,
+			              *seq * 3000u, t >= key_at);
+		++*seq;
+		key_at = t >= key_at ? UINT32_MAX : key_at;
+		world_run(33);
+		look();
+		if (plis(i) && key_at == UINT32_MAX)
+			key_at = t + 100;
+		if (count_rtp(&r.ear) && came == ms)
+			came = t;
+		world_forget_out();
+	}
+	return came;
+}
+
+/* What a slot shows comes back with another dataplane, though nobody at either end says anything:
+ * it begins as after a change of sources, so a key frame is asked for. */
+static void picture_comes_back(void **state)
+{
+	for (unsigned layers = 1; layers <= 3; layers += 2) {
+		struct sh_msg_track_set t = video_track;
+		uint16_t seq = 65500;
+
+		room_start(true, 1);
+		world_del(SH_DEL_TRACK, world_id(PUBS + 3));
+		t.group = GROUP;
+		t.flags |= SH_TRACK_FOLLOW;
+		t.layers = (uint8_t)layers;
+		for (unsigned l = 0; l < layers; l++)
+			t.layer[l].ssrc = SSRC_VIDEO + 16 * 3 + 0x1000 * l;
+		t.layer[0].rtx_ssrc = 0;
+		world_track(14, &r.pub[3], &t);
+		r.level[3] = 30;
+		talk(3000);
+		assert_int_equal(source(VIDEO_SLOT), 14);
+		world_forget_out();
+		assert_in_range(film(3, layers, &seq, 3000), 0, 1000);
+		dp_speakers_free();
+		world_restart();
+		assert_int_equal(dp_speakers_init(), 0);
+		for (unsigned i = 0; i < PUBS; i++)
+			peer_path(&r.pub[i]);
+		peer_path(&r.ear);
+		peer_path(&r.own_ear);
+		assert_int_equal(source(VIDEO_SLOT), 14);
+		assert_in_range(film(3, layers, &seq, 3000), 100, 300); // with the key frame
+		room_stop();
+	}
+}
+
 /* Opus in DTX: a packet each 400 ms, numbers without a gap (RFC 7587 §3.1.3). No loss to ask for,
  * no silence of the track, and time goes on as it does at the publisher. */
 static void dtx_is_no_loss(void **state)
@@ -465,7 +523,8 @@ int stories_slots(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(loudest_are_heard), cmocka_unit_test(sources_leave),
 	    cmocka_unit_test(video_follows),     cmocka_unit_test(pinned_and_followed),
-	    cmocka_unit_test(outlives),          cmocka_unit_test(dtx_is_no_loss),
+	    cmocka_unit_test(outlives),          cmocka_unit_test(picture_comes_back),
+	    cmocka_unit_test(dtx_is_no_loss),
 	};
 
 	return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
