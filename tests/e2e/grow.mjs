@@ -1,5 +1,5 @@
 // A room that grows past rooms.direct_max (3, with 2 audio and 2 video slots): each page is sent four streams however many publish,
-// hears and sees whoever speaks but never itself, is told who it is, and all of it goes on while callstackd is dead.
+// hears and sees whoever speaks but never itself, is told who it is, all of it goes on while callstackd is dead, and comes back with another dataplane.
 // Steps come on stdin, answers go to stdout, so that the shell beside it does the killing.
 import { browser, open, stats, check, until, resumed, follow, finish, sleep } from './lib.mjs'
 
@@ -126,7 +126,29 @@ const steps = {
     }
     const layers = await pages[0].evaluate(() => window.c.events.filter(e => e.type === 'layers').length)
     console.log(`  layers events at page 1: ${layers}`)
+  },
+  async shown () { for (const i of pages.keys()) await until(`page ${i + 1} is shown others`, 10000, async () => (await picturesOf(i)).size > 0) },
+  // A new dataplane is there: whoever was shown somebody else is again, though nobody asks for anything or speaks anew.
+  async restarted () {
+    const at = Date.now()
+    const since = await Promise.all(pages.map((_, i) => picturesOf(i)))
+    const took = await Promise.all(pages.map(async (_, i) => {
+      await until(`page ${i + 1} is shown what it was shown before`, 20000, async () => {
+        const now = await picturesOf(i)
+        return [...since[i]].every(([mid, n]) => now.get(mid) > n + 1)
+      })
+      return Date.now() - at
+    }))
+    for (const [i, ms] of took.entries()) check(ms < 2000, `page ${i + 1}: ${since[i].size} pictures back after ${ms} ms`)
   }
+}
+// Frames decoded so far at the slots that somebody else is in, by m-line.
+async function picturesOf (i) {
+  const s = await told(pages[i])
+  const inbound = (await stats(pages[i])).sub.inbound
+  const mids = await pages[i].evaluate(() => Object.values(window.c.mids))
+  const shown = s.video.filter(v => v.participant && v.participant !== ids[i]).map(v => mids.find(m => m.track === v.slot)?.mid)
+  return new Map(shown.map(mid => [mid, inbound.find(r => r.mid === mid)?.framesDecoded ?? 0]))
 }
 await follow(steps)
 await b.close()
