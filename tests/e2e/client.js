@@ -37,7 +37,7 @@ class CallStackClient {
   async loginToken (token) { const r = await this.ask('login', { token }); this.resumeSecret = r.resume; this.token = r.token; return r; }
   async resume () { const r = await this.ask('resume', { resume: this.resumeSecret, seq: this.seq }); this.resumeSecret = r.resume; return r; }
   async join (room, extra = {}) { const r = await this.ask('join', { room, ...extra }); this.participant = r.participant; return r; }
-  async publish (constraints, { codec, simulcast, encodings } = {}) {
+  async publish (constraints, { codec, audioFirst, simulcast, encodings } = {}) {
     const pc = this.pub = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     const stream = this.stream = await navigator.mediaDevices.getUserMedia(constraints);
     const tracks = [];
@@ -51,6 +51,11 @@ class CallStackClient {
       if (codec && t.kind === 'video') {
         const all = RTCRtpReceiver.getCapabilities('video').codecs;
         tr.setCodecPreferences(all.filter(c => c.mimeType.toLowerCase() === 'video/' + codec.toLowerCase()).concat(all.filter(c => c.mimeType === 'video/rtx')));
+      }
+      if (audioFirst && t.kind === 'audio') {
+        const all = RTCRtpReceiver.getCapabilities('audio').codecs;
+        const is = c => c.mimeType.toLowerCase() === 'audio/' + audioFirst;
+        tr.setCodecPreferences([...all.filter(is), ...all.filter(c => !is(c))]);
       }
       tracks.push({ tr, source: t.kind === 'audio' ? 'microphone' : 'camera' });
     }
