@@ -1,7 +1,6 @@
 // u1 publishes a tone with RED (RFC 2198) before Opus; u2 hears it as RED, u3, whose answers say nothing of RED, as Opus. They
-// publish as browsers do, Opus first, and u1, who could hear RED, hears that. All stay until a line comes on stdin, so that others
-// can play, too.
-import { browser, open, stats, check, until, finish, sleep, video } from './lib.mjs'
+// publish as browsers do, Opus first, and u1, who could hear RED, hears that. All stay while others play, too.
+import { browser, open, stats, check, until, follow, finish, sleep, video } from './lib.mjs'
 
 const b = await browser()
 const pages = []
@@ -39,24 +38,26 @@ const from = async (page, who) => {
 }
 const ids = await Promise.all(pages.map(p => p.evaluate(() => window.c.participant)))
 for (const page of pages) await until('all hear one another', 30000, async () => (await heard(page)).filter(r => r.totalAudioEnergy > 0.01).length === 2)
-console.log('ready')
-await sleep(3000)
-
-// By the bytes of a packet on the average: the codec of the statistics is Opus either way.
-const sent = (await stats(pages[0])).pub.outbound.find(r => r.kind === 'audio')
-const twice = sent.bytesSent / sent.packetsSent
-console.log(`  u1 sends ${twice.toFixed(0)} bytes a packet`)
-for (const [to, red] of [[1, true], [2, false]]) {
-  const r = await from(pages[to], ids[0])
-  const bytes = r.bytesReceived / r.packetsReceived
-  const loud = r.totalAudioEnergy / r.totalSamplesDuration
-  check(red ? bytes > 0.9 * twice : bytes < 0.6 * twice, `u${to + 1} hears u1 in ${bytes.toFixed(0)} bytes a packet`)
-  check(r.packetsLost === 0, `u${to + 1}: ${r.packetsReceived} packets, lost ${r.packetsLost}`)
-  check(loud > 0.02, `u${to + 1}: as loud as it was sent (${loud.toFixed(3)})`)
-  const back = await from(pages[0], ids[to])
-  const each = back.bytesReceived / back.packetsReceived
-  check(each < 0.6 * twice && back.packetsLost === 0, `u1 hears u${to + 1} in ${each.toFixed(0)} bytes a packet, lost ${back.packetsLost}`)
+const steps = {
+  // By the bytes of a packet on the average: the codec of the statistics is Opus either way.
+  async heard () {
+    await sleep(3000)
+    const sent = (await stats(pages[0])).pub.outbound.find(r => r.kind === 'audio')
+    const twice = sent.bytesSent / sent.packetsSent
+    console.log(`  u1 sends ${twice.toFixed(0)} bytes a packet`)
+    for (const [to, red] of [[1, true], [2, false]]) {
+      const r = await from(pages[to], ids[0])
+      const bytes = r.bytesReceived / r.packetsReceived
+      const loud = r.totalAudioEnergy / r.totalSamplesDuration
+      check(red ? bytes > 0.9 * twice : bytes < 0.6 * twice, `u${to + 1} hears u1 in ${bytes.toFixed(0)} bytes a packet`)
+      check(r.packetsLost === 0, `u${to + 1}: ${r.packetsReceived} packets, lost ${r.packetsLost}`)
+      check(loud > 0.02, `u${to + 1}: as loud as it was sent (${loud.toFixed(3)})`)
+      const back = await from(pages[0], ids[to])
+      const each = back.bytesReceived / back.packetsReceived
+      check(each < 0.6 * twice && back.packetsLost === 0, `u1 hears u${to + 1} in ${each.toFixed(0)} bytes a packet, lost ${back.packetsLost}`)
+    }
+  }
 }
-await new Promise(resolve => process.stdin.once('data', resolve))
+await follow(steps)
 await b.close()
 finish()
