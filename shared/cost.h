@@ -4,8 +4,9 @@
  *
  * One worker, in TSC cycles a second, over its flows:
  *
- *     in       pps · (in + port.in + cache_in · far + mixed · mix) + bytes · (in_byte +
- * port.in_byte) out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
+ *     in       pps · (in + port.in + cache_in · far + mixed · mix)
+ *              + bytes · (in_byte + port.in_byte)
+ *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
  *     the rest endpoints · endpoint + subs · report + tracks · scan + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached)
  *              mix = 2 · min(audio tracks, video tracks) / tracks
