@@ -258,6 +258,21 @@ static void source_numbers(void **state)
 	assert_int_equal(next, 0x20001);
 }
 
+static void source_rolls_over(void **state)
+{
+	struct lg_source s;
+	struct lg_source_conf c = {.pt = 111, .size = 80, .seq = 65534};
+	uint8_t buf[LG_SOURCE_MAX];
+
+	lg_source_init(&s, &c, 0);
+	for (unsigned i = 0; i < 2 + 65536 + 1; i++) {
+		lg_source_next(&s, buf, 0);
+		assert_int_equal(lg_get16(buf + 2), (uint16_t)(65534 + i));
+		assert_int_equal(lg_source_roc(&s), (65534 + i) >> 16);
+	}
+	assert_int_equal(lg_source_roc(&s), 2);
+}
+
 static void talkers_take_turns(void **state)
 {
 	const uint64_t s = 1000000000;
@@ -374,6 +389,7 @@ int main(void)
 	    cmocka_unit_test(packet_extensions),
 	    cmocka_unit_test(packet_padding),
 	    cmocka_unit_test(source_numbers),
+	    cmocka_unit_test(source_rolls_over),
 	    cmocka_unit_test(talkers_take_turns),
 	    cmocka_unit_test(sdp_offers_feedback),
 	    cmocka_unit_test(sdp_takes_what_is_offered),
