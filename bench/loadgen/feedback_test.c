@@ -55,6 +55,21 @@ static void rx_repairs(void **state)
 
 /* ---- nack ---- */
 
+/* What stood still before counting began is no freeze of what is counted. */
+static void rx_restarts_after_a_pause(void **state)
+{
+	struct lg_rx r;
+
+	lg_rx_init(&r, 7, 96, true, 90000);
+	lg_rx_packet(&r, 1, 0, 1000ULL * MS);
+	lg_rx_restart(&r);
+	lg_rx_packet(&r, 2, 90000, 9000ULL * MS);
+	assert_int_equal(r.freezes, 0);
+	lg_rx_packet(&r, 3, 180000, 9600ULL * MS);
+	assert_int_equal(r.freezes, 1);
+	assert_int_equal(r.frozen_ns, 600ULL * MS);
+}
+
 static void nack_asks_by_round_trip(void **state)
 {
 	struct lg_nack k = {0};
@@ -382,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rx_repairs),
+	    cmocka_unit_test(rx_restarts_after_a_pause),
 	    cmocka_unit_test(nack_asks_by_round_trip),
 	    cmocka_unit_test(nack_gives_up),
 	    cmocka_unit_test(nack_keeps_the_newest),
