@@ -4,7 +4,8 @@
 #   sudo bench/memif.sh bench/scenarios/room-500.yaml [--set KEY=VALUE]… [--json FILE]
 #
 # Signaling goes over the loopback interface of a network namespace of its own; what follows the scenario is loadgen's.
-# Environment: NICE (-10): of both. SERVER_CPU, GENERATOR_CPU: the last two allowed CPUs. POLL (adaptive): of the dataplane.
+# Environment: SERVER: more options of the daemons, KEY=VALUE each. NICE (-10): of both. SERVER_CPU, GENERATOR_CPU: the last two
+# allowed CPUs. POLL (adaptive): of the dataplane.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -30,7 +31,7 @@ favour() { # PID
 }
 
 main() {
-	local allowed server_cpu generator_cpu
+	local allowed server_cpu generator_cpu word words=()
 
 	[[ $# -gt 0 && -f $1 ]] || {
 		echo "usage: bench/memif.sh SCENARIO.yaml [loadgen's words]" >&2
@@ -39,6 +40,7 @@ main() {
 	mapfile -t allowed < <(/usr/bin/python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)), sep="\n")')
 	server_cpu=${SERVER_CPU:-${allowed[-1]}}
 	generator_cpu=${GENERATOR_CPU:-${allowed[0]}}
+	for word in ${SERVER:-}; do words+=(--set "$word"); done
 	trap cleanup EXIT
 	trap 'exit 130' INT TERM
 	mkdir -p "$CALLSTACK_RUNDIR" "$CALLSTACK_DATADIR"
@@ -47,7 +49,7 @@ main() {
 	ip netns exec "$ns" "$root/conf/callstack" up --detach --address 198.18.9.1 --set "lcores=$server_cpu" \
 		--set "poll=${POLL:-adaptive}" --set "ports=[{kind: memif, socket: $work/memif, role: server}]" \
 		--set max_endpoints=65536 --set max_tracks=65536 --set max_subs=262144 --set mbufs=131072 \
-		--set limits.participants=10000 --set limits.connections_per_address=20000 >"$work/up.log" 2>&1
+		--set limits.participants=10000 --set limits.connections_per_address=20000 "${words[@]}" >"$work/up.log" 2>&1
 	favour $$
 	favour "$(<"$CALLSTACK_RUNDIR/callstack-dataplane.pid")"
 	ip netns exec "$ns" "$root/build/controlplane/callstackctl" user add load --password load-load-load >/dev/null

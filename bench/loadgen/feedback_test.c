@@ -55,6 +55,21 @@ static void rx_repairs(void **state)
 
 /* ---- nack ---- */
 
+/* What stood still before counting began is no freeze of what is counted. */
+static void rx_restarts_after_a_pause(void **state)
+{
+	struct lg_rx r;
+
+	lg_rx_init(&r, 7, 96, true, 90000);
+	lg_rx_packet(&r, 1, 0, 1000ULL * MS);
+	lg_rx_restart(&r);
+	lg_rx_packet(&r, 2, 90000, 9000ULL * MS);
+	assert_int_equal(r.freezes, 0);
+	lg_rx_packet(&r, 3, 180000, 9600ULL * MS);
+	assert_int_equal(r.freezes, 1);
+	assert_int_equal(r.frozen_ns, 600ULL * MS);
+}
+
 static void nack_asks_by_round_trip(void **state)
 {
 	struct lg_nack k = {0};
@@ -258,6 +273,21 @@ static void source_numbers(void **state)
 	assert_int_equal(next, 0x20001);
 }
 
+static void source_rolls_over(void **state)
+{
+	struct lg_source s;
+	struct lg_source_conf c = {.pt = 111, .size = 80, .seq = 65534};
+	uint8_t buf[LG_SOURCE_MAX];
+
+	lg_source_init(&s, &c, 0);
+	for (unsigned i = 0; i < 2 + 65536 + 1; i++) {
+		lg_source_next(&s, buf, 0);
+		assert_int_equal(lg_get16(buf + 2), (uint16_t)(65534 + i));
+		assert_int_equal(lg_source_roc(&s), (65534 + i) >> 16);
+	}
+	assert_int_equal(lg_source_roc(&s), 2);
+}
+
 static void talkers_take_turns(void **state)
 {
 	const uint64_t s = 1000000000;
@@ -367,6 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rx_repairs),
+	    cmocka_unit_test(rx_restarts_after_a_pause),
 	    cmocka_unit_test(nack_asks_by_round_trip),
 	    cmocka_unit_test(nack_gives_up),
 	    cmocka_unit_test(nack_keeps_the_newest),
@@ -374,6 +405,7 @@ int main(void)
 	    cmocka_unit_test(packet_extensions),
 	    cmocka_unit_test(packet_padding),
 	    cmocka_unit_test(source_numbers),
+	    cmocka_unit_test(source_rolls_over),
 	    cmocka_unit_test(talkers_take_turns),
 	    cmocka_unit_test(sdp_offers_feedback),
 	    cmocka_unit_test(sdp_takes_what_is_offered),

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <srtp2/srtp.h>
 #include <stun/stunagent.h>
@@ -113,6 +114,8 @@ struct lg_peer {
 
 	/* srtp */
 	srtp_t in, out;
+	EVP_CIPHER_CTX *seal; // of RTP that it sends, with GCM
+	uint8_t seal_salt[12];
 	char suite[32];
 	uint8_t own_key[LG_KEY_MAX]; // SDES
 
@@ -234,6 +237,9 @@ const char *lg_crypto_sdes(void);              // suite of the scenario's profil
 const char *lg_crypto_dtls(void);              // as OpenSSL writes it
 int lg_crypto_sdes_keys(struct lg_peer *p, const struct lg_sdp_media *m);
 void lg_crypto_sdes_own(struct lg_peer *p, char *base64, size_t size);
+/* RTP that it sends, in place; buf has room for what SRTP appends. roc: RFC 3711 §3.3.1, of this
+ * packet. */
+int lg_crypto_protect(struct lg_peer *p, uint8_t *buf, int *len, uint32_t roc);
 void lg_crypto_close(struct lg_peer *p);
 
 /* ---- net ---- */

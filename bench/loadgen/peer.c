@@ -364,7 +364,7 @@ void lg_peer_send_source(struct lg_peer *p, struct lg_source *s, uint64_t now)
 	s->level =
 	    lg_talk_level(p->member->index, lg_sc.publishers, lg_sc.talkers, lg_sc.turn, now);
 	len = (int)lg_source_next(s, buf, now);
-	if (srtp_protect(p->out, buf, &len) != srtp_err_status_ok) {
+	if (lg_crypto_protect(p, buf, &len, lg_source_roc(s))) {
 		lg_peer_fail(p, "SRTP: cannot protect");
 		return;
 	}

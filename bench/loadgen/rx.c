@@ -110,7 +110,7 @@ void lg_rx_restart(struct lg_rx *r)
 	r->packets = r->repaired = r->duplicates = r->reordered = 0;
 	r->prior_expected = r->prior_packets = 0;
 	r->freezes = 0;
-	r->frozen_ns = 0;
+	r->frozen_ns = r->last_ns = 0;
 }
 
 void lg_rx_report(struct lg_rx *r, struct lg_rx_report *out, uint64_t now_ns)

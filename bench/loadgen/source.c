@@ -25,6 +25,11 @@ void lg_source_init(struct lg_source *s, const struct lg_source_conf *conf, uint
 	set_rate(s, conf->kbps, now_ns);
 }
 
+uint32_t lg_source_roc(const struct lg_source *s)
+{
+	return (uint32_t)((s->conf.seq + s->packets - 1) >> 16);
+}
+
 double lg_source_pps(const struct lg_source *s)
 {
 	return 1e9 / s->interval_ns;

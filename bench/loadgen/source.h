@@ -57,6 +57,8 @@ void lg_source_key(struct lg_source *s);
 void lg_source_resume(struct lg_source *s, uint64_t now_ns);
 /* The packet that is due, without SRTP, into buf of LG_SOURCE_MAX; returns its length. */
 size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns);
+/* Rollover counter of the packet made last (RFC 3711 §3.3.1). */
+uint32_t lg_source_roc(const struct lg_source *s);
 double lg_source_pps(const struct lg_source *s);
 
 /* What the index-th of n publishers sends as its level when `talkers` of them speak at a time and
