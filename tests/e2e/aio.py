@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """aiortc as a WHIP publisher and a WHEP player: a client that we did not write.
 
-aio.py whip URL TOKEN SECONDS     publishes a tone and moving colour bars, then DELETEs
-aio.py whep URL TOKEN SECONDS     plays; prints {"video": frames, "audio": frames, "loud": bool, "hz": of the sound at the end} as JSON
-aio.py follow BASE TOKEN ROOM     plays a room without a name while its publishers come and go
+aio.py whip URL TOKEN SECONDS          publishes a tone and moving colour bars, then DELETEs
+aio.py whep URL TOKEN SECONDS [audio]  plays all, or the sound alone; prints {"video": frames, "audio": frames, "loud": bool, "hz": of
+                                       the sound at the end} as JSON
+aio.py follow BASE TOKEN ROOM          plays a room without a name while its publishers come and go
 Exit 0 when media flowed."""
 import asyncio, collections, json, sys, time
 import aiohttp, av, numpy
@@ -30,7 +31,7 @@ def pitch(samples, rate=48000):
     return round(float(numpy.argmax(power)) * rate / len(samples))
 
 
-async def play(http, url, token, seconds):
+async def play(http, url, token, seconds, only=None):
     pc, seen, tasks = RTCPeerConnection(), {"video": 0, "audio": 0, "loud": False}, []
     sound = collections.deque(maxlen=25)
 
@@ -44,7 +45,8 @@ async def play(http, url, token, seconds):
 
     pc.on("track", lambda t: tasks.append(asyncio.ensure_future(drain(t))))
     pc.addTransceiver("audio", direction="recvonly")
-    pc.addTransceiver("video", direction="recvonly")
+    if only != "audio":
+        pc.addTransceiver("video", direction="recvonly")
     location = await post(http, pc, url, token)
     await connected(pc)
     await asyncio.sleep(seconds)
@@ -54,7 +56,7 @@ async def play(http, url, token, seconds):
     for t in tasks:
         t.cancel()
     await pc.close()
-    if seen["video"] < seconds * 3 or seen["audio"] < seconds * 20:
+    if (only != "audio" and seen["video"] < seconds * 3) or seen["audio"] < seconds * 20:
         raise SystemExit("too little media")
 
 
@@ -155,6 +157,6 @@ async def main():
         return
     what, url, token, seconds = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4])
     async with aiohttp.ClientSession() as http:
-        await (publish if what == "whip" else play)(http, url, token, seconds)
+        await (publish if what == "whip" else play)(http, url, token, seconds, *sys.argv[5:])
 
 asyncio.run(main())

@@ -12,7 +12,7 @@ token=$(ctl token --user u4)
 start_pages in_client red.mjs
 step heard
 echo "aiortc plays by WHEP what comes as RED:"
-in_client /usr/bin/python3 "$root/tests/e2e/aio.py" whep "$CALLSTACK_URL/whep/den/u1" "$token" 6 | tee "$work/heard"
+in_client /usr/bin/python3 "$root/tests/e2e/aio.py" whep "$CALLSTACK_URL/whep/den/u1" "$token" 6 audio | tee "$work/heard"
 says '.loud and .hz > 430 and .hz < 450' "it hears the tone of 440 Hz" <"$work/heard"
 end_pages
 in_ns curl -fsS http://127.0.0.1:9464/metrics | awk '/^callstack_red_unwrapped_total/ {print; n += $2}
