@@ -7,7 +7,7 @@
 #
 # Environment: RUNS (1): searches of each server; the best counts, the median is told. STEP (3): seconds a step.
 #   TRIES (3): of a step. SUBSCRIBERS (200). OUT (build/bench/compare.json): everything as JSON. SERVER_CPU, GENERATOR_CPU: the last two allowed
-#   CPUs. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (af_xdp, or sockets): the generator's, the same for all servers.
+#   CPUs. FEEDBACK (none): of receivers in the searches, twcc or remb; docs/performance.md says why. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (af_xdp, or sockets): the generator's, the same for all servers.
 #
 # Two network namespaces and a veth, made here and removed at the end; nothing outside is touched. The server runs
 # on SERVER_CPU with all its threads, the generator on the other CPU. What is not comparable: docs/performance.md.
@@ -16,7 +16,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 loadgen=$root/build/bench/loadgen/loadgen
 runs=${RUNS:-1} tries=${TRIES:-3} step=${STEP:-3} subscribers=${SUBSCRIBERS:-200}
-transport=${TRANSPORT:-af_xdp} nice=${NICE:--10}
+transport=${TRANSPORT:-af_xdp} nice=${NICE:--10} feedback=${FEEDBACK:-none}
+warm_up=6 # seconds before each step: for an estimate to follow
+[[ $feedback != none ]] || warm_up=0
 out=${OUT:-$root/build/bench/compare.json}
 ns=cs-peers-$$ client_ns=cs-peers-$$-c
 server_if=vp$$s client_if=vp$$c
@@ -185,13 +187,14 @@ best_of() { # NAME: kbit/s
 # Twice: in coarse steps, then anew (a server may not recover from what was too much) in fine ones from there.
 search() {
 	local name i
+	local words_all=(--set "feedback=$feedback" --set "run.warm_up=$warm_up")
 
 	for name in "${names[@]}"; do
 		for ((i = 1; i <= runs; i++)); do
 			say "$name: highest rate without loss, run $i of $runs"
-			run "$name" "$work/search-$name-$i-a.json" --set search.from=500 --set search.step="$step" \
+			run "$name" "$work/search-$name-$i-a.json" "${words_all[@]}" --set search.from=500 --set search.step="$step" \
 				--set search.tries="$tries" --set search.factor=140 --set search.halves=0
-			run "$name" "$work/search-$name-$i-b.json" --set search.step="$step" \
+			run "$name" "$work/search-$name-$i-b.json" "${words_all[@]}" --set search.step="$step" \
 				--set search.tries="$tries" --set search.halves=0 --set search.factor=109 \
 				--set search.from="$(jq '.figures.video_kbps * 109 / 100 | floor | if . < 500 then 500 else . end' "$work/search-$name-$i-a.json")"
 		done
