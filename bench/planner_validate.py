@@ -108,7 +108,7 @@ def validate(options):
         if not options.real:
             print(f"  reckoned to the pace of the model's measurement: the host ran at {r['pace']:.2f} of it; others took up to {r['taken']:.0%} of the CPU")
     model['validation'] = results
-    model['error'] = max([abs(r['error']) for r in results] + [model['fit']['held_out_worst'], 2 * model['fit']['one_out_rms']])
+    model['error'] = max([abs(r['error']) for r in results] + [model['fit']['held_out_worst'], 2 * max(model['fit']['rms'], model['fit']['one_out_rms'])])
     write_model(model, path)
     report(model, path.with_name('report.html'))
     worst = max(abs(r['error']) for r in results)
