@@ -85,7 +85,12 @@ struct clock {
 enum { TYPICAL = 20, STOLEN = 4 };
 static struct turns {
 	double sum, n;
-} turns[33];
+} turns[33], packets; // packets: of all turns with some
+
+static struct turns *turns_of(unsigned n)
+{
+	return &turns[n ? 32 - __builtin_clz(n) : 0];
+}
 
 /* Stretches of turns that were all ours: ticks for each packet out. */
 static struct {
@@ -118,13 +123,24 @@ static void arrive(struct clock *c)
 	}
 }
 
-/* Mean of the turns with about that many packets in which the kernel and the hypervisor left the
- * CPU to us. */
-static double usual(const struct turns *t, double took, bool cut)
+/* What n packets take in turns in which the kernel and the hypervisor left the CPU to us: the mean
+ * of those with about as many, or else by the packet. */
+static double mean_of(unsigned n, double otherwise)
 {
+	const struct turns *t = turns_of(n);
+
+	if (t->n)
+		return t->sum / t->n;
+	return packets.n ? n * packets.sum / packets.n : otherwise;
+}
+
+static double usual(unsigned n, double took, bool cut)
+{
+	const struct turns *t = turns_of(n);
+
 	if (!cut && (t->n < TYPICAL || took < STOLEN * t->sum / t->n))
 		return took;
-	return t->n ? t->sum / t->n : took;
+	return mean_of(n, took);
 }
 
 /* To ticks of a host that is as quick as it was when the model was measured. */
@@ -192,15 +208,17 @@ static void step(struct clock *c)
 	took = at_pace((double)fwd_turn_at(c->origin + (uint64_t)c->now));
 	cut = bench_switches() != switches;
 	n = (unsigned)(fwd_stat(SH_STAT_rtp_in) - in);
-	t = &turns[n ? 32 - __builtin_clz(n) : 0];
-	counted = usual(t, took, cut);
+	t = turns_of(n);
+	counted = usual(n, took, cut);
 	cut |= counted < took;
-	if (window.cold > 0 && !cut && t->n)
-		counted = t->sum / t->n;
+	if (window.cold > 0 && !cut)
+		counted = mean_of(n, took);
 	c->cut += cut;
 	if (!cut && window.cold <= 0) {
 		t->sum += took;
 		t->n++;
+		packets.sum += n ? took : 0;
+		packets.n += n;
 		fwd_nodes_after();
 	}
 	add_window(took, fwd_stat(SH_STAT_rtp_out) - out, cut);
@@ -283,6 +301,7 @@ static struct point measure(unsigned rooms, bool pressed)
 	double seconds, pps = rooms * room_pps(), late, wall;
 
 	memset(turns, 0, sizeof(turns));
+	packets = (struct turns){0};
 	room_layout(&l, rooms);
 	fwd_open_layout(&l);
 	room_feed_open(&l, hz);

@@ -25,6 +25,8 @@ enum {
 #define CACHED_MAX   67108864.0
 #define CLOCK_LITTLE 0.01 // share of the time below which an error of it is none
 
+enum { COMPANY = 12 }; // samples of a cipher on a port
+
 struct problem {
 	double ata[UNKNOWNS][UNKNOWNS], atb[UNKNOWNS], x[UNKNOWNS];
 	bool used[UNKNOWNS];
@@ -255,6 +257,26 @@ static int fit_without(struct cost_fit *f, const struct cost_sample *s, size_t n
 	return 0;
 }
 
+static enum sh_cost_cipher cipher_of(const struct cost_sample *s)
+{
+	unsigned c = 0;
+
+	while (c + 1 < SH_COST_CIPHER_COUNT && !(s->load.out[c].pps > 0))
+		c++;
+	return c;
+}
+
+/* Without one of a handful, coefficients that only these have are no more than a guess. */
+static bool has_company(const struct cost_sample *s, size_t n, size_t at)
+{
+	unsigned same = 0;
+
+	for (size_t i = 0; i < n; i++)
+		same += !s[i].held_out && s[i].port == s[at].port &&
+		        cipher_of(&s[i]) == cipher_of(&s[at]);
+	return same > COMPANY;
+}
+
 /* How well the others foretell each one. */
 static void leave_one_out(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports)
 {
@@ -266,7 +288,7 @@ static void leave_one_out(struct cost_fit *f, struct cost_sample *s, size_t n, u
 		struct cost_fit other = *f;
 		double e;
 
-		if (s[i].held_out || fit_without(&other, s, n, ports, i))
+		if (s[i].held_out || !has_company(s, n, i) || fit_without(&other, s, n, ports, i))
 			continue;
 		s[i].without = cost_sample_cycles(&other, &s[i]);
 		e = fabs(s[i].without / s[i].cycles - 1);

@@ -17,7 +17,8 @@ struct cost_sample {
 	double base;      // of a port's sample: cycles of the same on the one that does nothing
 	bool held_out;    // not fitted on: it tests the fit
 	double predicted; // out
-	double without;   // out, of a fitted one: predicted when it is left out of the fit
+	double without;   // out: the same when it is left out of the fit; predicted where that was
+	                  // not tried
 };
 
 struct cost_fit {
@@ -25,7 +26,8 @@ struct cost_fit {
 	struct sh_cost_port port[COST_PORTS_MAX];
 	double rms, worst;           // relative residuals of what was fitted on
 	double held_rms, held_worst; // of the others; 0: there are none
-	double out_rms, out_worst;   // of each fitted one by a fit of all others
+	double out_rms,
+	    out_worst; // of each fitted one by a fit of all others, where there are enough like it
 	unsigned fitted, held;
 };
 

@@ -175,7 +175,8 @@ static int fit(const char *path)
 	limits(&f, ports, doc);
 	f.model.port = f.port[want ? port_of(&f, &ports, want) : 0];
 	f.model.usable = number(doc, "usable", 1);
-	f.model.error = fmax(number(doc, "error", 0), fmax(f.held_worst, 2 * f.out_rms));
+	f.model.error =
+	    fmax(number(doc, "error", 0), fmax(f.held_worst, 2 * fmax(f.rms, f.out_rms)));
 	f.model.base_bytes = number(mem, "base", 0);
 	f.model.endpoint_bytes = number(mem, "endpoint", 0);
 	f.model.sub_bytes = number(mem, "subscription", 0);

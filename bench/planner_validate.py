@@ -44,9 +44,13 @@ def validate_real(options, path):
     script = ROOT / 'bench' / 'memif.sh'
     if not script.exists():
         die(f'{script} is not there')
+    full = json.loads(run([tool('cost_model'), 'ask', str(options.model), str(path), '--port', 'memif'], 30))['full_at_kbps']
+    if not full:
+        die(f"{path}: it has no video, whose bitrate could be raised")
+    short = ['--set', 'search.step=1', '--set', 'search.halves=2'] if options.quick else []
     with tempfile.NamedTemporaryFile(suffix='.json') as f:
         # its exit status says whether nothing was lost, also where that was looked for
-        subprocess.run([str(script), str(path), '--set', f'search.from={options.search_from}', '--set', f'run.json={f.name}'],
+        subprocess.run([str(script), str(path), '--set', f'search.from={options.search_from}', '--set', f'run.json={f.name}', *short],
                        timeout=1800, check=False)
         try:
             steps = json.load(f).get('steps', [])
@@ -60,9 +64,8 @@ def validate_real(options, path):
     if first['generator']['cpu'] > 0.97 and first.get('server', {}).get('cpu', 0) < 0.9:
         say(f"{path}: the generator's core was full before the server's: this is its knee")
     measured = (max(good) + first['video_kbps']) / 2
-    a = json.loads(run([tool('cost_model'), 'ask', str(options.model), str(path), '--port', 'memif'], 30))
-    return {'scenario': path.stem, 'measured_rooms': measured, 'all': [measured], 'predicted_rooms': a['full_at_kbps'], 'unit': 'kbit/s of each video',
-            'error': a['full_at_kbps'] / measured - 1, 'points': [], 'date': host_facts()['date']}
+    return {'scenario': path.stem, 'measured_rooms': measured, 'all': [measured], 'predicted_rooms': full, 'unit': 'kbit/s of each video',
+            'error': full / measured - 1, 'points': [], 'date': host_facts()['date']}
 
 
 def search(options, path, pace):
@@ -107,8 +110,9 @@ def validate(options):
               f"({', '.join(f'{k:.0f}' for k in r['all'])}): {r['error']:+.1%}")
         if not options.real:
             print(f"  reckoned to the pace of the model's measurement: the host ran at {r['pace']:.2f} of it; others took up to {r['taken']:.0%} of the CPU")
-    model['validation'] = results
-    model['error'] = max([abs(r['error']) for r in results] + [model['fit']['held_out_worst'], 2 * model['fit']['one_out_rms']])
+    new = {(r['scenario'], r['unit']) for r in results}
+    model['validation'] = [v for v in model['validation'] if (v['scenario'], v['unit']) not in new] + results
+    model['error'] = max([abs(v['error']) for v in model['validation']] + [model['fit']['held_out_worst'], 2 * max(model['fit']['rms'], model['fit']['one_out_rms'])])
     write_model(model, path)
     report(model, path.with_name('report.html'))
     worst = max(abs(r['error']) for r in results)

@@ -66,7 +66,7 @@ double sh_cost_far(const struct sh_cost_model *m, double endpoints, double subs,
 	double touched = tracks * SH_COST_TRACK_BYTES + endpoints * SH_COST_ENDPOINT_BYTES +
 	                 subs * SH_COST_SUB_BYTES;
 
-	return touched > m->cached ? log2(touched / m->cached) : 0;
+	return touched > m->cached ? fmin(log2(touched / m->cached), SH_COST_FAR_MAX) : 0;
 }
 
 double sh_cost_mix(double audios, double videos)

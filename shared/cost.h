@@ -8,7 +8,7 @@
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
  *     the rest endpoints · endpoint + subs · report + tracks · scan + handoffs · handoff
- *     where    far = log2(max(touched, cached) / cached)
+ *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks
  *              touched = tracks · TRACK_BYTES + endpoints · ENDPOINT_BYTES + subs · SUB_BYTES
  *
@@ -44,6 +44,7 @@ enum {
 	SH_COST_TRACK_BYTES = 4096,
 	SH_COST_ENDPOINT_BYTES = 1536,
 	SH_COST_SUB_BYTES = 512,
+	SH_COST_FAR_MAX = 3, // from there on all comes from memory
 	SH_COST_NAME_MAX = 32,
 	SH_COST_RTP_BYTES = 20, // header with extensions, as we write it
 	SH_COST_TAG_BYTES = 16,
