@@ -148,12 +148,14 @@ struct dp_track_rt {
 struct dp_stream_frames {
 	uint64_t head; // newest index
 	uint32_t ssrc, ts;
-	uint32_t pictures;              // so far
-	uint32_t picture_at;            // dp_track_frames.pictures at the last one
-	uint32_t sid_at[SH_MAX_LAYERS]; // `pictures` when a spatial layer was last seen
-	uint32_t dd;                    // what its Dependency Descriptors refer to, plus one
-	uint8_t top;                    // highest spatial layer seen
-	uint8_t unit_tid;               // H264: temporal layer of the present access unit
+	uint32_t pictures;                 // so far
+	uint32_t picture_at;               // dp_track_frames.pictures at the last one
+	uint32_t sid_at[SH_MAX_LAYERS];    // `pictures` when a spatial layer was last seen
+	uint32_t dd;                       // what its Dependency Descriptors refer to, plus one
+	uint8_t top;                       // highest spatial layer seen
+	uint8_t unit_tid;                  // H264: temporal layer of the present access unit
+	bool in_key;                       // the newest picture is a key frame
+	uint32_t key_bytes[SH_MAX_LAYERS]; // of it so far, by spatial layer
 };
 struct dp_track_frames {
 	struct dp_stream_frames stream[SH_MAX_LAYERS];
@@ -206,13 +208,14 @@ struct dp_pending { // plaintext on its way through fanout
 	uint8_t ask;                  // bit l: somebody waits for a key frame of stream l
 	bool kept;                    // it is in the history
 	bool video;
-	bool slot;                    // the list is of a slot that the packet's track is in
-	bool twin;                    // … and the one before is of the same packet
-	uint8_t pt_slot;              // its payload type, as what is subscribed to numbers it; 255: it has none such
-	uint8_t red_slot;             // RED: the same of its primary block; else 255
-	uint32_t owner;               // slot: the track's
-	sh_id source;                 // slot: the track
-	uint32_t turn;                // slot: dp_slot_turn()
+	bool slot; // the list is of a slot that the packet's track is in
+	bool twin; // … and the one before is of the same packet
+	uint8_t
+	    pt_slot; // its payload type, as what is subscribed to numbers it; 255: it has none such
+	uint8_t red_slot; // RED: the same of its primary block; else 255
+	uint32_t owner;   // slot: the track's
+	sh_id source;     // slot: the track
+	uint32_t turn;    // slot: dp_slot_turn()
 };
 
 /* Where a stage of fanout stands: position `at` in the list of pending[turn]. */
@@ -416,8 +419,8 @@ static inline void dp_pool_give(struct dp_pool *p, uint32_t i)
 	p->free[p->n++] = i;
 }
 
-/* How many of a list a scan looks at now, when it is to come to all of them in period_ns and the last
- * call was so long ago. */
+/* How many of a list a scan looks at now, when it is to come to all of them in period_ns and the
+ * last call was so long ago. */
 static inline uint64_t dp_scan_quota(uint32_t n, uint64_t elapsed_ns, uint64_t period_ns)
 {
 	return elapsed_ns >= period_ns ? n : n * elapsed_ns / period_ns + 1;
@@ -475,9 +478,11 @@ static inline int dp_pt_slot(const struct sh_track *t, uint8_t pt)
 	return -1;
 }
 
-/* Position of a source's payload type in the pt[] of a slot that it is in: that of the same codec, or, of RTX, the
- * one that repairs the same. 255: the slot has none. Of a track for itself: the same. */
-static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_track *source, uint8_t slot)
+/* Position of a source's payload type in the pt[] of a slot that it is in: that of the same codec,
+ * or, of RTX, the one that repairs the same. 255: the slot has none. Of a track for itself: the
+ * same. */
+static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_track *source,
+                                    uint8_t slot)
 {
 	uint8_t codec = source->set.pt[slot].codec;
 
@@ -496,9 +501,10 @@ static inline uint8_t dp_red_slot_in(const struct sh_track *t, const struct sh_t
 	return p->red && p->red_slot != 255 ? dp_pt_slot_in(t, source, p->red_slot) : 255;
 }
 
-/* Position in a subscription's pt[] of what it is sent of a packet: itself or, where that is RED and RED was not
- * taken, its primary block alone. 255: nothing. */
-static inline uint8_t dp_pt_slot_to(const struct sh_sub *s, const struct sh_track *source, const struct dp_pkt *p)
+/* Position in a subscription's pt[] of what it is sent of a packet: itself or, where that is RED
+ * and RED was not taken, its primary block alone. 255: nothing. */
+static inline uint8_t dp_pt_slot_to(const struct sh_sub *s, const struct sh_track *source,
+                                    const struct dp_pkt *p)
 {
 	const struct sh_track *t = &dp_slabs.track[SH_ID_INDEX(s->set.track)];
 	uint8_t slot = dp_pt_slot_in(t, source, p->pt_slot);
