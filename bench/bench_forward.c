@@ -27,7 +27,7 @@ static unsigned burst, target;
 static bool failed;
 
 struct round {
-	uint64_t ticks, packets;
+	uint64_t ticks, packets, reports;
 	unsigned cut; // turns left out
 };
 
@@ -70,7 +70,8 @@ static struct round run_whole(unsigned n)
 	struct round r = {0};
 
 	for (unsigned at = 0; at < n; at += burst) {
-		uint64_t out = fwd_stat(SH_STAT_rtp_out), switches, t;
+		uint64_t out = fwd_stat(SH_STAT_rtp_out), reports = fwd_stat(SH_STAT_rtcp_out);
+		uint64_t switches, t;
 
 		fwd_inject(fwd_feed_frames() + at, fwd_feed_lens() + at,
 		           n - at < burst ? n - at : burst);
@@ -84,6 +85,7 @@ static struct round run_whole(unsigned n)
 		fwd_nodes_after();
 		r.ticks += t;
 		r.packets += fwd_stat(SH_STAT_rtp_out) - out;
+		r.reports += fwd_stat(SH_STAT_rtcp_out) - reports;
 	}
 	return r;
 }
@@ -96,6 +98,7 @@ static void add(struct round *sum, const struct round *r)
 {
 	sum->ticks += r->ticks;
 	sum->packets += r->packets;
+	sum->reports += r->reports;
 	sum->cut += r->cut;
 }
 
@@ -184,9 +187,9 @@ static void report(const struct fwd_shape *s, double *whole, double *floor, doub
 	bench_row(bench, t.values, &w, &f);
 	printf("    whole / floor, round by round: %.2f %.2f %.2f; hot floor %.1f ns, whole / hot "
 	       "%.2f; "
-	       "%.0f B a subscription; %u turns cut\n",
+	       "%.0f B a subscription; %u turns cut; %.1f reports in 1,000 packets\n",
 	       r.min, r.median, r.max, h.median, w.median / h.median, (double)fwd_bytes() / s->subs,
-	       sum->cut);
+	       sum->cut, 1000.0 * (double)sum->reports / (double)sum->packets);
 	nodes_report(sum->packets, (double)sum->ticks / (double)sum->packets);
 	bench_row_value(bench, NULL, "hot", h.median);
 	bench_row_value(bench, "round_ratio", "min", r.min);

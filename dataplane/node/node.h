@@ -105,7 +105,7 @@ struct dp_sub_rt {
 	uint16_t fir;        // 256 + the sequence number of its last FIR command; 0: none
 	uint16_t pad2;
 } __rte_cache_aligned;
-_Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
+_Static_assert(sizeof(struct dp_sub_rt) <= 384, "the bar is 4 KiB a subscription, all in");
 _Static_assert(offsetof(struct dp_sub_rt, map.seg[0].pid) <= 2 * RTE_CACHE_LINE_SIZE,
                "what goes on is in the first two lines");
 
