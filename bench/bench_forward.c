@@ -28,7 +28,7 @@ static bool failed;
 
 struct round {
 	uint64_t ticks, packets, reports;
-	unsigned cut; // turns left out
+	unsigned turns, cut; // that count, that were left out
 };
 
 static const char *profile_name(uint16_t profile)
@@ -79,10 +79,12 @@ static struct round run_whole(unsigned n)
 		switches = bench_switches();
 		t = fwd_turn();
 		if (bench_switches() != switches) {
+			fwd_turn_forget(r.turns ? r.ticks / r.turns : 0);
 			r.cut++;
 			continue;
 		}
 		fwd_nodes_after();
+		r.turns++;
 		r.ticks += t;
 		r.packets += fwd_stat(SH_STAT_rtp_out) - out;
 		r.reports += fwd_stat(SH_STAT_rtcp_out) - reports;
@@ -151,6 +153,16 @@ static void describe(struct texts *t, const struct fwd_shape *s)
 	t->values[4] = t->text[2];
 }
 
+static void account_report(const struct fwd_shape *s)
+{
+	printf("    bytes a subscription:");
+	for (const struct fwd_account *a = fwd_account(s); a->what; a++) {
+		printf(" %s %.0f", a->what, a->bytes);
+		bench_row_value(bench, "bytes", a->what, a->bytes);
+	}
+	putchar('\n');
+}
+
 /* Bars of DESIGN §14. */
 static struct {
 	double ratio, whole_1000, whole_50000;
@@ -191,6 +203,7 @@ static void report(const struct fwd_shape *s, double *whole, double *floor, doub
 	       r.min, r.median, r.max, h.median, w.median / h.median, (double)fwd_bytes() / s->subs,
 	       sum->cut, 1000.0 * (double)sum->reports / (double)sum->packets);
 	nodes_report(sum->packets, (double)sum->ticks / (double)sum->packets);
+	account_report(s);
 	bench_row_value(bench, NULL, "hot", h.median);
 	bench_row_value(bench, "round_ratio", "min", r.min);
 	bench_row_value(bench, "round_ratio", "median", r.median);
@@ -223,6 +236,7 @@ static void row_null(const struct fwd_shape *s)
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++)
 		before[i] = fwd_stat(i);
 	drops = fwd_drops();
+	fwd_settle();
 	run_round(s); // warms up
 	fwd_nodes_clear();
 	for (unsigned i = 0; i < bench_runs(bench); i++) {

@@ -13,6 +13,7 @@
  *                     time
  *   forward_nodes.c   cycles by node of the graph
  *   forward_calib.c   how quick the machine is just now
+ *   forward_account.c of what a subscription's memory is made
  *   bench_forward.c   rows, ratios
  *   room_feed.c       bench_room: a scenario's layout, its publishers' packets at their times
  *   bench_room.c      bench_room: its clock, the search for the knee, rows
@@ -129,12 +130,27 @@ uint64_t fwd_bytes(void);
  * nothing else: else what is due by the clock (reports, scans) would be charged to packets that had
  * no time to come. */
 uint64_t fwd_turn(void);
+/* It was cut short by the kernel: it is taken to have lasted `ticks`, as others do, else the reports
+ * that came due meanwhile would be charged to the turns that follow. */
+void fwd_turn_forget(uint64_t ticks);
+/* Seconds without packets, so that reports are spread over time as they are in the long run. */
+void fwd_settle(void);
 /* The same when it is `tsc` (which only grows), whatever time it is. */
 uint64_t fwd_turn_at(uint64_t tsc);
 uint64_t fwd_stat(unsigned stat);
 uint64_t fwd_drops(void);
 /* Names of drops since before[], to stderr. */
 void fwd_drops_print(const uint64_t *before);
+
+/* ---- forward_account.c ---- */
+struct fwd_account {
+	const char *what;
+	double bytes; // a subscription
+};
+/* What fwd_bytes() is made of: structures by their sizes, and last, "other", what of the measured
+ * bytes they do not explain (lists, hashes, fixed tables, the rest of huge pages). Ends with what
+ * NULL. */
+const struct fwd_account *fwd_account(const struct fwd_shape *shape);
 
 /* ---- forward_feed.c: any process ---- */
 void fwd_feed_open(const struct fwd_shape *shape);

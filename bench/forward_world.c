@@ -12,6 +12,8 @@
 #include "dataplane/run.h"
 #include "dataplane/table/table.h"
 
+enum { SETTLE_MS = 3000 };
+
 static struct {
 	struct fwd_shape shape;
 	struct fwd_layout layout;
@@ -270,6 +272,24 @@ uint64_t fwd_turn_at(uint64_t tsc)
 uint64_t fwd_turn(void)
 {
 	return turn_after(world.stopped - world.started);
+}
+
+void fwd_turn_forget(uint64_t ticks)
+{
+	uint64_t seen = dp_workers[0]->now_ns, ns = 1000; // the worker's time never goes back
+
+	if (seen > dp_clock.mono_ns)
+		ns += seen - dp_clock.mono_ns;
+	world.stopped =
+	    dp_clock.tsc + RTE_MAX(ticks, ns * (rte_get_tsc_hz() / 1000000) / 1000);
+}
+
+void fwd_settle(void)
+{
+	uint64_t step = rte_get_tsc_hz() / 1000;
+
+	for (unsigned ms = 0; ms < SETTLE_MS; ms++)
+		fwd_turn_at(world.stopped + step);
 }
 
 /* ---- counters ---- */

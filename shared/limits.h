@@ -17,7 +17,7 @@ enum {
 	SH_PACKET_MAX = 1500,  // a punted or injected datagram's payload, bytes
 	SH_REPLAY_BITS = 1024, // SRTP replay window (RFC 3711 §3.3.2 asks for at least 64)
 	SH_REPLAY_RTCP_BITS = 64,
-	SH_SRTCP_SSRCS = 16, // RTCP sender SSRCs of one endpoint whose index and window are kept
+	SH_SRTCP_SSRCS = 12, // RTCP sender SSRCs of one endpoint whose index and window are kept
 };
 
 /* RTP header extensions that the dataplane understands; the index into ext_id[] of an endpoint.
