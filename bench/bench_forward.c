@@ -109,7 +109,8 @@ static double ns(const struct round *r)
 	return r->packets ? bench_ticks_to_ns((double)r->ticks) / (double)r->packets : 0;
 }
 
-/* The clock cannot be stopped for two, so they have no time to wait for the floor: it comes after. */
+/* The clock cannot be stopped for two, so they have no time to wait for the floor: it comes after.
+ */
 static struct sums run_round_two(const struct fwd_shape *s)
 {
 	struct sums sum = {0};
@@ -185,8 +186,8 @@ static struct {
 
 static void remember(const struct fwd_shape *s, double whole, double ratio)
 {
-	if (s->workers > 1 || s->profile != SH_SRTP_AEAD_AES_128_GCM || s->payload != 1200 || s->fanout != 50 ||
-	    s->memif)
+	if (s->workers > 1 || s->profile != SH_SRTP_AEAD_AES_128_GCM || s->payload != 1200 ||
+	    s->fanout != 50 || s->memif)
 		return;
 	if (s->subs == 1000)
 		bars.whole_1000 = whole;
@@ -421,7 +422,8 @@ static void run_all(bool memif)
 	for (unsigned p = 0; p < 2; p++)
 		for (unsigned z = 0; z < 2; z++)
 			for (unsigned k = 0; k < (quick ? 1 : 3); k++)
-				row((struct fwd_shape){profiles[p], subs[k], 50, sizes[z], 1, false});
+				row((struct fwd_shape){profiles[p], subs[k], 50, sizes[z], 1,
+				                       false});
 	s.payload = 1200;
 	s.subs = quick ? 500 : 10000;
 	for (unsigned f = 0; f < 4; f++) {
@@ -454,7 +456,8 @@ static void print_bars(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const columns[] = {"profile", "port", "payload", "fanout", "subs", "workers", NULL};
+	static const char *const columns[] = {"profile", "port",    "payload", "fanout",
+	                                      "subs",    "workers", NULL};
 	char dir[] = "/tmp/bench_forward_XXXXXX", socket[64], prefix[32], text[16];
 	struct fwd_shape only = {0};
 	const char *interface, *peer;

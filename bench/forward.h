@@ -1,6 +1,6 @@
-/* What the files of bench_forward share: a dataplane of one worker, or two, in this process, with its tables
- * filled by the real command path and its peers connected by real STUN checks, publishers whose
- * packets are encrypted ahead, and the crypto alone as the floor.
+/* What the files of bench_forward share: a dataplane of one worker, or two, in this process, with
+ * its tables filled by the real command path and its peers connected by real STUN checks,
+ * publishers whose packets are encrypted ahead, and the crypto alone as the floor.
  *
  *   forward_peer.c    who a peer is: addresses, keys, its check
  *   forward_ports.c   EAL, packet buffers, ports, and frames into them
@@ -80,8 +80,8 @@ static inline uint32_t fwd_ssrc(uint32_t track)
 /* ---- forward_ports.c ---- */
 void fwd_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_LINK }; // position in dp_ports
-/* EAL without hugepages, on cores that are words of its --lcores. vdev: a device and its arguments, or NULL. false: it failed,
- * rte_errno says why. */
+/* EAL without hugepages, on cores that are words of its --lcores. vdev: a device and its arguments,
+ * or NULL. false: it failed, rte_errno says why. */
 bool fwd_eal(const char *prefix, const char *cores, unsigned memory_mb, const char *vdev);
 /* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. interface: a network device
  * for AF_XDP, and peer the other end of its veth, by which publishers' packets come in, or NULL.
@@ -136,9 +136,9 @@ void fwd_open(const struct fwd_shape *shape);
 void fwd_close(void);
 /* Bytes of this process that the shape took, all in: slabs, indexes, keys, worker state. */
 uint64_t fwd_bytes(void);
-/* One turn of the first worker; returns its ticks. For it, time goes on in its turns only, as if it did
- * nothing else: else what is due by the clock (reports, scans) would be charged to packets that had
- * no time to come. */
+/* One turn of the first worker; returns its ticks. For it, time goes on in its turns only, as if it
+ * did nothing else: else what is due by the clock (reports, scans) would be charged to packets that
+ * had no time to come. */
 uint64_t fwd_turn(void);
 /* It was cut short by the kernel: it is taken to have lasted `ticks`, as others do, else the reports
  * that came due meanwhile would be charged to the turns that follow. */

@@ -1,6 +1,7 @@
-/* Two workers at a time: publishers' packets come in at the first, which decrypts them and hands the
- * second a reference to each; each encrypts for its half of the subscribers. What counts is the time
- * from the first one's turn until the last copy has left on either, time as the clock has it. */
+/* Two workers at a time: publishers' packets come in at the first, which decrypts them and hands
+ * the second a reference to each; each encrypts for its half of the subscribers. What counts is the
+ * time from the first one's turn until the last copy has left on either, time as the clock has it.
+ */
 #include "bench/bench.h"
 #include "bench/forward.h"
 #include "shared/stats.h"
@@ -43,7 +44,8 @@ uint64_t fwd_two_run(unsigned target, unsigned burst, uint64_t *ticks, unsigned 
 		fwd_feed_make(FWD_CHUNK / 4, 0);
 		for (unsigned at = 0; at < FWD_CHUNK / 4; at += burst)
 			packets += burst_through(
-			    at, at + burst > FWD_CHUNK / 4 ? FWD_CHUNK / 4 - at : burst, ticks, cut);
+			    at, at + burst > FWD_CHUNK / 4 ? FWD_CHUNK / 4 - at : burst, ticks,
+			    cut);
 	}
 	return packets;
 }
