@@ -27,8 +27,8 @@ static unsigned burst, target;
 static bool failed;
 
 struct round {
-	uint64_t ticks, packets;
-	unsigned cut; // turns left out
+	uint64_t ticks, packets, reports;
+	unsigned turns, cut; // that count, that were left out
 };
 
 static const char *profile_name(uint16_t profile)
@@ -70,7 +70,8 @@ static struct round run_whole(unsigned n)
 	struct round r = {0};
 
 	for (unsigned at = 0; at < n; at += burst) {
-		uint64_t out = fwd_stat(SH_STAT_rtp_out), switches, t;
+		uint64_t out = fwd_stat(SH_STAT_rtp_out), reports = fwd_stat(SH_STAT_rtcp_out);
+		uint64_t switches, t;
 
 		fwd_inject(fwd_feed_frames() + at, fwd_feed_lens() + at,
 		           n - at < burst ? n - at : burst);
@@ -78,12 +79,15 @@ static struct round run_whole(unsigned n)
 		switches = bench_switches();
 		t = fwd_turn();
 		if (bench_switches() != switches) {
+			fwd_turn_forget(r.turns ? r.ticks / r.turns : 0);
 			r.cut++;
 			continue;
 		}
 		fwd_nodes_after();
+		r.turns++;
 		r.ticks += t;
 		r.packets += fwd_stat(SH_STAT_rtp_out) - out;
+		r.reports += fwd_stat(SH_STAT_rtcp_out) - reports;
 	}
 	return r;
 }
@@ -96,12 +100,25 @@ static void add(struct round *sum, const struct round *r)
 {
 	sum->ticks += r->ticks;
 	sum->packets += r->packets;
+	sum->reports += r->reports;
 	sum->cut += r->cut;
 }
 
 static double ns(const struct round *r)
 {
 	return r->packets ? bench_ticks_to_ns((double)r->ticks) / (double)r->packets : 0;
+}
+
+/* The clock cannot be stopped for two, so they have no time to wait for the floor: it comes after.
+ */
+static struct sums run_round_two(const struct fwd_shape *s)
+{
+	struct sums sum = {0};
+
+	sum.whole.packets = fwd_two_run(target, burst, &sum.whole.ticks, &sum.whole.cut);
+	sum.floor.packets = fwd_floor_run(512, false, &sum.floor.ticks);
+	sum.hot.packets = fwd_floor_run(128, true, &sum.hot.ticks);
+	return sum;
 }
 
 /* Pieces of a chunk by turns, until enough packets went out. */
@@ -111,6 +128,8 @@ static struct sums run_round(const struct fwd_shape *s)
 	uint64_t most = 20ull * target / piece / s->fanout + 20; // on a machine that is never ours
 	struct sums sum = {0};
 
+	if (s->workers > 1)
+		return run_round_two(s);
 	for (unsigned n = 0;
 	     n < most && (!sum.floor.packets || !sum.hot.packets || sum.whole.packets < target);
 	     n++) {
@@ -132,8 +151,8 @@ static struct sums run_round(const struct fwd_shape *s)
 /* ---- rows ---- */
 
 struct texts {
-	const char *values[5];
-	char text[3][16];
+	const char *values[6];
+	char text[4][16];
 };
 
 static void describe(struct texts *t, const struct fwd_shape *s)
@@ -146,6 +165,18 @@ static void describe(struct texts *t, const struct fwd_shape *s)
 	t->values[2] = t->text[0];
 	t->values[3] = t->text[1];
 	t->values[4] = t->text[2];
+	snprintf(t->text[3], 16, "%u", s->workers);
+	t->values[5] = t->text[3];
+}
+
+static void account_report(const struct fwd_shape *s)
+{
+	printf("    bytes a subscription:");
+	for (const struct fwd_account *a = fwd_account(s); a->what; a++) {
+		printf(" %s %.0f", a->what, a->bytes);
+		bench_row_value(bench, "bytes", a->what, a->bytes);
+	}
+	putchar('\n');
 }
 
 /* Bars of DESIGN §14. */
@@ -155,8 +186,8 @@ static struct {
 
 static void remember(const struct fwd_shape *s, double whole, double ratio)
 {
-	if (s->profile != SH_SRTP_AEAD_AES_128_GCM || s->payload != 1200 || s->fanout != 50 ||
-	    s->memif)
+	if (s->workers > 1 || s->profile != SH_SRTP_AEAD_AES_128_GCM || s->payload != 1200 ||
+	    s->fanout != 50 || s->memif)
 		return;
 	if (s->subs == 1000)
 		bars.whole_1000 = whole;
@@ -184,10 +215,12 @@ static void report(const struct fwd_shape *s, double *whole, double *floor, doub
 	bench_row(bench, t.values, &w, &f);
 	printf("    whole / floor, round by round: %.2f %.2f %.2f; hot floor %.1f ns, whole / hot "
 	       "%.2f; "
-	       "%.0f B a subscription; %u turns cut\n",
+	       "%.0f B a subscription; %u turns cut; %.1f reports in 1,000 packets\n",
 	       r.min, r.median, r.max, h.median, w.median / h.median, (double)fwd_bytes() / s->subs,
-	       sum->cut);
-	nodes_report(sum->packets, (double)sum->ticks / (double)sum->packets);
+	       sum->cut, 1000.0 * (double)sum->reports / (double)sum->packets);
+	if (s->workers < 2) // else some of it is the other one's
+		nodes_report(sum->packets, (double)sum->ticks / (double)sum->packets);
+	account_report(s);
 	bench_row_value(bench, NULL, "hot", h.median);
 	bench_row_value(bench, "round_ratio", "min", r.min);
 	bench_row_value(bench, "round_ratio", "median", r.median);
@@ -220,6 +253,8 @@ static void row_null(const struct fwd_shape *s)
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++)
 		before[i] = fwd_stat(i);
 	drops = fwd_drops();
+	if (s->workers < 2)
+		fwd_settle();
 	run_round(s); // warms up
 	fwd_nodes_clear();
 	for (unsigned i = 0; i < bench_runs(bench); i++) {
@@ -382,12 +417,13 @@ static void run_all(bool memif)
 	                      sizes[] = {1200, 160};
 	static const uint16_t profiles[] = {SH_SRTP_AEAD_AES_128_GCM, SH_SRTP_AES128_CM_SHA1_80};
 	bool quick = bench_quick(bench);
-	struct fwd_shape s = {.profile = profiles[0], .fanout = 50};
+	struct fwd_shape s = {.profile = profiles[0], .fanout = 50, .workers = 1};
 
 	for (unsigned p = 0; p < 2; p++)
 		for (unsigned z = 0; z < 2; z++)
 			for (unsigned k = 0; k < (quick ? 1 : 3); k++)
-				row((struct fwd_shape){profiles[p], subs[k], 50, sizes[z], false});
+				row((struct fwd_shape){profiles[p], subs[k], 50, sizes[z], 1,
+				                       false});
 	s.payload = 1200;
 	s.subs = quick ? 500 : 10000;
 	for (unsigned f = 0; f < 4; f++) {
@@ -420,7 +456,8 @@ static void print_bars(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const columns[] = {"profile", "port", "payload", "fanout", "subs", NULL};
+	static const char *const columns[] = {"profile", "port",    "payload", "fanout",
+	                                      "subs",    "workers", NULL};
 	char dir[] = "/tmp/bench_forward_XXXXXX", socket[64], prefix[32], text[16];
 	struct fwd_shape only = {0};
 	const char *interface, *peer;
@@ -430,7 +467,7 @@ int main(int argc, char **argv)
 	bench = bench_open(
 	    "bench_forward",
 	    "[--subs N] [--fanout N] [--payload N] [--profile 7|8|1|2] [--memif 0|1] [--links 0|1] "
-	    "[--burst N] [--packets N] [--cpu N] [--peer-cpu N] "
+	    "[--workers 1|2] [--burst N] [--packets N] [--cpu N] [--peer-cpu N] "
 	    "[--interface IF --peer IF]",
 	    argc, argv);
 	only.subs = (unsigned)bench_option(bench, "--subs", 0);
@@ -439,6 +476,7 @@ int main(int argc, char **argv)
 	only.profile = (uint16_t)bench_option(bench, "--profile", SH_SRTP_AEAD_AES_128_GCM);
 	memif = bench_option(bench, "--memif", only.subs ? 0 : 1);
 	only.memif = memif;
+	only.workers = (unsigned)bench_option(bench, "--workers", 1);
 	only.links = bench_option(bench, "--links", 0);
 	interface = bench_text(bench, "--interface");
 	peer = bench_text(bench, "--peer");
@@ -447,6 +485,12 @@ int main(int argc, char **argv)
 		fprintf(
 		    stderr,
 		    "bench_forward: --interface goes with --peer and --subs, not with --memif\n");
+		return 2;
+	}
+	if (only.workers < 1 || only.workers > 2 ||
+	    (only.workers == 2 && (!only.subs || memif || interface))) {
+		fprintf(stderr, "bench_forward: --workers is 1 or 2; 2 goes with --subs, not with "
+		                "--memif or --interface\n");
 		return 2;
 	}
 	burst = (unsigned)bench_option(bench, "--burst", DP_BURST);
@@ -474,7 +518,9 @@ int main(int argc, char **argv)
 	                              .memif = memif ? socket : NULL,
 	                              .interface = only.af_xdp ? interface : NULL,
 	                              .peer = peer,
-	                              .cpu = cpu});
+	                              .cpu = cpu,
+	                              .workers = only.workers,
+	                              .second_cpu = peer_cpu});
 	if (only.subs)
 		row(only);
 	else

@@ -65,6 +65,7 @@ struct rig {
 	const struct dp_srtp_backend *backend;
 	struct dp_srtp_batch *batch, *maker; // the maker's packets are unprotected: always ipsec_mb
 	struct dp_srtp_session *send, *receive;
+	struct dp_srtp_rx *ear;
 	uint64_t count; // packets so far: every session sees its index grow by one
 };
 
@@ -85,6 +86,7 @@ static void rig_sessions(struct rig *r, uint16_t profile, unsigned n, bool wipe)
 		if (dp_srtp_session_init(r->backend, &r->receive[i], profile, &key[0], &key[1]) ||
 		    dp_srtp_session_init(maker, &r->send[i], profile, &key[1], &key[0]))
 			abort();
+		(void)dp_srtp_session_receive(r->backend, &r->receive[i], &r->ear[i]);
 	}
 }
 
@@ -417,6 +419,7 @@ int main(int argc, char **argv)
 		}
 		r->send = b ? rigs[0].send : bench_memory(SESSIONS_MAX * sizeof(*r->send));
 		r->receive = b ? rigs[0].receive : bench_memory(SESSIONS_MAX * sizeof(*r->receive));
+		r->ear = b ? rigs[0].ear : bench_memory(SESSIONS_MAX * sizeof(*r->ear));
 	}
 	for (unsigned p = 0; p < sizeof(profiles) / sizeof(profiles[0]); p++)
 		if (only == 0 || only == profiles[p].id)

@@ -1,6 +1,6 @@
-/* What the files of bench_forward share: a dataplane of one worker in this process, with its tables
- * filled by the real command path and its peers connected by real STUN checks, publishers whose
- * packets are encrypted ahead, and the crypto alone as the floor.
+/* What the files of bench_forward share: a dataplane of one worker, or two, in this process, with
+ * its tables filled by the real command path and its peers connected by real STUN checks,
+ * publishers whose packets are encrypted ahead, and the crypto alone as the floor.
  *
  *   forward_peer.c    who a peer is: addresses, keys, its check
  *   forward_ports.c   EAL, packet buffers, ports, and frames into them
@@ -13,6 +13,9 @@
  *                     time
  *   forward_nodes.c   cycles by node of the graph
  *   forward_calib.c   how quick the machine is just now
+ *   forward_pair.c    a second worker, on a thread of its own
+ *   forward_two.c     rows of two workers
+ *   forward_account.c of what a subscription's memory is made
  *   bench_forward.c   rows, ratios
  *   room_feed.c       bench_room: a scenario's layout, its publishers' packets at their times
  *   bench_room.c      bench_room: its clock, the search for the knee, rows
@@ -44,6 +47,7 @@ struct fwd_shape {
 	unsigned subs;    // in all; a multiple of fanout
 	unsigned fanout;  // subscribers of each track
 	unsigned payload; // bytes of RTP payload; up to FWD_AUDIO_MAX it is Opus, else VP8
+	unsigned workers; // 1 or 2: subscribers are spread over both, publishers are the first's
 	bool memif, af_xdp;
 	bool links; // each subscriber's link is estimated and paced, and bears all
 };
@@ -61,13 +65,13 @@ static inline unsigned fwd_endpoints(const struct fwd_shape *s)
 void fwd_keys(uint32_t endpoint, uint16_t profile, struct sh_srtp_secret *from_peer,
               struct sh_srtp_secret *to_peer);
 struct sh_addr fwd_addr(uint32_t endpoint);
-struct sh_addr fwd_local(void);
+struct sh_addr fwd_local(unsigned worker);
 void fwd_ufrag(uint32_t endpoint, uint8_t out[8]);
 extern const char fwd_password[]; // of all
 /* FWD_HEAD bytes in front of that many of SRTP, from a peer. */
 void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len);
 /* A frame with an ICE check that nominates; returns its length. */
-uint16_t fwd_check(uint32_t endpoint, uint8_t *frame);
+uint16_t fwd_check(uint32_t endpoint, unsigned worker, uint8_t *frame);
 static inline uint32_t fwd_ssrc(uint32_t track)
 {
 	return 0x10000000u + track;
@@ -76,15 +80,16 @@ static inline uint32_t fwd_ssrc(uint32_t track)
 /* ---- forward_ports.c ---- */
 void fwd_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 enum { FWD_ETH_RING, FWD_ETH_NULL, FWD_ETH_LINK }; // position in dp_ports
-/* EAL on one core, without hugepages. vdev: a device and its arguments, or NULL. false: it failed,
- * rte_errno says why. */
-bool fwd_eal(const char *prefix, unsigned cpu, unsigned memory_mb, const char *vdev);
+/* EAL without hugepages, on cores that are words of its --lcores. vdev: a device and its arguments,
+ * or NULL. false: it failed, rte_errno says why. */
+bool fwd_eal(const char *prefix, const char *cores, unsigned memory_mb, const char *vdev);
 /* Once: EAL, packet buffers, ports. memif: path of the socket, or NULL. interface: a network device
  * for AF_XDP, and peer the other end of its veth, by which publishers' packets come in, or NULL.
  * Exits with a message when it cannot. */
 struct fwd_start {
 	const char *prefix, *memif, *interface, *peer;
 	unsigned cpu;
+	unsigned workers, second_cpu; // workers 2: there is a second one, on that CPU
 };
 void fwd_start(const struct fwd_start *s);
 const struct dp_srtp_backend *fwd_backend(void);
@@ -109,10 +114,16 @@ struct fwd_layout {
 	uint16_t profile;
 	bool link;  // packets leave by the third port
 	bool links; // as of a shape
+	unsigned workers;
 	unsigned endpoints, tracks, subs;
 	void (*track)(uint32_t i, struct fwd_track *out);
 	void (*sub)(uint32_t i, struct fwd_sub *out);
 };
+/* Publishers come first. */
+static inline unsigned fwd_worker(const struct fwd_layout *l, uint32_t endpoint)
+{
+	return l->workers < 2 || endpoint < l->tracks ? 0 : endpoint % 2;
+}
 /* All of it, committed. */
 void fwd_fill_tables(const struct fwd_layout *s);
 
@@ -125,16 +136,46 @@ void fwd_open(const struct fwd_shape *shape);
 void fwd_close(void);
 /* Bytes of this process that the shape took, all in: slabs, indexes, keys, worker state. */
 uint64_t fwd_bytes(void);
-/* One turn of the worker; returns its ticks. For it, time goes on in its turns only, as if it did
- * nothing else: else what is due by the clock (reports, scans) would be charged to packets that had
- * no time to come. */
+/* One turn of the first worker; returns its ticks. For it, time goes on in its turns only, as if it
+ * did nothing else: else what is due by the clock (reports, scans) would be charged to packets that
+ * had no time to come. */
 uint64_t fwd_turn(void);
+/* It was cut short by the kernel: it is taken to have lasted `ticks`, as others do, else the reports
+ * that came due meanwhile would be charged to the turns that follow. */
+void fwd_turn_forget(uint64_t ticks);
+/* Seconds without packets, so that reports are spread over time as they are in the long run. */
+void fwd_settle(void);
 /* The same when it is `tsc` (which only grows), whatever time it is. */
 uint64_t fwd_turn_at(uint64_t tsc);
-uint64_t fwd_stat(unsigned stat);
+uint64_t fwd_stat(unsigned stat); // of all workers
 uint64_t fwd_drops(void);
 /* Names of drops since before[], to stderr. */
 void fwd_drops_print(const uint64_t *before);
+
+/* ---- forward_pair.c ---- */
+void fwd_pair_begin(void);
+void fwd_pair_end(void);
+/* Turns the first worker until an endpoint of the second is connected, or a second went by. */
+void fwd_pair_connected(uint32_t endpoint);
+/* The same until `out` packets in all have left; false: they have not. */
+bool fwd_pair_wait(uint64_t out);
+/* How often the kernel took the second worker's CPU away. */
+uint64_t fwd_pair_switches(void);
+
+/* ---- forward_two.c ---- */
+/* Pieces of the feed through both workers until `target` packets went out; what was timed while the
+ * kernel took either CPU away is left out. Returns how many were timed, adds to *ticks and *cut. */
+uint64_t fwd_two_run(unsigned target, unsigned burst, uint64_t *ticks, unsigned *cut);
+
+/* ---- forward_account.c ---- */
+struct fwd_account {
+	const char *what;
+	double bytes; // a subscription
+};
+/* What fwd_bytes() is made of: structures by their sizes, and last, "other", what of the measured
+ * bytes they do not explain (lists, hashes, fixed tables, the rest of huge pages). Ends with what
+ * NULL. */
+const struct fwd_account *fwd_account(const struct fwd_shape *shape);
 
 /* ---- forward_feed.c: any process ---- */
 void fwd_feed_open(const struct fwd_shape *shape);

@@ -221,6 +221,7 @@ static void serve(void)
 
 static __attribute__((noreturn)) void other_process(const char *socket, unsigned cpu)
 {
+	char cores[16];
 	char vdev[256], prefix[64];
 	struct rte_eth_conf conf = {0};
 
@@ -231,7 +232,8 @@ static __attribute__((noreturn)) void other_process(const char *socket, unsigned
 	         socket);
 	for (unsigned i = 0; i < 2000 && access(socket, F_OK) != 0; i++) // the server makes it
 		usleep(5000);
-	if (!fwd_eal(prefix, cpu, MEMORY_MB, vdev) ||
+	snprintf(cores, sizeof(cores), "0@%u", cpu);
+	if (!fwd_eal(prefix, cores, MEMORY_MB, vdev) ||
 	    rte_eth_dev_get_port_by_name("net_memif0", &end.eth))
 		_exit(1);
 	end.pool = rte_pktmbuf_pool_create("peer", 16383, 256, 0, 2048 + RTE_PKTMBUF_HEADROOM,

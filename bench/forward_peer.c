@@ -28,9 +28,10 @@ struct sh_addr fwd_addr(uint32_t endpoint)
 	    .ip = {10, (uint8_t)(endpoint >> 16), (uint8_t)(endpoint >> 8), (uint8_t)endpoint}};
 }
 
-struct sh_addr fwd_local(void)
+struct sh_addr fwd_local(unsigned worker)
 {
-	return (struct sh_addr){.family = 4, .port = FWD_PORT, .ip = {192, 0, 2, 1}};
+	return (struct sh_addr){
+	    .family = 4, .port = (uint16_t)(FWD_PORT + worker), .ip = {192, 0, 2, 1}};
 }
 
 void fwd_ufrag(uint32_t endpoint, uint8_t out[8])
@@ -45,7 +46,7 @@ const char fwd_password[] = "apasswordof24characters+";
 
 void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
 {
-	struct sh_addr from = fwd_addr(endpoint), to = fwd_local();
+	struct sh_addr from = fwd_addr(endpoint), to = fwd_local(0);
 	uint8_t *ip = f + 14;
 
 	memcpy(f, "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0", 14);
@@ -57,10 +58,10 @@ void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
 	dp_frame_finish(f, 14, 20, (uint16_t)(rtp_len + 8), false);
 }
 
-uint16_t fwd_check(uint32_t endpoint, uint8_t *frame)
+uint16_t fwd_check(uint32_t endpoint, unsigned worker, uint8_t *frame)
 {
 	static const uint8_t txid[12] = "transaction";
-	struct sh_addr from = fwd_addr(endpoint), to = fwd_local();
+	struct sh_addr from = fwd_addr(endpoint), to = fwd_local(worker);
 	uint8_t user[16], be[8] = {0}, *ip = frame + 14;
 	struct dp_stun_out o;
 	int len;

@@ -25,6 +25,7 @@ static struct {
 	struct rte_mempool *pool;
 	const struct dp_srtp_backend *backend;
 	int raw;   // packet socket at the other end of a veth; 0: none
+	unsigned workers;
 	bool wire; // frames go by it
 } ports;
 
@@ -92,7 +93,7 @@ void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n)
 
 /* ---- the start ---- */
 
-bool fwd_eal(const char *prefix, unsigned cpu, unsigned memory_mb, const char *vdev)
+bool fwd_eal(const char *prefix, const char *cores, unsigned memory_mb, const char *vdev)
 {
 	char lcores[32], mem[16], file[64], device[256];
 	char *argv[] = {"bench_forward",
@@ -109,7 +110,7 @@ bool fwd_eal(const char *prefix, unsigned cpu, unsigned memory_mb, const char *v
 	                vdev ? device : NULL,
 	                NULL};
 
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
+	snprintf(lcores, sizeof(lcores), "--lcores=%s", cores);
 	snprintf(mem, sizeof(mem), "%u", memory_mb);
 	snprintf(file, sizeof(file), "--file-prefix=%s", prefix);
 	snprintf(device, sizeof(device), "--vdev=%s", vdev ? vdev : "");
@@ -121,7 +122,7 @@ static void open_port(const struct dp_conf_port *conf)
 	struct dp_port_params p = {
 	    .conf = conf,
 	    .pool = ports.pool,
-	    .workers = 1,
+	    .workers = ports.workers,
 	    .base_port = FWD_PORT,
 	    .rundir = "/tmp",
 	};
@@ -161,7 +162,14 @@ void fwd_start(const struct fwd_start *s)
 	static const struct dp_conf_port ring = {.kind = DP_PORT_RING},
 	                                 null = {.kind = DP_PORT_NULL};
 
-	if (!fwd_eal(s->prefix, s->cpu, MEMORY_MB, NULL))
+	char cores[32];
+
+	ports.workers = s->workers > 1 ? 2 : 1;
+	if (ports.workers > 1)
+		snprintf(cores, sizeof(cores), "0@%u,1@%u", s->cpu, s->second_cpu);
+	else
+		snprintf(cores, sizeof(cores), "0@%u", s->cpu);
+	if (!fwd_eal(s->prefix, cores, MEMORY_MB, NULL))
 		fwd_die("EAL: %s", rte_strerror(rte_errno));
 	dp_clock_update(rte_get_tsc_hz());
 	ports.backend = dp_srtp_backend_find("ipsec_mb");

@@ -51,6 +51,7 @@ static void add_endpoint(uint32_t i)
 {
 	struct sh_msg_endpoint_set s = {
 	    .id = id_of(i),
+	    .worker = (uint8_t)fwd_worker(fill.layout, i),
 	    .ufrag_len = 8,
 	    .pwd_len = 24,
 	    .ext_id = {[SH_EXT_MID] = 1,

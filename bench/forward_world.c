@@ -12,6 +12,8 @@
 #include "dataplane/run.h"
 #include "dataplane/table/table.h"
 
+enum { SETTLE_MS = 3000 };
+
 static struct {
 	struct fwd_shape shape;
 	struct fwd_layout layout;
@@ -53,9 +55,10 @@ static void drain_punt(void)
 {
 	void *m;
 
-	while (!rte_ring_dequeue(dp_workers[0]->punt, &m))
-		if (!dp_punt_is_note(m))
-			rte_pktmbuf_free(m);
+	for (unsigned w = 0; w < world.layout.workers; w++)
+		while (!rte_ring_dequeue(dp_workers[w]->punt, &m))
+			if (!dp_punt_is_note(m))
+				rte_pktmbuf_free(m);
 }
 
 static void connect_all(void)
@@ -66,10 +69,13 @@ static void connect_all(void)
 
 	fwd_by_wire(false);
 	for (uint32_t i = 0; i < n; i++) {
-		uint16_t len = fwd_check(i, frame);
+		unsigned worker = fwd_worker(&world.layout, i);
+		uint16_t len = fwd_check(i, worker, frame);
 
 		fwd_inject(&at, &len, 1);
 		dp_worker_turn(0);
+		if (worker)
+			fwd_pair_connected(i);
 		if (dp_slabs.endpoint[i].ice != SH_ICE_CONNECTED)
 			fwd_die("endpoint %u did not connect", i);
 		add_path(i);
@@ -98,6 +104,8 @@ static void warm_up(void)
 		}
 		done += n;
 	}
+	if (world.layout.workers > 1)
+		fwd_pair_wait(before + 2ull * world.shape.subs);
 	drain_punt();
 	if (world.shape.memif || world.shape.af_xdp)
 		return;
@@ -162,9 +170,10 @@ static void open_slabs(void)
 
 void fwd_open_layout(const struct fwd_layout *layout)
 {
-	struct dp_table_cfg cfg = {.workers = 1, .backend = fwd_backend(), .wait = wait_turn};
+	struct dp_table_cfg cfg = {
+	    .workers = layout->workers, .backend = fwd_backend(), .wait = wait_turn};
 	struct dp_run_params run = {
-	    .workers = 1,
+	    .workers = layout->workers,
 	    .base_port = FWD_PORT,
 	    .poll = DP_POLL_BUSY,
 	    .pool = fwd_pool(),
@@ -181,9 +190,11 @@ void fwd_open_layout(const struct fwd_layout *layout)
 		err = dp_workers_init(&run);
 	if (err)
 		fwd_die("%s", strerror(-err));
-	if (!layout->link)
-		dp_workers[0]->n_ports = 1; // nothing comes in but through the ring
+	for (unsigned w = 0; w < layout->workers && !layout->link; w++)
+		dp_workers[w]->n_ports = 1; // nothing comes in but through the ring
 	dp_worker_enter(0);
+	if (layout->workers > 1)
+		fwd_pair_begin();
 	fwd_fill_tables(&world.layout);
 	connect_all();
 	world.started = world.stopped = world.at = bench_ticks();
@@ -210,6 +221,7 @@ void fwd_open(const struct fwd_shape *shape)
 	    .endpoints = fwd_endpoints(shape),
 	    .tracks = fwd_tracks(shape),
 	    .subs = shape->subs,
+	    .workers = shape->workers,
 	    .track = shape_track,
 	    .sub = shape_sub,
 	};
@@ -230,6 +242,8 @@ uint64_t fwd_bytes(void)
 
 void fwd_close_layout(void)
 {
+	if (world.layout.workers > 1)
+		fwd_pair_end();
 	dp_worker_leave(0);
 	dp_workers_free();
 	dp_table_free();
@@ -272,11 +286,33 @@ uint64_t fwd_turn(void)
 	return turn_after(world.stopped - world.started);
 }
 
+void fwd_turn_forget(uint64_t ticks)
+{
+	uint64_t seen = dp_workers[0]->now_ns, ns = 1000; // the worker's time never goes back
+
+	if (seen > dp_clock.mono_ns)
+		ns += seen - dp_clock.mono_ns;
+	world.stopped =
+	    dp_clock.tsc + RTE_MAX(ticks, ns * (rte_get_tsc_hz() / 1000000) / 1000);
+}
+
+void fwd_settle(void)
+{
+	uint64_t step = rte_get_tsc_hz() / 1000;
+
+	for (unsigned ms = 0; ms < SETTLE_MS; ms++)
+		fwd_turn_at(world.stopped + step);
+}
+
 /* ---- counters ---- */
 
 uint64_t fwd_stat(unsigned stat)
 {
-	return dp_workers[0]->stat[stat];
+	uint64_t sum = 0;
+
+	for (unsigned w = 0; w < world.layout.workers; w++)
+		sum += __atomic_load_n(&dp_workers[w]->stat[stat], __ATOMIC_RELAXED);
+	return sum;
 }
 
 uint64_t fwd_drops(void)

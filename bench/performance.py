@@ -82,6 +82,61 @@ def forward(folder):
     return f"{day}, {data['facts']['cpu']}.\n\n{first}\n\n{second}"
 
 
+def growth(folder):
+    rows, first, last = [], {}, {}
+    newest = cpu = None
+    for payload, kind in ((1200, "video"), (160, "audio")):
+        for workers in (1, 2):
+            for subs in (100, 1000, 10000, 50000):
+                name = f"growth-{subs}-{payload}-{workers}"
+                data = load(folder, name)
+                if not data or not data["rows"]:
+                    continue
+                r = data["rows"][0]
+                newest, cpu = max(newest or "", when(folder, name)), data["facts"]["cpu"]
+                rows.append([f"{kind}, {payload} B", workers, number(subs), number(r["min"]), number(r["median"]),
+                             number(1e3 / r["median"], 2), number(r["floor"]),
+                             f"{r['round_ratio']['median']:.2f}" if workers == 1 else "-",
+                             number(r["bytes_per_subscription"]), r["runs"], number(r["turns_cut"])])
+                if subs == 1000:
+                    first[kind, workers] = r["median"]
+                if subs == 50000:
+                    last[kind, workers] = r["median"]
+    if not rows:
+        return None
+    text = f"{newest}, {cpu}.\n\n" + table(
+        ["packets", "workers", "subscriptions", "best, ns", "median", "million/s", "floor", "ratio", "bytes each",
+         "runs", "turns cut short"], rows)
+    ratios = [f"{kind}, {workers} worker{'s' if workers > 1 else ''}: {last[kind, workers] / first[kind, workers]:.2f}"
+              for kind, workers in last if (kind, workers) in first]
+    if ratios:
+        text += "\n\n50,000 ÷ 1,000 subscriptions: " + "; ".join(ratios) + "."
+    parts = load(folder, "growth-50000-1200-1")
+    if parts and parts["rows"]:
+        named = parts["rows"][0]["bytes"]
+        text += ("\n\nBytes of each of 50,000 subscriptions with video: " +
+                 ", ".join(f"{k} {number(v)}" for k, v in named.items() if round(v)) + ".")
+    return text
+
+
+def latency(folder):
+    rows, newest = [], None
+    for subs in (1000, 10000):
+        name = f"latency-{subs}"
+        data = load(folder, name)
+        if not data or not data["rows"]:
+            continue
+        r = data["rows"][0]
+        newest = max(newest or "", when(folder, name))
+        l = r["latency_us"]
+        rows.append([number(subs), number(r["packets_per_s"]["median"]), number(l["p50_best"]), number(l["p50_median"]),
+                     number(l["p99_best"]), number(l["p99_median"])])
+    if not rows:
+        return None
+    return f"{newest}.\n\n" + table(["subscriptions", "packets/s out, all it bears", "p50 µs, best", "median",
+                                     "p99 µs, best", "median"], rows)
+
+
 def rooms(folder):
     rows, day = [], None
     for name, text in (("room-500", "one room of 500, one publishes"),
@@ -107,7 +162,8 @@ def main():
     path, folder = sys.argv[1:]
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    for name, make in (("compare", compare), ("forward", forward), ("rooms", rooms)):
+    for name, make in (("compare", compare), ("forward", forward), ("growth", growth), ("latency", latency),
+                       ("rooms", rooms)):
         made = make(folder)
         if made is None:
             print(f"performance.py: {name}: nothing measured, left as it is", file=sys.stderr)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Everything that docs/performance.md tells in figures, measured anew on this machine and written into it: about ten minutes.
+# Everything that docs/performance.md tells in figures, measured anew on this machine and written into it: about a quarter of an hour.
 #
-#   sudo bench/performance.sh [compare] [forward] [rooms]      all three when none is named
+#   sudo bench/performance.sh [compare] [forward] [growth] [latency] [rooms]      all when none is named
 #
 # Environment: RUNS (3): of each measurement. SECONDS_EACH (60): of each room scenario. Results stay in build/bench/.
 set -euo pipefail
@@ -21,6 +21,31 @@ forward() {
 	done
 }
 
+# Subscriptions, workers, video and audio; a second worker has a CPU of its own, so there it is only where there are two.
+growth() {
+	local subs payload workers
+
+	for subs in 100 1000 10000 50000; do
+		for payload in 1200 160; do
+			for workers in 1 2; do
+				[[ $workers -le $(nproc) ]] || continue
+				"$out/bench_forward" --subs "$subs" --payload "$payload" --profile 7 --memif 0 \
+					--workers "$workers" --runs "$runs" --json "$out/growth-$subs-$payload-$workers.json"
+			done
+		done
+	done
+}
+
+# At 70 % of what the same run saw come through.
+latency() {
+	local subs
+
+	for subs in 1000 10000; do
+		"$out/bench_forward" --subs "$subs" --payload 1200 --profile 7 --memif 1 --runs "$runs" \
+			--json "$out/latency-$subs.json"
+	done
+}
+
 # A loss is a figure too, here.
 rooms() {
 	local name
@@ -31,12 +56,12 @@ rooms() {
 	done
 }
 
-[[ $# -gt 0 ]] || set -- compare forward rooms
+[[ $# -gt 0 ]] || set -- compare forward growth latency rooms
 for part in "$@"; do
 	case $part in
-	compare | forward | rooms) "$part" ;;
+	compare | forward | growth | latency | rooms) "$part" ;;
 	*)
-		echo "usage: bench/performance.sh [compare] [forward] [rooms]" >&2
+		echo "usage: bench/performance.sh [compare] [forward] [growth] [latency] [rooms]" >&2
 		exit 2
 		;;
 	esac

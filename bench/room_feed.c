@@ -112,6 +112,7 @@ void room_layout(struct fwd_layout *out, unsigned rooms)
 {
 	*out = (struct fwd_layout){
 	    .profile = sc.profile,
+	    .workers = 1,
 	    .endpoints = rooms * room_endpoints(),
 	    .tracks = rooms * room_tracks(),
 	    .subs = rooms * n_subs,

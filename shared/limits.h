@@ -2,20 +2,22 @@
 #pragma once
 
 enum {
-	SH_MAX_WORKERS = 16,    // worker lcores, and so UDP media ports base..base+15
-	SH_MAX_ADDRS = 8,       // local media addresses announced as ICE host candidates
-	SH_MAX_PTS = 8,         // payload types of one track (codec, its RTX, RED, comfort noise, …)
-	SH_MAX_LAYERS = 3,      // qualities of one track: simulcast encodings (RFC 8853 rids) or spatial layers (SVC)
-	SH_MAX_TEMPORAL = 4,    // temporal layers of a quality
+	SH_MAX_WORKERS = 16, // worker lcores, and so UDP media ports base..base+15
+	SH_MAX_ADDRS = 8,    // local media addresses announced as ICE host candidates
+	SH_MAX_PTS = 8,      // payload types of one track (codec, its RTX, RED, comfort noise, …)
+	SH_MAX_LAYERS = 3, // qualities of one track: simulcast encodings (RFC 8853 rids) or spatial
+	                   // layers (SVC)
+	SH_MAX_TEMPORAL = 4,     // temporal layers of a quality
 	SH_MAX_AUDIO_SLOTS = 16, // loudest-N and last-N of a room (SH_TRACK_SLOT)
 	SH_MAX_VIDEO_SLOTS = 32,
-	SH_UFRAG_MAX = 32,      // our own ufrag, bytes; ours are 8 to 12 of ice-char (RFC 8839 §5.4)
-	SH_PWD_MAX = 32,        // our own pwd, bytes; ours are 24
-	SH_MID_MAX = 16,        // RFC 9143 mid / RFC 8852 rid, bytes, no NUL; longer ones are refused in SDP
-	SH_PACKET_MAX = 1500,   // a punted or injected datagram's payload, bytes
-	SH_REPLAY_BITS = 1024,  // SRTP replay window (RFC 3711 §3.3.2 asks for at least 64)
-	SH_REPLAY_RTCP_BITS = 128,
-	SH_SRTCP_SSRCS = 16,    // RTCP sender SSRCs of one endpoint whose index and window are kept
+	SH_UFRAG_MAX = 32, // our own ufrag, bytes; ours are 8 to 12 of ice-char (RFC 8839 §5.4)
+	SH_PWD_MAX = 32,   // our own pwd, bytes; ours are 24
+	SH_MID_MAX =
+	    16, // RFC 9143 mid / RFC 8852 rid, bytes, no NUL; longer ones are refused in SDP
+	SH_PACKET_MAX = 1500,  // a punted or injected datagram's payload, bytes
+	SH_REPLAY_BITS = 1024, // SRTP replay window (RFC 3711 §3.3.2 asks for at least 64)
+	SH_REPLAY_RTCP_BITS = 64,
+	SH_SRTCP_SSRCS = 12, // RTCP sender SSRCs of one endpoint whose index and window are kept
 };
 
 /* RTP header extensions that the dataplane understands; the index into ext_id[] of an endpoint.

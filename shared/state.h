@@ -37,8 +37,8 @@ struct sh_rx_crypto {
 struct sh_rx_srtcp {
 	uint32_t ssrc;
 	uint32_t index; // highest authenticated, 31 bits
-	uint64_t window[SH_REPLAY_RTCP_BITS / 64]; // bit (i mod SH_REPLAY_RTCP_BITS): index i was seen
-	uint64_t used;  // 0: free; else grows with each packet, the smallest is replaced first
+	uint64_t window[SH_REPLAY_RTCP_BITS /
+	                64]; // bit (i mod SH_REPLAY_RTCP_BITS): index i was seen; 0: free
 };
 
 /* One incoming SSRC: a layer's media or its RTX. Worker: rw. */
@@ -90,7 +90,7 @@ struct sh_endpoint {
 	uint32_t srtcp_tx_index; // 31 bits; the newest used (RFC 3711 §3.4)
 	uint32_t linked;         // its id: its worker estimates and paces what is sent to it; 0: it does not
 	struct sh_addr local, remote; // nominated pair
-	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC
+	struct sh_rx_srtcp srtcp_rx[SH_SRTCP_SSRCS]; // one a sender SSRC, the newest heard first
 	int64_t ntp_skew;        // our NTP clock − the peer's, 32.32 s, from its SRs; 0: unknown
 	struct sh_bwe bwe;
 };

@@ -19,7 +19,7 @@
 /* Beside sh_endpoint: worker-private, zeroed = new. */
 struct dp_ice {
 	struct sh_addr before; // the nominated address before this one; family 0: none
-	uint32_t priority, pad;
+	uint32_t priority;
 	uint64_t moved_at_ns;
 };
 

@@ -15,12 +15,13 @@ enum {
 
 static bool wants_link(const struct sh_endpoint *e, uint32_t endpoint)
 {
-	const struct dp_fanout *subs = dp_endpoint_subs(endpoint);
+	const struct dp_fanout *subs;
 
-	if (!subs || !subs->n)
+	if (!(e->set.flags & SH_EP_REMB) &&
+	    !((e->set.flags & SH_EP_TWCC) && e->set.ext_id[SH_EXT_TWCC]))
 		return false;
-	return (e->set.flags & SH_EP_REMB) ||
-	       ((e->set.flags & SH_EP_TWCC) && e->set.ext_id[SH_EXT_TWCC]);
+	subs = dp_endpoint_subs(endpoint);
+	return subs && subs->n;
 }
 
 /* bps: what it bears, as the process before this one knew; 0: nobody knows. */

@@ -105,7 +105,7 @@ struct dp_sub_rt {
 	uint16_t fir;        // 256 + the sequence number of its last FIR command; 0: none
 	uint16_t pad2;
 } __rte_cache_aligned;
-_Static_assert(sizeof(struct dp_sub_rt) <= 512, "the bar is 4 KiB a subscription, all in");
+_Static_assert(sizeof(struct dp_sub_rt) <= 320, "the bar is 4 KiB a subscription, all in");
 _Static_assert(offsetof(struct dp_sub_rt, map.seg[0].pid) <= 2 * RTE_CACHE_LINE_SIZE,
                "what goes on is in the first two lines");
 
@@ -114,12 +114,13 @@ struct dp_ep_rt {
 	uint32_t dtls_tokens;
 	uint64_t dtls_at_ns;
 	uint64_t report_at_ns; // next compound; 0: not scheduled
-	uint32_t
-	    report_cursor; // next subscription to report on, when one compound does not hold all
+	uint32_t video : 1;    // as of the last report
+	uint32_t report_cursor : 31; // next subscription to report on, when one compound does not
+	                             // hold all
 	uint32_t hear_pos; // in dp_node.hearing, plus one; 0: no transport-wide numbers from it
-	bool video;        // as of the last report
 	struct dp_ice ice;
 } __rte_cache_aligned;
+_Static_assert(sizeof(struct dp_ep_rt) == RTE_CACHE_LINE_SIZE, "one cache line");
 
 enum { DP_RETIRED = 4, DP_NO_ENTRY = UINT32_MAX };
 struct dp_retired {

@@ -296,8 +296,8 @@ static void feedback(struct dp_worker *w, struct rte_graph *graph, struct rte_no
 	send(w, graph, node, m, &o);
 }
 
-/* What a report is made of lies behind one another: list, subscription, track. Asked of the memory
- * for several endpoints at a time, a step each. */
+/* What a report is made of lies behind one another: list, subscription, track, publisher. Asked of
+ * the memory for several endpoints at a time, a step each. */
 static void fetch_reports(struct dp_worker *w, const uint32_t *endpoint, unsigned many)
 {
 	struct dp_node *n = dp_node(w);
@@ -330,6 +330,7 @@ static void fetch_reports(struct dp_worker *w, const uint32_t *endpoint, unsigne
 			rte_prefetch0(s + RTE_CACHE_LINE_SIZE);
 			rte_prefetch0(s + 2 * RTE_CACHE_LINE_SIZE);
 			rte_prefetch0(r + RTE_CACHE_LINE_SIZE);
+			rte_prefetch0(&n->sub[subs[i]->sub[k]].conf);
 		}
 	}
 	for (unsigned i = 0; i < many; i++) {
@@ -338,6 +339,14 @@ static void fetch_reports(struct dp_worker *w, const uint32_t *endpoint, unsigne
 
 			rte_prefetch0(&dp_slabs.track[track]);
 			rte_prefetch0(&dp_slabs.track[track].media[0].sr_ntp);
+		}
+	}
+	for (unsigned i = 0; i < many; i++) {
+		for (uint32_t k = 0; subs[i] && k < subs[i]->n && k < SUBS_AHEAD; k++) {
+			uint32_t track = SH_ID_INDEX(dp_slabs.sub[subs[i]->sub[k]].set.track);
+			uint32_t source = SH_ID_INDEX(dp_slabs.track[track].set.endpoint);
+
+			rte_prefetch0(&dp_slabs.endpoint[source].ntp_skew);
 		}
 	}
 }

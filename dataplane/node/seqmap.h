@@ -25,7 +25,7 @@
 #include "shared/state.h"
 
 enum {
-	DP_SEGMENTS = 8,          // remembered; older ones can no longer be asked for
+	DP_SEGMENTS = 4,          // remembered; older ones can no longer be asked for
 	DP_SEQMAP_JUMP = 1 << 13, // a forward gap this wide is a restart, not loss
 };
 

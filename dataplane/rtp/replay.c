@@ -63,10 +63,12 @@ int dp_replay_commit(struct sh_rx_crypto *c, uint64_t index)
 	return 0;
 }
 
+_Static_assert(SH_REPLAY_RTCP_BITS == 64, "one word says whether a place is taken");
+
 static int find_ssrc(const struct sh_endpoint *e, uint32_t ssrc)
 {
-	for (int i = 0; i < SH_SRTCP_SSRCS; i++)
-		if (e->srtcp_rx[i].used && e->srtcp_rx[i].ssrc == ssrc)
+	for (int i = 0; i < SH_SRTCP_SSRCS && e->srtcp_rx[i].window[0]; i++)
+		if (e->srtcp_rx[i].ssrc == ssrc)
 			return i;
 	return -1;
 }
@@ -85,23 +87,17 @@ int dp_replay_rtcp_check(const struct sh_endpoint *e, uint32_t ssrc, uint32_t in
 
 int dp_replay_rtcp_commit(struct sh_endpoint *e, uint32_t ssrc, uint32_t index)
 {
-	int err = dp_replay_rtcp_check(e, ssrc, index), i = find_ssrc(e, ssrc), oldest = 0;
-	uint64_t newest_use = 0;
+	int err = dp_replay_rtcp_check(e, ssrc, index), i = find_ssrc(e, ssrc);
+	struct sh_rx_srtcp s = {.ssrc = ssrc, .index = index};
 
 	if (err)
 		return err;
-	for (int j = 0; j < SH_SRTCP_SSRCS; j++) {
-		if (e->srtcp_rx[j].used > newest_use)
-			newest_use = e->srtcp_rx[j].used;
-		if (e->srtcp_rx[j].used < e->srtcp_rx[oldest].used)
-			oldest = j;
-	}
-	if (i < 0) {
-		i = oldest;
-		e->srtcp_rx[i] = (struct sh_rx_srtcp){.ssrc = ssrc, .index = index};
-	}
-	e->srtcp_rx[i].used = newest_use + 1;
-	e->srtcp_rx[i].index =
-	    window_commit(e->srtcp_rx[i].window, SH_REPLAY_RTCP_BITS, e->srtcp_rx[i].index, index);
+	if (i >= 0)
+		s = e->srtcp_rx[i];
+	else
+		i = SH_SRTCP_SSRCS - 1;
+	s.index = window_commit(s.window, SH_REPLAY_RTCP_BITS, s.index, index);
+	memmove(&e->srtcp_rx[1], &e->srtcp_rx[0], (size_t)i * sizeof(s));
+	e->srtcp_rx[0] = s;
 	return 0;
 }

@@ -33,6 +33,8 @@ struct dp_srtp_backend {
 	int (*session_init)(struct dp_srtp_session *session, uint16_t profile,
 	                    const struct sh_srtp_secret *const secret[DP_SRTP_WAYS]);
 	void (*session_wipe)(struct dp_srtp_session *session);
+	/* may be NULL; false: nothing to expand. srtp.c publishes rx */
+	bool (*receive)(const struct dp_srtp_session *session, struct dp_srtp_rx *rx);
 	dp_srtp_run_h *run[DP_SRTP_RUNS];
 	/* may be NULL */
 	void (*prefetch)(struct dp_srtp_batch *batch, const struct dp_srtp_op *op);

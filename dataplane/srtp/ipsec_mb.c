@@ -101,8 +101,8 @@ static int batch_new(struct dp_srtp_batch **out)
 	b->gcm_enc[1] = b->wide->gcm256_enc;
 	b->gcm_dec[0] = b->wide->gcm128_dec;
 	b->gcm_dec[1] = b->wide->gcm256_dec;
-	b->gcm_precomp[0] = b->wide->gcm128_precomp;
-	b->gcm_precomp[1] = b->wide->gcm256_precomp;
+	b->gcm_pre[0] = b->wide->gcm128_pre;
+	b->gcm_pre[1] = b->wide->gcm256_pre;
 	b->cipher.iv_len_in_bytes = 16;
 	b->cipher.key_len_in_bytes = 16;
 	for (unsigned i = 0; i < IMB_QUEUE; i++) {
@@ -134,27 +134,39 @@ static void cm_expand(struct imb_cm_key *key, const uint8_t *secret, unsigned la
 	sh_secret_wipe(&t, sizeof(t));
 }
 
+static void gcm_pre(struct imb_gcm_rtp *out, const uint8_t *key, unsigned key_len)
+{
+	if (key_len == 32)
+		IMB_AES256_GCM_PRE(setup_mgr, key, &out->key);
+	else
+		IMB_AES128_GCM_PRE(setup_mgr, key, &out->key);
+}
+
 void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key,
                  unsigned key_len, const uint8_t *salt)
 {
-	struct imb_gcm_rtp t = {0};
-
-	if (key_len == 32)
-		IMB_AES256_GCM_PRE(setup_mgr, key, &t.key);
+	memcpy(rtcp ? s->gcm.rtcp[way].salt : s->gcm_salt[way], salt, 12);
+	if (rtcp)
+		memcpy(s->gcm.rtcp[way].key, key, key_len);
+	else if (way == DP_SRTP_RX)
+		memcpy(s->gcm.rx_key, key, key_len);
 	else
-		IMB_AES128_GCM_PRE(setup_mgr, key, &t.key);
-	if (rtcp) {
-		memcpy(s->gcm.rtcp[way].round_keys, t.key.expanded_keys, IMB_GCM_KEYS);
-		memcpy(s->gcm.rtcp[way].salt, salt, 12);
-	} else {
-		s->gcm.rtp[way] = t;
-		memcpy(s->gcm_salt[way], salt, 12);
-	}
-	sh_secret_wipe(&t, sizeof(t));
+		gcm_pre(&s->gcm.tx, key, key_len);
+}
+
+static bool receive(const struct dp_srtp_session *session, struct dp_srtp_rx *rx)
+{
+	const struct imb_session *s = (const struct imb_session *)(const void *)session;
+	const struct dp_srtp_profile *p = dp_srtp_profile_find(session->profile);
+
+	if (!p || !p->aead)
+		return false;
+	gcm_pre((struct imb_gcm_rtp *)(void *)rx, s->gcm.rx_key, p->key_len);
+	return true;
 }
 
 /* RFC 7714 §11: keys and salts come from the PRF as those of RFC 3711 do. */
-static void gcm_expand(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *secret,
+static void gcm_derive(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *secret,
                        unsigned key_len)
 {
 	const unsigned label = rtcp ? DP_SRTP_LABEL_RTCP : 0;
@@ -179,8 +191,8 @@ static int session_init(struct dp_srtp_session *session, uint16_t profile,
 		const uint8_t *bytes = secret[way]->bytes;
 
 		if (p->aead) {
-			gcm_expand(s, way, false, bytes, p->key_len);
-			gcm_expand(s, way, true, bytes, p->key_len);
+			gcm_derive(s, way, false, bytes, p->key_len);
+			gcm_derive(s, way, true, bytes, p->key_len);
 		} else {
 			cm_expand(&s->cm.rtp[way], bytes, 0);
 			cm_expand(&s->cm.rtcp[way], bytes, DP_SRTP_LABEL_RTCP);
@@ -201,6 +213,7 @@ const struct dp_srtp_backend dp_srtp_ipsec_mb = {
     .batch_free = batch_free,
     .session_init = session_init,
     .session_wipe = session_wipe,
+    .receive = receive,
     .run =
         {
             [DP_SRTP_PROTECT] = imb_protect,

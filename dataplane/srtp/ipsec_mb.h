@@ -11,16 +11,20 @@ enum {
 	IMB_CM_RTCP_TAG = 10,
 };
 
-/* SRTCP over GCM is rare: the powers of its hash key are computed again for each packet (90 ns). */
+enum { IMB_GCM_SECRET = 32, IMB_GCM_SALT = 16 }; // room: 16 or 32 used, 12 used
+
+/* SRTCP over GCM is rare, and most endpoints only listen: round keys and the powers of the hash key
+ * of all SRTCP, and of RTP that is hardly received, are computed again for each packet (100 ns). */
 struct imb_gcm_rtcp {
-	uint8_t round_keys[IMB_GCM_KEYS];
-	uint8_t salt[16];
+	uint8_t key[IMB_GCM_SECRET];
+	uint8_t salt[IMB_GCM_SALT];
 };
 
 /* The library's header forgets the alignment that it was built with. */
 struct imb_gcm_rtp {
 	_Alignas(64) struct gcm_key_data key;
 };
+_Static_assert(sizeof(struct imb_gcm_rtp) == DP_SRTP_RX_BYTES, "fills it");
 
 struct imb_cm_key {
 	_Alignas(64) uint8_t round_keys[IMB_AES128_KEYS];
@@ -29,17 +33,20 @@ struct imb_cm_key {
 };
 
 /* A struct dp_srtp_session, as this backend sees it. Index of the arrays: DP_SRTP_TX, DP_SRTP_RX. A
- * worker that sends to 50,000 of them reads the first line and those of rtp[DP_SRTP_TX] only. */
+ * worker that sends to 50,000 of them reads the first line and those of gcm.tx only. */
 struct imb_session {
 	_Alignas(64) struct {
 		uint16_t profile;
 		uint8_t rtp_trailer, rtcp_trailer, pad[4];
+		const struct imb_gcm_rtp
+		    *rx; // control: rw, worker: ro; NULL: gcm.rx_key is all there is
 	} head;
-	uint8_t gcm_salt[DP_SRTP_WAYS][16]; // 12 used
+	uint8_t gcm_salt[DP_SRTP_WAYS][IMB_GCM_SALT];
 	union {
 		struct {
-			struct imb_gcm_rtp rtp[DP_SRTP_WAYS];
-			struct imb_gcm_rtcp rtcp[DP_SRTP_WAYS];
+			_Alignas(64) struct imb_gcm_rtp tx;
+			struct imb_gcm_rtcp rtcp[DP_SRTP_WAYS]; // the first in one line
+			uint8_t rx_key[IMB_GCM_SECRET];
 		} gcm;
 		struct {
 			struct imb_cm_key rtp[DP_SRTP_WAYS], rtcp[DP_SRTP_WAYS];
@@ -62,12 +69,12 @@ struct imb_batch {
 	unsigned lanes;
 	unsigned gcm_lo, gcm_hi; // bytes of a gcm_key_data read for short packets; up to hi for any
 	aes_gcm_enc_dec_t gcm_enc[2], gcm_dec[2]; // AES-128, AES-256
-	aes_gcm_precomp_t gcm_precomp[2];
+	aes_gcm_pre_t gcm_pre[2];
 	IMB_JOB cipher; // constant but for what imb_ctr() sets
 	unsigned queued;
 	unsigned done; // ops of this call with status 0
 	struct gcm_context_data gcm_ctx;
-	struct imb_gcm_rtp gcm_rtcp;
+	struct imb_gcm_rtp gcm_rare; // of the packet at hand
 	struct imb_pending pending[IMB_QUEUE];
 	IMB_JOB hash[IMB_QUEUE];
 };
@@ -77,7 +84,7 @@ void imb_prefetch_rtcp(const struct dp_srtp_session *session);
 dp_srtp_run_h imb_protect, imb_unprotect, imb_rtcp_protect, imb_rtcp_unprotect;
 
 /* ipsec_mb.c: session keys of one way, as derived (or as an RFC's vectors give them). salt: 12
- * bytes. */
+ * bytes. Before dp_srtp_session_receive(). */
 void imb_gcm_set(struct imb_session *s, unsigned way, bool rtcp, const uint8_t *key,
                  unsigned key_len, const uint8_t *salt);
 

@@ -40,6 +40,12 @@ static inline unsigned is_256(uint16_t profile)
 	return profile == SH_SRTP_AEAD_AES_256_GCM;
 }
 
+/* Expanded, of RTP; NULL: not kept. */
+static inline const struct imb_gcm_rtp *gcm_keys(const struct imb_session *s, unsigned way)
+{
+	return way == DP_SRTP_TX ? &s->gcm.tx : __atomic_load_n(&s->head.rx, __ATOMIC_ACQUIRE);
+}
+
 /* What any packet reads: round keys and the low powers. */
 static inline void prefetch_keys(const struct imb_batch *b, const struct dp_srtp_op *op,
                                  unsigned way)
@@ -48,8 +54,12 @@ static inline void prefetch_keys(const struct imb_batch *b, const struct dp_srtp
 	const uint16_t profile = s->head.profile;
 
 	if (is_gcm(profile)) {
-		prefetch(&s->gcm.rtp[way], 0, is_256(profile) ? IMB_GCM_KEYS : IMB_AES128_KEYS);
-		prefetch(&s->gcm.rtp[way], b->gcm_lo, b->gcm_hi);
+		const struct imb_gcm_rtp *k = gcm_keys(s, way);
+
+		if (!k)
+			return prefetch(s->gcm.rx_key, 0, IMB_GCM_SECRET);
+		prefetch(k, 0, is_256(profile) ? IMB_GCM_KEYS : IMB_AES128_KEYS);
+		prefetch(k, b->gcm_lo, b->gcm_hi);
 	} else {
 		prefetch(&s->cm.rtp[way], 0, sizeof(struct imb_cm_key));
 	}
@@ -60,9 +70,10 @@ static inline void prefetch_powers(const struct imb_batch *b, const struct dp_sr
                                    unsigned way)
 {
 	const struct imb_session *s = imb_session(op);
+	const struct imb_gcm_rtp *k;
 
-	if (op->len - op->hdr_len >= GCM_SHORT && is_gcm(s->head.profile))
-		prefetch(&s->gcm.rtp[way], IMB_GCM_KEYS, b->gcm_lo);
+	if (op->len - op->hdr_len >= GCM_SHORT && is_gcm(s->head.profile) && (k = gcm_keys(s, way)))
+		prefetch(k, IMB_GCM_KEYS, b->gcm_lo);
 }
 
 /* RFC 7714 §8.1, §9.1: salt XOR (0 || SSRC || index of 48 bits). */
@@ -79,41 +90,43 @@ static inline void gcm_protect(struct imb_batch *b, struct dp_srtp_op *op)
 	_Alignas(16) uint8_t iv[16];
 
 	gcm_iv(iv, s->gcm_salt[DP_SRTP_TX], op->dst + 8, op->index);
-	b->gcm_enc[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_TX].key, &b->gcm_ctx, payload,
-	                                    op->src, len, iv, op->dst, op->hdr_len, payload + len,
-	                                    GCM_TAG);
+	b->gcm_enc[is_256(s->head.profile)](&s->gcm.tx.key, &b->gcm_ctx, payload, op->src, len, iv,
+	                                    op->dst, op->hdr_len, payload + len, GCM_TAG);
 	b->done += dp_srtp_op_done(op, 0, op->len + GCM_TAG);
+}
+
+/* Keys that are not kept expanded, for this packet. */
+static const struct imb_gcm_rtp *gcm_expand(struct imb_batch *b, const struct imb_session *s,
+                                            const uint8_t *key)
+{
+	b->gcm_pre[is_256(s->head.profile)](key, &b->gcm_rare.key);
+	return &b->gcm_rare;
 }
 
 static inline void gcm_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 {
 	const struct imb_session *s = imb_session(op);
+	const struct imb_gcm_rtp *k = gcm_keys(s, DP_SRTP_RX);
 	uint8_t *payload = op->dst + op->hdr_len;
 	unsigned len = op->len - op->hdr_len - GCM_TAG;
 	_Alignas(16) uint8_t iv[16], tag[GCM_TAG];
 	bool ok;
 
+	if (!k)
+		k = gcm_expand(b, s, s->gcm.rx_key);
 	gcm_iv(iv, s->gcm_salt[DP_SRTP_RX], op->dst + 8, op->index);
-	b->gcm_dec[is_256(s->head.profile)](&s->gcm.rtp[DP_SRTP_RX].key, &b->gcm_ctx, payload,
-	                                    payload, len, iv, op->dst, op->hdr_len, tag, GCM_TAG);
+	b->gcm_dec[is_256(s->head.profile)](&k->key, &b->gcm_ctx, payload, payload, len, iv,
+	                                    op->dst, op->hdr_len, tag, GCM_TAG);
 	ok = sh_secret_equal(tag, payload + len, GCM_TAG);
 	b->done += dp_srtp_op_done(op, ok ? 0 : -EBADMSG, op->len - GCM_TAG);
-}
-
-static unsigned gcm_rtcp_key(struct imb_batch *b, const struct imb_session *s, unsigned way)
-{
-	unsigned i = is_256(s->head.profile);
-
-	memcpy(b->gcm_rtcp.key.expanded_keys, s->gcm.rtcp[way].round_keys, IMB_GCM_KEYS);
-	b->gcm_precomp[i](&b->gcm_rtcp.key);
-	return i;
 }
 
 /* RFC 7714 §9.2: header 8 B | ciphertext | tag | E || index; AAD = header | E || index. */
 static void gcm_rtcp_protect(struct imb_batch *b, struct dp_srtp_op *op)
 {
 	const struct imb_session *s = imb_session(op);
-	unsigned len = op->len - DP_SRTCP_HDR_MIN, k = gcm_rtcp_key(b, s, DP_SRTP_TX);
+	const struct imb_gcm_rtp *k = gcm_expand(b, s, s->gcm.rtcp[DP_SRTP_TX].key);
+	unsigned len = op->len - DP_SRTCP_HDR_MIN;
 	uint8_t *payload = op->dst + DP_SRTCP_HDR_MIN;
 	_Alignas(16) uint8_t iv[16];
 	uint8_t aad[DP_SRTCP_HDR_MIN + 4];
@@ -122,8 +135,8 @@ static void gcm_rtcp_protect(struct imb_batch *b, struct dp_srtp_op *op)
 	dp_srtp_put_be32(aad + DP_SRTCP_HDR_MIN, (uint32_t)op->index);
 	aad[DP_SRTCP_HDR_MIN] |= SRTCP_E;
 	gcm_iv(iv, s->gcm.rtcp[DP_SRTP_TX].salt, op->dst + 4, op->index);
-	b->gcm_enc[k](&b->gcm_rtcp.key, &b->gcm_ctx, payload, op->src, len, iv, aad, sizeof(aad),
-	              payload + len, GCM_TAG);
+	b->gcm_enc[is_256(s->head.profile)](&k->key, &b->gcm_ctx, payload, op->src, len, iv, aad,
+	                                    sizeof(aad), payload + len, GCM_TAG);
 	memcpy(payload + len + GCM_TAG, aad + DP_SRTCP_HDR_MIN, 4);
 	b->done += dp_srtp_op_done(op, 0, op->len + GCM_TAG + 4);
 }
@@ -131,8 +144,9 @@ static void gcm_rtcp_protect(struct imb_batch *b, struct dp_srtp_op *op)
 static void gcm_rtcp_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 {
 	const struct imb_session *s = imb_session(op);
-	unsigned k = gcm_rtcp_key(b, s, DP_SRTP_RX), plain = op->len - GCM_TAG - 4;
-	unsigned len = plain - DP_SRTCP_HDR_MIN;
+	const struct imb_gcm_rtp *k = gcm_expand(b, s, s->gcm.rtcp[DP_SRTP_RX].key);
+	aes_gcm_enc_dec_t dec = b->gcm_dec[is_256(s->head.profile)];
+	unsigned plain = op->len - GCM_TAG - 4, len = plain - DP_SRTCP_HDR_MIN;
 	uint8_t *payload = op->dst + DP_SRTCP_HDR_MIN, *end = op->dst + plain;
 	_Alignas(16) uint8_t iv[16];
 	uint8_t want[GCM_TAG], tag[GCM_TAG], aad[DP_SRTCP_HDR_MIN + 4];
@@ -144,13 +158,13 @@ static void gcm_rtcp_unprotect(struct imb_batch *b, struct dp_srtp_op *op)
 	op->index = dp_srtp_be32(end + GCM_TAG) & DP_SRTCP_INDEX_MAX;
 	gcm_iv(iv, s->gcm.rtcp[DP_SRTP_RX].salt, op->dst + 4, op->index);
 	if (aad[DP_SRTCP_HDR_MIN] & SRTCP_E) {
-		b->gcm_dec[k](&b->gcm_rtcp.key, &b->gcm_ctx, payload, payload, len, iv, aad,
-		              sizeof(aad), tag, GCM_TAG);
+		dec(&k->key, &b->gcm_ctx, payload, payload, len, iv, aad, sizeof(aad), tag,
+		    GCM_TAG);
 	} else {
 		/* RFC 7714 §9.3: nothing is encrypted, AAD = packet | E || index */
 		memcpy(end, aad + DP_SRTCP_HDR_MIN, 4);
-		b->gcm_dec[k](&b->gcm_rtcp.key, &b->gcm_ctx, payload, payload, 0, iv, op->dst,
-		              plain + 4, tag, GCM_TAG);
+		dec(&k->key, &b->gcm_ctx, payload, payload, 0, iv, op->dst, plain + 4, tag,
+		    GCM_TAG);
 	}
 	ok = sh_secret_equal(tag, want, GCM_TAG);
 	b->done += dp_srtp_op_done(op, ok ? 0 : -EBADMSG, plain);

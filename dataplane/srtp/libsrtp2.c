@@ -34,6 +34,7 @@ struct session {
 	struct {
 		uint16_t profile;
 		uint8_t rtp_trailer, rtcp_trailer, pad[4];
+		struct dp_srtp_rx *rx; // none
 	} head;
 	struct lane lane[DP_SRTP_RUNS];
 };

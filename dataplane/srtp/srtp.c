@@ -106,10 +106,21 @@ int dp_srtp_session_init(const struct dp_srtp_backend *backend, struct dp_srtp_s
 	return 0;
 }
 
+bool dp_srtp_session_receive(const struct dp_srtp_backend *backend, struct dp_srtp_session *session,
+                             struct dp_srtp_rx *rx)
+{
+	if (session->rx || !backend->receive || !backend->receive(session, rx))
+		return false;
+	__atomic_store_n(&session->rx, rx, __ATOMIC_RELEASE);
+	return true;
+}
+
 void dp_srtp_session_wipe(const struct dp_srtp_backend *backend, struct dp_srtp_session *session)
 {
 	if (session->profile != SH_SRTP_NONE)
 		backend->session_wipe(session);
+	if (session->rx)
+		sh_secret_wipe(session->rx, sizeof(*session->rx));
 	sh_secret_wipe(session, sizeof(*session));
 }
 

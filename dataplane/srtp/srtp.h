@@ -24,20 +24,29 @@ enum { DP_SRTP_TRAILER_MAX = 16, DP_SRTCP_TRAILER_MAX = 20 };
 enum {
 	DP_SRTP_HDR_MIN = 12, // RFC 3550 §5.1
 	DP_SRTCP_HDR_MIN = 8, // RTCP bytes that stay in clear (RFC 3711 §3.4)
-	DP_SRTP_SESSION_BYTES = 2624,
+	DP_SRTP_SESSION_BYTES = 1216,
+	DP_SRTP_RX_BYTES = 1024,
 };
 #define DP_SRTP_INDEX_MAX  ((UINT64_C(1) << 48) - 1)
 #define DP_SRTCP_INDEX_MAX ((UINT64_C(1) << 31) - 1)
 
-/* Expanded session keys of one endpoint, both ways, RTP and RTCP. Process-private, never in the
- * slabs. Sessions lie in one array of the caller's, 64-byte aligned, on huge pages when there are
- * any. The head is for reading; the rest is the backend's. */
+/* What received RTP is decrypted with, expanded: most of what an endpoint's keys take, and of no
+ * use to one that only listens. Process-private, an array of the caller's as sessions are. */
+struct dp_srtp_rx {
+	_Alignas(64) uint8_t priv[DP_SRTP_RX_BYTES];
+};
+
+/* Session keys of one endpoint, both ways, RTP and RTCP: expanded for the RTP that is sent, all
+ * others expanded as far as they are needed often. Process-private, never in the slabs. Sessions
+ * lie in one array of the caller's, 64-byte aligned, on huge pages when there are any. The head is
+ * for reading; the rest is the backend's. */
 struct dp_srtp_session {
 	_Alignas(64) uint16_t profile; // enum sh_srtp_profile; SH_SRTP_NONE: no keys
 	uint8_t rtp_trailer;           // bytes that protect adds: 16, 10 or 4
 	uint8_t rtcp_trailer;          // 20 or 14
 	uint8_t pad[4];
-	uint8_t priv[DP_SRTP_SESSION_BYTES - 8];
+	struct dp_srtp_rx *rx; // dp_srtp_session_receive(); NULL: none
+	uint8_t priv[DP_SRTP_SESSION_BYTES - 16];
 };
 _Static_assert(sizeof(struct dp_srtp_session) == DP_SRTP_SESSION_BYTES, "whole cache lines");
 
@@ -86,8 +95,13 @@ void dp_srtp_batch_free(struct dp_srtp_batch *batch);
 int dp_srtp_session_init(const struct dp_srtp_backend *backend, struct dp_srtp_session *session,
                          uint16_t profile, const struct sh_srtp_secret *rx,
                          const struct sh_srtp_secret *tx);
-/* Wipes the keys; a zeroed or wiped session is fine. Control thread, when no worker can see the
- * session. */
+/* Much RTP will come: with AES-GCM its keys are expanded into *rx, once, instead of for each packet
+ * (100 ns). rx is zero, and the session's until that is wiped. False: the session needs none, or
+ * has one, and rx stays the caller's. Control thread; a worker may use the session meanwhile. */
+bool dp_srtp_session_receive(const struct dp_srtp_backend *backend, struct dp_srtp_session *session,
+                             struct dp_srtp_rx *rx);
+/* Wipes the keys, those in session->rx too, which is the caller's again; a zeroed or wiped session
+ * is fine. Control thread, when no worker can see the session. */
 void dp_srtp_session_wipe(const struct dp_srtp_backend *backend, struct dp_srtp_session *session);
 
 /* Worker. Each op gets its status, a bad one does not hurt its neighbours; returns how many are 0.

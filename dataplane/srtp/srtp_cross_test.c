@@ -35,6 +35,7 @@ struct side {
 	struct dp_srtp_batch *batch;
 	struct dp_srtp_session *session; // [SESSIONS], what A sends with
 	struct dp_srtp_session *peer;    // [SESSIONS], what B receives with
+	struct dp_srtp_rx *ear;          // [SESSIONS], half of them used
 	uint8_t buf[BATCH][BUF];
 	struct dp_srtp_op op[BATCH];
 };
@@ -62,6 +63,7 @@ static int setup(void **state)
 		assert_int_equal(dp_srtp_batch_new(&s->batch, s->backend), 0);
 		s->session = aligned_alloc(64, sizeof(struct dp_srtp_session) * SESSIONS);
 		s->peer = aligned_alloc(64, sizeof(struct dp_srtp_session) * SESSIONS);
+		s->ear = aligned_alloc(64, sizeof(struct dp_srtp_rx) * SESSIONS);
 		for (unsigned i = 0; i < SESSIONS; i++) {
 			assert_int_equal(dp_srtp_session_init(s->backend, &s->session[i],
 			                                      profiles[i % 4], &rx[i], &tx[i]),
@@ -69,6 +71,8 @@ static int setup(void **state)
 			assert_int_equal(dp_srtp_session_init(s->backend, &s->peer[i],
 			                                      profiles[i % 4], &tx[i], &rx[i]),
 			                 0);
+			if (i / 4 % 2)
+				(void)dp_srtp_session_receive(s->backend, &s->peer[i], &s->ear[i]);
 		}
 	}
 	return 0;
@@ -85,6 +89,7 @@ static int teardown(void **state)
 		}
 		free(s->session);
 		free(s->peer);
+		free(s->ear);
 		dp_srtp_batch_free(s->batch);
 	}
 	return 0;

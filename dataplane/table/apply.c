@@ -269,8 +269,7 @@ static void unprepare(struct plan *p)
 static void bury_session(struct dp_srtp_session *s)
 {
 	if (s)
-		dp_tb.dead.v[dp_tb.dead.n++] =
-		    (struct touch){DP_KIND_SESSION, (uint32_t)(s - dp_tb.pool)};
+		dp_tb.dead.v[dp_tb.dead.n++] = (struct touch){DP_KIND_SESSION, session_number(s)};
 }
 
 static void kill_entry(struct touch t)
@@ -415,6 +414,7 @@ static void change_keys(const struct rekey *r)
 	struct dp_ops *ops = dp_tb.ops[ep->set.worker];
 
 	memcpy(&ep->keys, r->keys, sizeof(ep->keys));
+	session_listen(r->endpoint, r->session);
 	if (!old) {
 		session_publish(r->endpoint, r->session);
 		return;
@@ -432,6 +432,15 @@ static void tell_wanted(const struct touches *list)
 		if (list->v[i].kind == DP_KIND_SUB)
 			dp_tb.cfg.wanted(dp_tb.cfg.arg,
 			                 SH_ID_INDEX(dp_slabs.sub[list->v[i].index].set.track));
+}
+
+/* Its endpoint may have had keys before. */
+static void track_comes(uint32_t track)
+{
+	sh_id endpoint = dp_slabs.track[track].set.endpoint;
+
+	if (endpoint) // no slot
+		session_listen(SH_ID_INDEX(endpoint), dp_session(SH_ID_INDEX(endpoint)));
 }
 
 static void publish(struct plan *p)
@@ -452,6 +461,9 @@ static void publish(struct plan *p)
 	dp_lists_publish(&dp_tb.tracks, &p->tracks, &dp_tb.garbage);
 	dp_lists_publish(&dp_tb.subs, &p->subs, &dp_tb.garbage);
 	dp_lists_publish(&dp_tb.fan, &p->fan, &dp_tb.garbage);
+	for (uint32_t i = 0; i < p->fresh.n; i++)
+		if (p->fresh.v[i].kind == DP_KIND_TRACK)
+			track_comes(p->fresh.v[i].index);
 	for (uint32_t i = 0; i < p->rekeys; i++)
 		change_keys(&p->rekey[i]);
 	tell_wanted(&p->fresh);

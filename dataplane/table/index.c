@@ -164,14 +164,36 @@ int dp_sub_by_ssrc(uint32_t endpoint, uint32_t ssrc, bool *rtx)
 
 /* ---- sessions and paths ---- */
 
+static void *pool_take(struct pool *p)
+{
+	uint32_t i = p->frees ? p->free[--p->frees] : p->used < p->size ? p->used++ : UINT32_MAX;
+
+	return i == UINT32_MAX ? NULL : p->v + i * p->each;
+}
+
+static void pool_give(struct pool *p, const void *thing)
+{
+	p->free[p->frees++] = (uint32_t)((size_t)((const uint8_t *)thing - p->v) / p->each);
+}
+
+uint32_t session_number(const struct dp_srtp_session *s)
+{
+	return (uint32_t)(s - (const struct dp_srtp_session *)(void *)dp_tb.sessions.v);
+}
+
+struct dp_srtp_session *session_of(uint32_t number)
+{
+	return (struct dp_srtp_session *)(void *)dp_tb.sessions.v + number;
+}
+
 struct dp_srtp_session *session_take(const struct sh_msg_endpoint_keys *keys, int *error)
 {
 	struct dp_srtp_session *s;
 
 	*error = -ENOMEM;
-	if (dp_tb.pool_frees == 0)
+	s = pool_take(&dp_tb.sessions);
+	if (!s)
 		return NULL;
-	s = &dp_tb.pool[dp_tb.pool_free[--dp_tb.pool_frees]];
 	*error = dp_srtp_session_init(dp_tb.cfg.backend, s, keys->profile, &keys->rx, &keys->tx);
 	if (*error == 0)
 		return s;
@@ -181,10 +203,26 @@ struct dp_srtp_session *session_take(const struct sh_msg_endpoint_keys *keys, in
 
 void session_drop(struct dp_srtp_session *s)
 {
+	struct dp_srtp_rx *ear;
+
 	if (!s)
 		return;
+	ear = s->rx;
 	dp_srtp_session_wipe(dp_tb.cfg.backend, s);
-	dp_tb.pool_free[dp_tb.pool_frees++] = (uint32_t)(s - dp_tb.pool);
+	pool_give(&dp_tb.sessions, s);
+	if (ear)
+		pool_give(&dp_tb.ears, ear);
+}
+
+void session_listen(uint32_t endpoint, struct dp_srtp_session *s)
+{
+	struct dp_srtp_rx *ear;
+
+	if (!s || s->rx || !dp_endpoint_tracks(endpoint))
+		return;
+	ear = pool_take(&dp_tb.ears); // as many as sessions
+	if (ear && !dp_srtp_session_receive(dp_tb.cfg.backend, s, ear))
+		pool_give(&dp_tb.ears, ear);
 }
 
 void session_publish(uint32_t endpoint, struct dp_srtp_session *s)
@@ -192,23 +230,17 @@ void session_publish(uint32_t endpoint, struct dp_srtp_session *s)
 	__atomic_store_n(&dp_peers[endpoint].session, s, __ATOMIC_RELEASE);
 }
 
-void paths_init(uint32_t n)
-{
-	for (uint32_t i = n; i-- > 0;) {
-		dp_tb.paths[i].next = dp_tb.path_free;
-		dp_tb.path_free = &dp_tb.paths[i];
-	}
-}
-
 struct dp_path *dp_path_new(void)
 {
-	struct path_block *b = dp_tb.path_free;
+	struct path_block *b;
 
-	if (!b && dp_tb.path_garbage) {
+	if (!dp_tb.path_free && dp_tb.path_used < dp_tb.path_count)
+		return &dp_tb.paths[dp_tb.path_used++].path;
+	if (!dp_tb.path_free && dp_tb.path_garbage) {
 		dp_rcu_synchronize();
 		paths_free();
-		b = dp_tb.path_free;
 	}
+	b = dp_tb.path_free;
 	if (!b)
 		return NULL;
 	dp_tb.path_free = b->next;

@@ -38,6 +38,14 @@ struct path_block {
 	struct path_block *next; // of path_free or path_garbage
 };
 
+/* Things of one size, of which the first `used` were ever taken: pages of the rest cost nothing. */
+struct pool {
+	uint8_t *v;
+	size_t each;
+	uint32_t *free; // numbers of those given back
+	uint32_t size, used, frees;
+};
+
 struct table {
 	struct dp_table_cfg cfg;
 	uint32_t count[DP_KINDS];
@@ -48,12 +56,11 @@ struct table {
 	struct dp_chain ufrag;        // node = endpoint
 	struct dp_chain ssrc;         // node = 2 * sub + (1: RTX)
 	uint8_t *keyframe;            // by track; any worker: or, owner: exchange
-	/* session pool */
-	struct dp_srtp_session *pool;
-	uint32_t *pool_free;
-	uint32_t pool_size, pool_frees;
+	struct pool sessions;         // of struct dp_srtp_session
+	struct pool ears;             // of struct dp_srtp_rx, for endpoints with tracks
 	/* path pool */
 	struct path_block *paths, *path_free, *path_garbage;
+	uint32_t path_count, path_used;
 	size_t path_bytes, peer_bytes;
 	/* worker-private */
 	struct tuples *tuples[SH_MAX_WORKERS];
@@ -89,9 +96,12 @@ void index_unlink_sub(uint32_t index);
 uint32_t ufrag_hash(const uint8_t *ufrag, uint32_t len);
 struct dp_srtp_session *session_take(const struct sh_msg_endpoint_keys *keys, int *error);
 void session_drop(struct dp_srtp_session *s);
+uint32_t session_number(const struct dp_srtp_session *s);
+struct dp_srtp_session *session_of(uint32_t number);
+/* Of an endpoint that has tracks: keys for what they bring are expanded. */
+void session_listen(uint32_t endpoint, struct dp_srtp_session *s);
 void session_publish(uint32_t endpoint, struct dp_srtp_session *s);
 void path_unpublish(uint32_t endpoint);
-void paths_init(uint32_t n);
 void paths_free(void); // the removed ones, when no worker can see them any more
 /* Zeroed pages, huge ones when the kernel gives some; NULL. */
 void *table_map(size_t bytes);

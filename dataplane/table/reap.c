@@ -41,7 +41,7 @@ static bool post_forget(struct touch t)
 static void bury(struct touch t)
 {
 	if (t.kind == DP_KIND_SESSION) {
-		session_drop(&dp_tb.pool[t.index]);
+		session_drop(session_of(t.index));
 		return;
 	}
 	slab_wipe(t.kind, t.index);

@@ -23,24 +23,35 @@ void *table_map(size_t bytes)
 }
 
 /* Expanded keys: not in core dumps, not in a child, on huge pages when the kernel gives some. */
-static int pool_init(uint32_t sessions)
+static int pool_init(struct pool *pool, uint32_t size, size_t each)
 {
-	size_t bytes = (size_t)sessions * sizeof(struct dp_srtp_session);
-	void *p = table_map(bytes);
+	size_t bytes = size * each;
 
-	if (!p)
+	pool->v = table_map(bytes);
+	if (!pool->v)
 		return -ENOMEM;
-	madvise(p, bytes, MADV_DONTDUMP);
-	madvise(p, bytes, MADV_WIPEONFORK);
-	dp_tb.pool = p;
-	dp_tb.pool_size = sessions;
-	dp_tb.pool_free = malloc(sessions * sizeof(uint32_t));
-	if (!dp_tb.pool_free)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < sessions; i++)
-		dp_tb.pool_free[i] = sessions - 1 - i;
-	dp_tb.pool_frees = sessions;
-	return 0;
+	madvise(pool->v, bytes, MADV_DONTDUMP);
+	madvise(pool->v, bytes, MADV_WIPEONFORK);
+	pool->each = each;
+	pool->size = size;
+	pool->free = malloc(size * sizeof(*pool->free));
+	return pool->free ? 0 : -ENOMEM;
+}
+
+static void pool_free(struct pool *pool)
+{
+	if (pool->v)
+		munmap(pool->v, pool->size * pool->each);
+	free(pool->free);
+}
+
+/* Old sessions wait for quiescence while new ones are made. */
+static int keys_init(uint32_t endpoints)
+{
+	uint32_t n = endpoints + endpoints / 4 + 64;
+	int err = pool_init(&dp_tb.sessions, n, sizeof(struct dp_srtp_session));
+
+	return err ? err : pool_init(&dp_tb.ears, n, sizeof(struct dp_srtp_rx));
 }
 
 /* Twice as many paths as endpoints: a gateway's new link address replaces all of them while workers
@@ -55,7 +66,7 @@ static int peers_init(uint32_t endpoints)
 	dp_tb.paths = table_map(dp_tb.path_bytes);
 	if (!dp_peers || !dp_tb.paths)
 		return -ENOMEM;
-	paths_init((uint32_t)paths);
+	dp_tb.path_count = (uint32_t)paths;
 	return 0;
 }
 
@@ -114,9 +125,8 @@ int dp_table_init(const struct dp_table_cfg *cfg)
 		err = lists_init();
 	if (!err)
 		err = groups_init(n[DP_KIND_TRACK], seed);
-	/* Old sessions wait for quiescence while new ones are made. */
 	if (!err)
-		err = pool_init(n[DP_KIND_ENDPOINT] + n[DP_KIND_ENDPOINT] / 4 + 64);
+		err = keys_init(n[DP_KIND_ENDPOINT]);
 	if (!err)
 		err = workers_init(seed);
 	if (err)
@@ -134,8 +144,8 @@ void dp_table_free(void)
 	for (uint32_t i = 0; dp_peers && i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
 		if (dp_session(i))
 			dp_srtp_session_wipe(dp_tb.cfg.backend, dp_session(i));
-	if (dp_tb.pool)
-		munmap(dp_tb.pool, (size_t)dp_tb.pool_size * sizeof(struct dp_srtp_session));
+	pool_free(&dp_tb.sessions);
+	pool_free(&dp_tb.ears);
 	for (unsigned w = 0; w < SH_MAX_WORKERS; w++) {
 		tuples_free(w);
 		free(dp_tb.ops[w]);
@@ -155,7 +165,6 @@ void dp_table_free(void)
 		munmap(dp_tb.paths, dp_tb.path_bytes);
 	dp_peers = NULL;
 	free(dp_tb.keyframe);
-	free(dp_tb.pool_free);
 	free(dp_tb.touched.v);
 	memset(&dp_tb, 0, sizeof(dp_tb));
 }
@@ -298,6 +307,8 @@ static int publish_all(struct dp_edits *owned, struct dp_edits *tracks, struct d
 	dp_lists_publish(&dp_tb.tracks, tracks, &dp_tb.garbage);
 	dp_lists_publish(&dp_tb.subs, subs, &dp_tb.garbage);
 	dp_lists_publish(&dp_tb.fan, fan, &dp_tb.garbage);
+	for (uint32_t i = 0; i < dp_tb.count[DP_KIND_ENDPOINT]; i++)
+		session_listen(i, dp_session(i));
 	return 0;
 }
 

@@ -17,6 +17,7 @@ static const uint16_t profiles[] = {SH_SRTP_AEAD_AES_128_GCM, SH_SRTP_AES128_CM_
 static const struct dp_srtp_backend *backend[2];
 static struct dp_srtp_batch *batch[2];
 static struct dp_srtp_session session[2][4];
+static struct dp_srtp_rx ear[2][4];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,10 +31,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		backend[b] = dp_srtp_backend_find(b ? "libsrtp2" : "ipsec_mb");
 		if (!backend[b] || dp_srtp_batch_new(&batch[b], backend[b]))
 			abort();
-		for (unsigned p = 0; p < 4; p++)
+		for (unsigned p = 0; p < 4; p++) {
 			if (dp_srtp_session_init(backend[b], &session[b][p], profiles[p], &secret,
 			                         &secret))
 				abort();
+			if (p < 2) // of the others, GCM's keys are expanded for each packet
+				(void)dp_srtp_session_receive(backend[b], &session[b][p],
+				                              &ear[b][p]);
+		}
 	}
 	return 0;
 }
