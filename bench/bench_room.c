@@ -28,8 +28,7 @@
 
 enum {
 	SUBS_MAX = 200000,
-	ENOUGH = 8 * DP_VECTOR, // packets out in a turn
-	QUEUE = 512,            // packets that may wait in the receive queue
+	QUEUE = 512, // packets that may wait in the receive queue
 	SETTLE_MS = 6000,
 	WARM_MS = 100, // not measured: first packets, trackers, history
 	WINDOW_US = 1000,
@@ -99,25 +98,17 @@ static struct {
 	unsigned n;
 } window;
 
-/* With many subscribers a part of the receive burst is as good, and done before others want the
- * CPU. */
-static unsigned burst(void)
-{
-	unsigned n = ENOUGH * room_tracks() / room_subs();
-
-	return n < 1 ? 1 : n > DP_BURST ? DP_BURST : n;
-}
-
-/* What is due by now goes into the queue, as far as there is room. */
+/* What is due by now goes into the queue, as far as there is room. A full one is as it is past the
+ * knee: a packet has left the caches again when its turn comes. */
 static void arrive(struct clock *c)
 {
 	double until = c->pressed ? INFINITY : c->now;
-	unsigned most = c->pressed ? burst() : QUEUE, n;
+	unsigned n;
 	const uint8_t *const *frame;
 	const uint16_t *len;
 
-	while (c->waiting < most &&
-	       (n = room_feed_take(most - c->waiting, until, &frame, &len)) > 0) {
+	while (c->waiting < QUEUE &&
+	       (n = room_feed_take(QUEUE - c->waiting, until, &frame, &len)) > 0) {
 		fwd_inject(frame, len, n);
 		c->waiting += n;
 	}

