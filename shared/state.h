@@ -112,7 +112,7 @@ struct sh_track {
 	 * media[] says, or `spatial`. */
 	uint32_t rate_bps[SH_MAX_LAYERS][SH_MAX_TEMPORAL];
 	uint16_t width[SH_MAX_LAYERS], height[SH_MAX_LAYERS]; // of its last key frame; 0: not known
-	uint32_t pad2;
+	uint32_t key_bytes[SH_MAX_LAYERS]; // of its last key frame, as rate_bps; 0: not known
 	uint64_t spoke_at_ns; // when it was last loud enough to be speech
 	/* control thread: rw, workers: ro */
 	_Atomic uint32_t follower; // id of the slot that it is in; 0: none
