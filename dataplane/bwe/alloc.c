@@ -10,12 +10,12 @@
 #define HELD_NS     8000000000ull  // a step up that lasts so long was right
 #define BOLD_NS     30000000000ull // after so long it is worth a try again
 enum {
-	AUDIO_HEAD_BPS =
-	    28800, // 50 packets a second with 72 bytes of IPv4, UDP, RTP with extensions, SRTP
-	AUDIO_GUESS_BPS = 32000,
+	AUDIO_HEAD_BPS = 17600,  // 50 packets a second with 44 bytes of IPv4, UDP and SRTP tag
+	AUDIO_GUESS_BPS = 43200, // 32 kb/s of sound, with RTP headers and extensions
 	HOLD = 16, // what it had may be so much (1/16) above the budget: rates waver, and the pacer
 	           // evens it out
 	HEADROOM = 8, // a step up needs 1/8 of it all to spare,
+	KEY_MS = 300, // a key frame that takes longer is a dear one
 	SHY_MAX = 3,  // and as much again for each time that a step up was taken back at once
 };
 
@@ -125,6 +125,19 @@ static bool next(const struct dp_alloc_sub *s, struct step p, struct step *out)
 	return false;
 }
 
+/* A switch begins with a key frame. One that takes the whole link for long is worth it when all of
+ * the quality fits, not for a part of its frame rate. */
+static bool dear(const struct run *r, const struct dp_alloc_sub *s, struct step to)
+{
+	uint64_t bytes = 0;
+
+	if (!s->key_bytes || to.temporal == top_temporal(s))
+		return false;
+	for (uint32_t l = s->svc ? 0 : to.layer; l <= to.layer; l++)
+		bytes += s->key_bytes[l];
+	return bytes * 8 * 1000 / KEY_MS > r->budget;
+}
+
 static struct step ideal(const struct dp_alloc_sub *s)
 {
 	return (struct step){top_layer(s), top_temporal(s)};
@@ -160,6 +173,9 @@ static bool raise(struct run *r, struct dp_alloc_sub *s)
 
 	if (!next(s, now, &to))
 		return false;
+	while (now.layer != DP_ALLOC_NONE && to.layer != now.layer && to.layer != had(s).layer &&
+	       dear(r, s, to))
+		to.temporal++;
 	total = r->total - s->cost_bps + cost(r, s, to);
 	if (above(to, had(s))) {
 		need = total + total / HEADROOM * (1 + r->a->shy);

@@ -27,8 +27,9 @@ struct dp_alloc_sub {
 	uint16_t want_height;            // no quality above the first that reaches it; 0: any
 	uint16_t height[SH_MAX_LAYERS];  // 0: unknown: all is wanted
 	const uint32_t (*rate_bps)[SH_MAX_TEMPORAL]; // [quality][temporal]: of just that layer, RTP
-	                                             // payload (sh_track.rate_bps); audio: [0][0].
+	                                             // packets (sh_track.rate_bps); audio: [0][0].
 	                                             // 0: unknown, a guess is used
+	const uint32_t *key_bytes; // [quality]: what a switch to it begins with; 0, NULL: unknown
 	/* out */
 	uint8_t want_layer, want_temporal; // DP_ALLOC_NONE: paused
 	uint8_t ideal_layer;               // with all it wants; DP_ALLOC_NONE: off or not active

@@ -13,7 +13,7 @@
 /* What a camera at 720p sends: 3 simulcast qualities, 3 temporal layers. */
 static const uint32_t camera[SH_MAX_LAYERS][SH_MAX_TEMPORAL] = {
     {60000, 40000, 50000}, {200000, 130000, 170000}, {700000, 450000, 550000}};
-static const uint32_t voice[SH_MAX_LAYERS][SH_MAX_TEMPORAL] = {{32000}};
+static const uint32_t voice[SH_MAX_LAYERS][SH_MAX_TEMPORAL] = {{43200}};
 enum { L0 = 159375, L1 = 531250, L2 = 1806250, VOICE = 60800 }; // with headers
 
 static struct dp_alloc_sub video(void)
@@ -154,6 +154,40 @@ static void scalable(void **state)
 	assert_in_range(a.allocated_bps, L2 * 1.11, L2 * 1.12);
 }
 
+/* A switch whose key frame takes the link for longer than 300 ms is made for all of the quality
+ * only. */
+static void dear_key_frames(void **state)
+{
+	static const uint32_t keys[SH_MAX_LAYERS] = {8000, 17000, 60000};
+	struct dp_alloc_sub s = video();
+	struct dp_alloc a = {0};
+
+	s.layer = 0;
+	s.temporal = 2;
+	dp_alloc_run(&a, &s, 1, 430000, 0, S); // 7 frames a second of quality 1 would fit
+	assert_true(s.want_layer == 1 && s.want_temporal == 1);
+	s.key_bytes = keys;
+	a = (struct dp_alloc){0};
+	dp_alloc_run(&a, &s, 1, 430000, 0, S); // 136 kbit of key frame: 316 ms
+	assert_true(s.want_layer == 0 && s.want_temporal == 2);
+	assert_int_equal(a.next_bps, L1 + L1 / 8);
+	dp_alloc_run(&a, &s, 1, 460000, 0, 2 * S); // 296 ms
+	assert_true(s.want_layer == 1 && s.want_temporal == 1);
+	a = (struct dp_alloc){0};
+	dp_alloc_run(&a, &s, 1, L1 + L1 / 8 + 100, 0, 3 * S);
+	assert_true(s.want_layer == 1 && s.want_temporal == 2);
+	/* what it has it keeps, and the lowest is never dear */
+	s.layer = 1;
+	s.temporal = 1;
+	a = (struct dp_alloc){0};
+	dp_alloc_run(&a, &s, 1, 380000, 0, 4 * S);
+	assert_true(s.want_layer == 1 && s.want_temporal == 1);
+	s.layer = DP_ALLOC_NONE;
+	a = (struct dp_alloc){0};
+	dp_alloc_run(&a, &s, 1, 100000, 0, 5 * S);
+	assert_true(s.want_layer == 0 && s.want_temporal == 0);
+}
+
 static void audio_first(void **state)
 {
 	struct dp_alloc_sub s[3] = {video(), audio(), audio()};
@@ -272,6 +306,7 @@ static void anything(void **state)
 				rates[i][k / SH_MAX_TEMPORAL][k % SH_MAX_TEMPORAL] =
 				    rand() % 4 ? rand() % 500000 : 0;
 			s[i].rate_bps = rates[i];
+			s[i].key_bytes = i % 2 ? rates[i][0] : NULL;
 			s[i].kind = rand() % 4 ? SH_KIND_VIDEO : SH_KIND_AUDIO;
 			s[i].layer = rand() % 2 ? DP_ALLOC_NONE : rand() % 3;
 		}
@@ -296,9 +331,10 @@ static void anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(one_video),   cmocka_unit_test(limits), cmocka_unit_test(scalable),
-	    cmocka_unit_test(audio_first), cmocka_unit_test(ranks),  cmocka_unit_test(steady),
-	    cmocka_unit_test(anything),
+	    cmocka_unit_test(one_video),   cmocka_unit_test(limits),
+	    cmocka_unit_test(scalable),    cmocka_unit_test(dear_key_frames),
+	    cmocka_unit_test(audio_first), cmocka_unit_test(ranks),
+	    cmocka_unit_test(steady),      cmocka_unit_test(anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

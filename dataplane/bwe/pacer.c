@@ -57,7 +57,7 @@ void dp_pacer_sent(struct dp_pacer *p, uint32_t bytes, uint64_t now_ns)
 	p->credit_bits_ns -= (int64_t)(bytes * 8ull * SECOND);
 	/* audio and probes go whatever is left: their debt is to hold video back, but not for long
 	 */
-	least = -(int64_t)((uint64_t)p->rate_bps * (DP_PACER_DRAIN_US / 2) * 1000);
+	least = -(int64_t)((uint64_t)p->rate_bps * DP_PACER_DEBT_US * 1000);
 	if (p->credit_bits_ns < least - (int64_t)(1500 * 8 * SECOND))
 		p->credit_bits_ns = least - (int64_t)(1500 * 8 * SECOND);
 }

@@ -1,7 +1,7 @@
 /* When queued packets of one subscriber may go: bookkeeping only, the queue is its caller's.
  *
- * Video leaves at 2.5 times the estimate, so that a key frame does not hit the link as one burst,
- *yet no packet waits for longer than 250 ms: a longer queue raises the rate. Audio and RTCP do not
+ * Video leaves at twice the estimate, so that a key frame does not hit the link as one burst,
+ *yet no packet waits for longer than 400 ms: a longer queue raises the rate. Audio and RTCP do not
  *wait: tell their bytes (dp_pacer_sent()) and send. Pure; one thread's at a time.
  *
  *	dp_pacer_rate(p, estimate, queued)    when the estimate changes, and once a timer run while
@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 enum {
-	DP_PACER_FACTOR_Q8 = 640, // 2.5
-	DP_PACER_DRAIN_US = 250000,
+	DP_PACER_FACTOR_Q8 = 512,  // 2
+	DP_PACER_DEBT_US = 125000, // how long what does not wait may hold back the rest
+	DP_PACER_DRAIN_US = 400000,
 	DP_PACER_BURST_US = 5000,    // what may go at once: as much as the rate has in this time,
 	DP_PACER_BURST_BYTES = 3000, // but this at least
 };

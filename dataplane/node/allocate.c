@@ -66,6 +66,7 @@ static void describe(const struct dp_worker *w, struct dp_alloc_sub *a, const st
 	a->temporals = t->temporal;
 	a->speaker = a->kind == SH_KIND_VIDEO && speaks(w, t);
 	a->rate_bps = t->rate_bps;
+	a->key_bytes = t->key_bytes;
 	for (unsigned l = 0; l < SH_MAX_LAYERS; l++)
 		a->height[l] = t->height[l];
 }

@@ -132,6 +132,24 @@ static void keep_layers(struct sh_track *t, const struct dp_frame_info *f)
 		__atomic_store_n(&t->temporal, (uint8_t)(f->tid + 1), __ATOMIC_RELAXED);
 }
 
+/* How large key frames are: told when the next picture begins. */
+static void measure_key(struct dp_stream_frames *st, struct sh_track *t, unsigned layer,
+                        const struct dp_frame_info *f, uint32_t ts, uint32_t bytes)
+{
+	bool many = t->set.layers > 1;
+
+	if (f->flags & DP_FRAME_PICTURE) {
+		for (unsigned s = 0; st->in_key && s < SH_MAX_LAYERS; s++)
+			if (st->key_bytes[s])
+				__atomic_store_n(&t->key_bytes[many ? layer : s], st->key_bytes[s],
+				                 __ATOMIC_RELAXED);
+		st->in_key = f->flags & DP_FRAME_KEY;
+		memset(st->key_bytes, 0, sizeof(st->key_bytes));
+	}
+	if (st->in_key && ts == st->ts)
+		st->key_bytes[many ? 0 : f->sid] += bytes;
+}
+
 void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp_hdr *hdr,
                     const uint8_t *buf)
 {
@@ -179,6 +197,7 @@ void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp
 	if (unlikely(dp_cost_add(&k->cost, t->set.layers > 1 ? p->layer : f->sid, f->tid,
 	                         m->data_len, w->now_ns)))
 		publish_rates(&k->cost, t);
+	measure_key(st, t, p->layer, f, hdr->ts, m->data_len);
 	if (f->flags & DP_FRAME_KEY)
 		keep_sizes(t, p->layer, &in);
 }

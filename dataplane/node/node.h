@@ -148,12 +148,14 @@ struct dp_track_rt {
 struct dp_stream_frames {
 	uint64_t head; // newest index
 	uint32_t ssrc, ts;
-	uint32_t pictures;              // so far
-	uint32_t picture_at;            // dp_track_frames.pictures at the last one
-	uint32_t sid_at[SH_MAX_LAYERS]; // `pictures` when a spatial layer was last seen
-	uint32_t dd;                    // what its Dependency Descriptors refer to, plus one
-	uint8_t top;                    // highest spatial layer seen
-	uint8_t unit_tid;               // H264: temporal layer of the present access unit
+	uint32_t pictures;                 // so far
+	uint32_t picture_at;               // dp_track_frames.pictures at the last one
+	uint32_t sid_at[SH_MAX_LAYERS];    // `pictures` when a spatial layer was last seen
+	uint32_t dd;                       // what its Dependency Descriptors refer to, plus one
+	uint8_t top;                       // highest spatial layer seen
+	uint8_t unit_tid;                  // H264: temporal layer of the present access unit
+	bool in_key;                       // the newest picture is a key frame
+	uint32_t key_bytes[SH_MAX_LAYERS]; // of it so far, by spatial layer
 };
 struct dp_track_frames {
 	struct dp_stream_frames stream[SH_MAX_LAYERS];
@@ -475,9 +477,11 @@ static inline int dp_pt_slot(const struct sh_track *t, uint8_t pt)
 	return -1;
 }
 
-/* Position of a source's payload type in the pt[] of a slot that it is in: that of the same codec, or, of RTX, the
- * one that repairs the same. 255: the slot has none. Of a track for itself: the same. */
-static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_track *source, uint8_t slot)
+/* Position of a source's payload type in the pt[] of a slot that it is in: that of the same codec,
+ * or, of RTX, the one that repairs the same. 255: the slot has none. Of a track for itself: the
+ * same. */
+static inline uint8_t dp_pt_slot_in(const struct sh_track *t, const struct sh_track *source,
+                                    uint8_t slot)
 {
 	uint8_t codec = source->set.pt[slot].codec;
 

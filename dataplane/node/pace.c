@@ -6,7 +6,7 @@
  * and RTCP never wait; repeated packets go before media. A packet that finds the queue empty and
  * the pacer willing is not held at all: nearly every one.
  *
- * The pacer lets a queue stand for a quarter of a second at most. What has waited longer all the
+ * The pacer lets a queue stand for 0.4 s at most. What has waited longer all the
  * same (the worker was away, buffers ran out) is dropped with all that waits of its subscription,
  * which goes on at its next key frame: a decoder can do nothing with the rest. */
 #include "dataplane/node/layer.h"
@@ -17,7 +17,7 @@
 #define PROBE_NS UINT64_C(5000000) // between the steps of a cluster of probes
 enum {
 	PACE_CHUNK = 64, // packets made in one walk
-	TOO_OLD_MS = 500,
+	TOO_OLD_MS = 700,
 	PAD_MAX = 224,    // bytes of padding in one packet, as browsers send it
 	REPEAT_BACK = 32, // how far back a probe looks for packets to repeat
 	PAD_HEADER = 40,  // of a packet of padding, about

@@ -35,6 +35,9 @@ void sim_peer_receive(struct sim *s, struct sim_peer *p, const struct sim_pkt *k
 
 static void missing(struct sim *s, struct sim_peer *p, struct dp_rtcp_out *o)
 {
+	/* it measures the round trip with the queue in it, as the other end does */
+	uint32_t rtt_us = p->bwe.rtt_us ? p->bwe.rtt_us : p->rtt_ms * 1000;
+
 	for (uint32_t i = 0; i < s->tracks; i++) {
 		struct sim_view *v = &p->view[i];
 		uint16_t seqs[64];
@@ -42,7 +45,7 @@ static void missing(struct sim *s, struct sim_peer *p, struct dp_rtcp_out *o)
 
 		if (s->track[i].kind != SH_KIND_VIDEO)
 			continue;
-		n = dp_nack_due(&v->nack, s->now_ns, p->rtt_ms * 1000, seqs, 64);
+		n = dp_nack_due(&v->nack, s->now_ns, rtt_us, seqs, 64);
 		if (n)
 			dp_rtcp_put_nack(o, 1, i, seqs, n);
 		if (v->nack.given_up) {

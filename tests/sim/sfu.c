@@ -139,6 +139,7 @@ uint64_t sim_alloc_fill(const struct sim *s, const struct sim_peer *p,
 		    .layer = p->view[i].want,
 		    .temporal = p->view[i].want_temporal,
 		    .rate_bps = t->rate,
+		    .key_bytes = t->key_bytes,
 		    .speaker = p->speaker == i + 1,
 		};
 		__builtin_memcpy(sub[i].height, t->height, sizeof(t->height));

@@ -160,7 +160,7 @@ static double chosen(const struct sim *s, const struct sim_peer *p)
 		double sum = 0;
 
 		if (t->kind == SH_KIND_AUDIO)
-			sum = 32000 + 28800;
+			sum = 43200 + 17600;
 		else if (v->layer != DP_ALLOC_NONE)
 			for (uint32_t l = t->svc ? 0 : v->layer; l <= v->layer; l++)
 				for (uint32_t k = 0; k <= v->temporal && k < t->temporals; k++)
@@ -182,14 +182,15 @@ static void sample(struct sim *s, struct sim_peer *p)
 	if (s->trace)
 		printf("%7.1f est %7.0fk acked %6.0fk alloc %6.0fk best %6.0fk now %6.0fk queue "
 		       "%4.0f seen %4.0f trend %6.1f/%4.1f use %u loss %3u usual %.3f bound %u "
-		       "probes %lu f%u m%u l%u rtt %u\n",
+		       "probes %lu f%u m%u l%u rtt %u L%d/%d T%u waits %u keys %u\n",
 		       s->now_ns / 1e9, p->bwe.estimate_bps / 1e3, p->bwe.acked_bps / 1e3,
 		       p->alloc.allocated_bps / 1e3, best / 1e3, now / 1e3, ms,
 		       p->bwe.queue_us / 1e3, (double)p->bwe.delay.trend,
 		       (double)p->bwe.delay.threshold, p->bwe.usage, p->bwe.loss,
 		       (double)p->bwe.losses.usual, p->bwe.bound, p->bwe.probes,
 		       p->bwe.probe.failed, p->bwe.probe.misled, p->bwe.probe.depth,
-		       p->bwe.rtt_us / 1000);
+		       p->bwe.rtt_us / 1000, (int8_t)p->view[0].layer, (int8_t)p->view[0].want,
+		       p->view[0].temporal, p->queued_bytes, s->track[0].keys);
 	if (!fits)
 		p->fits_since_ns = 0;
 	else if (!p->fits_since_ns)
@@ -211,10 +212,8 @@ static void watch_size(struct sim *s, struct sim_peer *p, struct sim_figures *f)
 {
 	uint8_t layer = p->view[0].layer;
 
-	if (s->now_ns - f->from_ns >= 10 * SIM_S) {
-		f->sizes += layer != DP_ALLOC_NONE && layer != p->last_layer;
-		f->paused_ms += p->view[0].want == DP_ALLOC_NONE;
-	}
+	f->sizes += layer != DP_ALLOC_NONE && layer != p->last_layer;
+	f->paused_ms += p->view[0].want == DP_ALLOC_NONE;
 	if (layer != DP_ALLOC_NONE)
 		p->last_layer = layer;
 }

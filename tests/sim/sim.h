@@ -59,7 +59,7 @@ struct sim_track { // published
 	uint32_t nominal[SH_MAX_LAYERS][SH_MAX_TEMPORAL]; // as the encoder aims at
 	uint32_t rate[SH_MAX_LAYERS][SH_MAX_TEMPORAL];    // as the SFU measures …
 	struct dp_cost cost;                              // … in the last seconds
-	uint32_t fps;
+	uint32_t fps, key_bytes[SH_MAX_LAYERS];
 	bool together; // a request for a key frame is one for all qualities
 	uint16_t height[SH_MAX_LAYERS];
 	uint64_t key_ns[SH_MAX_LAYERS]; // a request arrives there; 0: none
@@ -99,8 +99,8 @@ struct sim_figures {
 	double freeze_ms; // longest time without a whole frame of a video that was being sent, once
 	                  // converged
 	uint32_t switches;   // of quality or frame rate, once converged
-	uint32_t sizes;      // switches of quality, from 10 s after the phase's start
-	double paused_ms;    // without video for want of bandwidth, likewise
+	uint32_t sizes;      // switches of quality of the first video
+	double paused_ms;    // that it was without, for want of bandwidth
 	double estimate_bps; // mean
 };
 
@@ -159,8 +159,8 @@ void sim_free(struct sim *s);
 /* 3 qualities with 3 temporal layers, 150 kb/s, 500 kb/s and 1.7 Mb/s; svc: the same as spatial
  * layers of one stream. */
 void sim_camera(struct sim *s, bool svc);
-/* As a browser on a busy machine sends it: 15 frames a second, qualities whose costs lie close to each
- * other (132, 301 and 637 kb/s), and key frames of all of them whichever is asked for. */
+/* As a browser on a busy machine sends it: 15 frames a second, qualities whose costs lie close to
+ * each other (132, 301 and 637 kb/s), and key frames of all of them whichever is asked for. */
 void sim_webcam(struct sim *s);
 void sim_microphone(struct sim *s);
 /* Phases and rtt are to be filled in. */

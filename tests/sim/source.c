@@ -40,8 +40,8 @@ void sim_microphone(struct sim *s)
 	s->track[s->tracks++] = (struct sim_track){.kind = SH_KIND_AUDIO,
 	                                           .layers = 1,
 	                                           .temporals = 1,
-	                                           .nominal = {{32000}},
-	                                           .rate = {{32000}},
+	                                           .nominal = {{43200}},
+	                                           .rate = {{43200}},
 	                                           .next_ns = sim_draw(s, 20 * SIM_MS)};
 }
 
@@ -80,6 +80,7 @@ static void frame(struct sim *s, uint32_t i)
 		uint32_t at = key ? 0 : temporal, bytes = frame_bytes(s, t, l, at, key);
 
 		if (key) {
+			t->key_bytes[l] = bytes;
 			t->key_ns[l] = 0;
 			t->keys++;
 			if (temporal)
