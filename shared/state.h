@@ -164,7 +164,7 @@ struct sh_stats {
 	struct sh_hist latency;
 };
 
-enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 4 };
+enum { SH_STATE_MAGIC = 0x4353544bu, SH_STATE_VERSION = 5 };
 
 /* Head of the mapping; offsets are from its start, in bytes, 4096-aligned. */
 struct sh_state {

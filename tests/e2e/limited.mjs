@@ -76,7 +76,7 @@ async function watch (name, seconds, kbit, lines) { // lines: without a limit
   if (kbit) check(median < 100, `${name}: no standing queue, round trip ${median.toFixed(0)} ms`)
   if (!kbit) { check(heights.every(h => h === lines), `${name}: it stays at ${lines} lines`); return }
   // Which layer that is depends on its pictures a second too: 720 lines at half of them may cost what 360 do at all.
-  check(changes <= 4, `${name}: ${changes} changes of size in ${seconds} s`)
+  check(changes <= 2, `${name}: ${changes} changes of size in ${seconds} s`)
   check(rate <= kbit && rate >= kbit / 2, `${name}: ${Math.round(100 * rate / kbit)} % of the link is used`)
 }
 
