@@ -55,12 +55,15 @@ static bool take_profile(struct cost_scenario *s, const char *v)
 static int take(struct cost_scenario *s, const char *group, const char *name, const char *v,
                 char *why, size_t size)
 {
+	unsigned none;
 	const struct key keys[] = {
 	    {"rooms", "count", &s->rooms, NULL, 1, 1000000},
 	    {"rooms", "participants", &s->participants, NULL, 1, 50000},
 	    {"rooms", "publishers", &s->publishers, NULL, 0, 50000},
 	    {"rooms", "publishers_watch", NULL, &s->publishers_watch, 0, 0},
 	    {"rooms", "watch", &s->watch, NULL, 0, 50000},
+	    {"rooms", "slots", &none, NULL, 0, 0}, // rooms that grow are not modelled
+	    {"rooms", "cameras", &none, NULL, 0, 0},
 	    {"audio", "enabled", NULL, &s->audio, 0, 0},
 	    {"audio", "size", &s->audio_size, NULL, 1, 1300},
 	    {"video", "enabled", NULL, &s->video, 0, 0},

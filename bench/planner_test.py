@@ -76,6 +76,11 @@ class Planner(unittest.TestCase):
             # the port's cycles are all that differs
             self.assertGreater(self.ask(scenario, port='null')['full_at'], a['full_at'])
 
+    def test_rooms_that_grow_are_refused(self):
+        options = types.SimpleNamespace(model=self.path / 'model.json', rooms=None, budget=None, port=None)
+        with self.assertRaises((SystemExit, RuntimeError)):
+            planner.ask_model(options, here / 'scenarios/grown/room-1000.yaml')
+
     def test_a_port_that_is_too_slow_is_named(self):
         self.model['port']['max_bps'] = 1e8
         planner.write_model(self.model, self.path / 'model.json')
