@@ -184,7 +184,8 @@ static bool raise(struct run *r, struct dp_alloc_sub *s)
 				r->a->next_bps = need > UINT32_MAX ? UINT32_MAX : (uint32_t)need;
 			return false;
 		}
-	} else if (total > r->budget && total - r->budget > r->budget / HOLD) {
+	} else if (total > r->budget && total - r->budget > r->budget / HOLD &&
+	           !(r->a->unproven && now.layer == DP_ALLOC_NONE)) {
 		if (!r->a->next_bps)
 			r->a->next_bps = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
 		return false;

@@ -48,8 +48,11 @@ struct dp_alloc {
 	    next_bps;    // budget with which the next step up would fit; 0: all have what they want
 	uint32_t paused; // video subscriptions that got nothing though they want something
 	uint32_t shy_bps; // budget of the last raise
+	uint8_t unproven; // in: nothing says that the link has no more than the budget
+	                  // (dp_bwe_unproven()), so the lowest quality of what is being sent stays,
+	                  // whatever it costs by now
 	uint8_t shy,
-	    pad[7]; // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
+	    pad[6]; // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
 };
 
 /* budget_bps: the estimate; 0: unlimited. loss: 1/256, what retransmissions will cost. A step up

@@ -338,3 +338,10 @@ void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps)
 	b->allocated_bps = allocated_bps;
 	b->wanted_bps = wanted_bps;
 }
+
+bool dp_bwe_unproven(const struct dp_bwe *b, uint64_t now_ns)
+{
+	return b->bound == DP_BWE_BY_DELAY && b->feedbacks && b->usage != DP_BWE_OVERUSE &&
+	       b->queue_us < QUEUE_OWN_US && (!b->cut_ns || now_ns - b->cut_ns > LIMIT_NS) &&
+	       (!b->limit_bps || now_ns - b->limit_ns > LIMIT_NS);
+}

@@ -196,6 +196,9 @@ void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns);
 
 /* What the allocator gave out, and what it would with enough. */
 void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps);
+/* The estimate is what was sent so far, about: neither queue nor loss nor probe has shown lately
+ * that the link has no more. */
+bool dp_bwe_unproven(const struct dp_bwe *b, uint64_t now_ns);
 /* Bytes of padding or repeats that should go now, in packets of any size (each goes through
  * dp_bwe_sent()); 0: none. It starts a cluster when one is due and goes on with it. A caller that
  * has nothing to pad with does not call it. */

@@ -152,6 +152,7 @@ static void allocate(struct sim *s, struct sim_peer *p)
 	struct dp_alloc_sub sub[SIM_TRACKS];
 
 	sim_alloc_fill(s, p, sub);
+	p->alloc.unproven = dp_bwe_unproven(&p->bwe, s->now_ns);
 	dp_alloc_run(&p->alloc, sub, s->tracks, p->bwe.estimate_bps, p->bwe.loss, s->now_ns);
 	for (uint32_t i = 0; i < s->tracks; i++) {
 		struct sim_view *v = &p->view[i];

@@ -68,6 +68,7 @@ struct sim_track { // published
 	int64_t debt[SH_MAX_LAYERS]; // bits above the aim, which the encoder makes good in the next
 	                             // frames
 	uint32_t frames, keys;
+	double leap_s, leap; // from then on it takes so many times as much; 0: it does not
 };
 
 struct sim_view { // one track to one peer
@@ -161,6 +162,7 @@ void sim_free(struct sim *s);
 void sim_camera(struct sim *s, bool svc);
 /* As a browser on a busy machine sends it: 15 frames a second, qualities whose costs lie close to
  * each other (132, 301 and 637 kb/s), and key frames of all of them whichever is asked for. */
+void sim_screen(struct sim *s, double leap_s, double leap);
 void sim_webcam(struct sim *s);
 void sim_microphone(struct sim *s);
 /* Phases and rtt are to be filled in. */

@@ -1,6 +1,6 @@
 /* Cameras at 30 frames a second with the pattern T0 T2 T1 T2, sizes that waver by 30 %, key frames
  * of six mean frames when asked for, which the next ones make good by being smaller; microphones at
- * 50 packets a second. */
+ * 50 packets a second; a screen in one quality, which takes more from one moment to the next. */
 #include "tests/sim/sim.h"
 
 enum { KEY_FACTOR = 6 };
@@ -35,6 +35,20 @@ void sim_webcam(struct sim *s)
 	__builtin_memcpy(t->rate, nominal, sizeof(nominal));
 }
 
+void sim_screen(struct sim *s, double leap_s, double leap)
+{
+	struct sim_track *t = &s->track[s->tracks];
+
+	sim_camera(s, false);
+	t->layers = t->temporals = 1;
+	t->fps = 15;
+	t->leap_s = leap_s;
+	t->leap = leap;
+	__builtin_memset(t->nominal, 0, sizeof(t->nominal));
+	t->nominal[0][0] = 1000000;
+	__builtin_memcpy(t->rate, t->nominal, sizeof(t->rate));
+}
+
 void sim_microphone(struct sim *s)
 {
 	s->track[s->tracks++] = (struct sim_track){.kind = SH_KIND_AUDIO,
@@ -49,7 +63,8 @@ static uint32_t frame_bytes(struct sim *s, struct sim_track *t, uint32_t layer, 
                             bool key)
 {
 	static const uint32_t every[] = {4, 4, 2}; // T0 and T1 each fourth frame, T2 each second
-	uint64_t bits = (uint64_t)t->nominal[layer][temporal] * every[temporal] / t->fps,
+	uint64_t bits = (uint64_t)t->nominal[layer][temporal] *
+	                (t->temporals == 1 ? 1 : every[temporal]) / t->fps,
 	         aim = bits;
 
 	if (key) {
@@ -69,8 +84,14 @@ static void frame(struct sim *s, uint32_t i)
 {
 	static const uint8_t pattern[] = {0, 2, 1, 2};
 	struct sim_track *t = &s->track[i];
-	uint32_t temporal = pattern[t->frames++ % 4];
+	uint32_t temporal = t->temporals == 1 ? 0 : pattern[t->frames % 4];
 	bool all = false;
+
+	t->frames++;
+	if (t->leap && s->now_ns >= (uint64_t)(t->leap_s * 1e9)) {
+		t->nominal[0][0] = (uint32_t)(t->nominal[0][0] * t->leap);
+		t->leap = 0;
+	}
 
 	/* one request is for all spatial layers of one stream; some encoders make it one for all */
 	for (uint32_t l = 0; (t->svc || t->together) && l < t->layers; l++)

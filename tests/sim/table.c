@@ -269,6 +269,47 @@ static void narrow(bool print)
 			narrow_one(kbps, burst, print);
 }
 
+/* What a publisher sends in one quality takes four times as much from one moment to the next. On a
+ * link that has it nobody notices; on one that has not, the picture is taken away and the sound
+ * goes on. */
+static void leap(bool print)
+{
+	static const uint32_t kbps[] = {20000, 2500};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim *s = sim_new(17 + i);
+		const struct sim_figures *f;
+		struct sim_peer *p;
+
+		sim_screen(s, 30, 4);
+		sim_microphone(s);
+		p = sim_peer(s);
+		p->rtt_ms = 40;
+		p->phases = 3;
+		p->phase[0].link = (struct dp_wire_conf){.rate_bps = kbps[i] * 1000ull,
+		                                         .queue_bytes = kbps[i] * 40};
+		p->phase[1] = (struct sim_phase){25, p->phase[0].link};
+		p->phase[2] = (struct sim_phase){60, p->phase[0].link};
+		s->end_s = 80;
+		sim_run(s);
+		f = &p->figure[1];
+		if (print)
+			printf("leap, %u kb/s: paused %.0f ms, freeze %.0f ms, queue p95 %.0f ms, "
+			       "dropped %.1f %%\n",
+			       kbps[i], f->paused_ms, f->freeze_ms, f->queue_p95_ms, f->full * 100);
+		if (i == 0) {
+			must_room(f->paused_ms <= 0, "leap", i, "is not paused", f->paused_ms);
+			must_room(f->freeze_ms <= 500, "leap", i, "no freeze over 500 ms",
+			          f->freeze_ms);
+		} else {
+			must_room(f->paused_ms >= 20000, "leap", i, "is paused", f->paused_ms);
+			must_room(p->figure[2].standing_ms <= 100, "leap", i,
+			          "no standing queue over 100 ms", p->figure[2].standing_ms);
+		}
+		sim_free(s);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 4 && !strcmp(argv[1], "--one")) {
@@ -295,6 +336,7 @@ int main(int argc, char **argv)
 		room(print);
 		fall(print);
 		narrow(print);
+		leap(print);
 	}
 	if (failures)
 		printf("%d failed\n", failures);
