@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -114,7 +115,10 @@ bool fwd_eal(const char *prefix, const char *cores, unsigned memory_mb, const ch
 	snprintf(mem, sizeof(mem), "%u", memory_mb);
 	snprintf(file, sizeof(file), "--file-prefix=%s", prefix);
 	snprintf(device, sizeof(device), "--vdev=%s", vdev ? vdev : "");
-	return rte_eal_init((int)RTE_DIM(argv) - (vdev ? 1 : 2), argv) >= 0;
+	if (rte_eal_init((int)RTE_DIM(argv) - (vdev ? 1 : 2), argv) < 0)
+		return false;
+	rmdir(rte_eal_get_runtime_dir()); // it is empty
+	return true;
 }
 
 static void open_port(const struct dp_conf_port *conf)

@@ -216,10 +216,6 @@ int dp_eal_init(const struct dp_conf *conf)
 		sh_error(SUBSYS, "DPDK: %s", rte_strerror(rte_errno));
 		return rte_errno ? -rte_errno : -EIO;
 	}
+	rmdir(rte_eal_get_runtime_dir()); // it makes one, and puts nothing into it
 	return 0;
-}
-
-void dp_eal_cleanup(void)
-{
-	rte_eal_cleanup();
 }

@@ -3,9 +3,11 @@
 #pragma once
 #include "dataplane/conf.h"
 
-/* rte_eal_init() from the configuration; says in one line what was chosen. 0, -errno (said). */
+/* rte_eal_init() from the configuration; says in one line what was chosen. 0, -errno (said). There
+ * is no way back but the end of the process: rte_eal_cleanup() unmaps memory that EAL's interrupt
+ * thread is still reading (seen with memif, DPDK 22.11), and there is nothing else for it to free.
+ */
 int dp_eal_init(const struct dp_conf *conf);
-void dp_eal_cleanup(void);
 
 /* privilege.c. Before any thread: nothing may be gained by exec, no core dump. */
 int dp_privilege_begin(void);

@@ -347,7 +347,7 @@ static const struct stage {
 } stages[] = {
     {"process", process_start, NULL},
     {"state", state_start, state_stop},
-    {"eal", eal_start, dp_eal_cleanup},
+    {"eal", eal_start, NULL},
     {"pool", pool_start, pool_stop},
     {"ports", ports_start, dp_ports_close},
     {"tables", tables_start, dp_table_free},

@@ -78,7 +78,10 @@ static int eal(void)
 	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", cpu);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=loadgen-%d", (int)getpid());
 	snprintf(memory, sizeof(memory), "%u", MEMORY_MB);
-	return rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0 ? -EIO : 0;
+	if (rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0)
+		return -EIO;
+	rmdir(rte_eal_get_runtime_dir()); // it is empty
+	return 0;
 }
 
 static int vdev(const char *name, const char *args)
@@ -327,7 +330,6 @@ static void dpdk_close(void)
 	rte_eth_dev_stop(dk.eth);
 	rte_eth_dev_close(dk.eth);
 	xdp_steer_close(dk.steer);
-	rte_eal_cleanup();
 }
 
 /* The driver does not tell its socket, nor all that it lost: its ring was full, or it had no
