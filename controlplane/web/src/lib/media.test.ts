@@ -44,6 +44,21 @@ beforeEach(() => {
   vi.stubGlobal('RTCRtpReceiver', { getCapabilities: () => ({ codecs: ['video/VP8', 'video/rtx', 'video/VP9'].map(mimeType => ({ mimeType })) }) })
 })
 
+describe('a room that is left', () => {
+  it('keeps nobody waiting for what its connections were asked', async () => {
+    let answered = false
+    class Deaf extends FakeConnection { setLocalDescription() { return new Promise<void>(() => undefined) } }
+    vi.stubGlobal('RTCPeerConnection', Deaf)
+    const m = media()
+    const publishing = m.publish([['camera', camera(1280, 720)]]).then(() => { answered = true })
+    await Promise.resolve()
+    expect(answered).toBe(false)
+    m.close()
+    await publishing
+    await m.unpublish(['camera'])
+  })
+})
+
 describe('published layers', () => {
   it('fall silent as the server says, all come back without it, and fall silent again when it is back', async () => {
     const m = media()

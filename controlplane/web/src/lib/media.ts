@@ -39,6 +39,8 @@ export class Media {
   private sent = new Map<Source, Sent>()
   private queue: Promise<unknown> = Promise.resolve()
   private closed = false
+  private end!: () => void
+  private gone = new Promise<void>(done => { this.end = done })
 
   constructor(private ask: Ask, private on: MediaHandlers, public codec?: Codec) {}
 
@@ -50,7 +52,7 @@ export class Media {
     const run = async () => { if (!this.closed) await f() }
     const done = this.queue.then(run, run)
     this.queue = done.catch(() => undefined)
-    return done
+    return Promise.race([done, this.gone]) // what a closed connection was asked for is never answered
   }
 
   private connect(target: Target) {
@@ -250,6 +252,7 @@ export class Media {
 
   close() {
     this.closed = true
+    this.end()
     for (const s of this.sent.values()) s.transceiver.sender.track?.stop()
     this.pub?.close()
     this.sub?.close()
