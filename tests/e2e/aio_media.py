@@ -1,7 +1,7 @@
 """Media and HTTP for the aiortc stories: a tone, moving bars, the WHIP/WHEP POST."""
 import asyncio, fractions, math, ssl, time
 import aiohttp, av, numpy
-from aiortc import MediaStreamTrack, RTCSessionDescription, VideoStreamTrack
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 
 TLS = ssl.create_default_context()
 TLS.check_hostname = False
@@ -65,3 +65,14 @@ async def delete(http, location, token):
     async with http.delete(location, ssl=TLS, headers={"Authorization": "Bearer " + token}) as r:
         if r.status != 200:
             raise SystemExit(f"DELETE: {r.status}")
+
+
+async def offer_text():
+    """What a publisher of both would offer."""
+    pc = RTCPeerConnection()
+    pc.addTransceiver(Tone(), direction="sendonly")
+    pc.addTransceiver(Bars(), direction="sendonly")
+    await pc.setLocalDescription(await pc.createOffer())
+    text = pc.localDescription.sdp
+    await pc.close()
+    return text

@@ -7,8 +7,7 @@ CTL is the command that prints drop reasons as JSON; DATAPLANE the dataplane's p
 import asyncio, json, os, re, signal, subprocess, sys, time
 import aiohttp, websockets
 from aioice import stun
-from aiortc import RTCPeerConnection
-from aio_media import TLS, Bars, Tone, delete
+from aio_media import TLS, delete, offer_text
 
 BASE, TOKEN, JOINS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 CTL, DATAPLANE = os.environ["CTL"].split(), int(os.environ["DATAPLANE"])
@@ -18,16 +17,6 @@ BEARER = {"Authorization": "Bearer " + TOKEN}
 def unknown_ufrags():
     out = json.loads(subprocess.run(CTL + ["--json", "drop-reasons"], check=True, capture_output=True).stdout)
     return sum(d["packets"] for d in out["drop_reasons"] if d["reason"] == "stun_ufrag")
-
-
-async def offer_text():
-    pc = RTCPeerConnection()
-    pc.addTransceiver(Tone(), direction="sendonly")
-    pc.addTransceiver(Bars(), direction="sendonly")
-    await pc.setLocalDescription(await pc.createOffer())
-    text = pc.localDescription.sdp
-    await pc.close()
-    return text
 
 
 def field(sdp, name):

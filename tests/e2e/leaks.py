@@ -5,7 +5,7 @@ Somebody stays in the room all the while, so that every join also makes and ends
 import asyncio, json, os, sys
 import aiohttp, websockets
 from aiortc import RTCPeerConnection, RTCSessionDescription
-from aio_media import TLS, Bars, Tone, connected, delete, post
+from aio_media import TLS, Tone, connected, delete, offer_text, post
 
 BASE, TOKEN, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 WS = BASE.replace("https", "wss") + "/ws"
@@ -33,16 +33,6 @@ class Client:
     async def close(self):
         await self.ask("logout")
         await self.ws.close()
-
-
-async def offer_text():
-    pc = RTCPeerConnection()
-    pc.addTransceiver(Tone(), direction="sendonly")
-    pc.addTransceiver(Bars(), direction="sendonly")
-    await pc.setLocalDescription(await pc.createOffer())
-    text = pc.localDescription.sdp
-    await pc.close()
-    return text
 
 
 async def answerer(client, stop):
