@@ -140,21 +140,22 @@ def latency(folder):
 def rooms(folder):
     rows, day = [], None
     for name, text in (("room-500", "one room of 500, one publishes"),
-                       ("rooms-50x10", "50 rooms of 10, all publish")):
+                       ("rooms-50x10", "50 rooms of 10, all publish"),
+                       ("rooms-50x10-plain", "the same, receivers without feedback")):
         data = load(folder, name)
         if not data:
             continue
         day = when(folder, name)
         f, r = data["figures"], data["receivers"]
         server = f["server"]
-        rows.append([text, number(f["seconds"]), number(f["packets_per_second"]), number(f["expected"] - f["received"]),
+        rows.append([text, number(f["seconds"]), number(f["packets_per_second"]), number(r["lost"]), number(f["expected"] - f["received"] - r["lost"]),
                      r["freezes"], number(r["join_ms"].get("p50", 0)), number(r["join_ms"].get("p99", 0)),
                      number(f["latency_us"]["p50"]), number(f["latency_us"]["p99"]), f"{server['cpu']:.2f}",
                      number(server["graph"]["per_packet_out"]),
                      f"{server['rss_kb_before'] // 1024} → {server['rss_kb_after'] // 1024}"])
     if not rows:
         return None
-    return f"{day}.\n\n" + table(["scenario", "s", "packets/s out", "lost", "freezes", "join p50 ms", "p99",
+    return f"{day}.\n\n" + table(["scenario", "s", "packets/s out", "lost", "held back", "freezes", "join p50 ms", "p99",
                                   "latency p50 µs", "p99", "server CPUs", "graph cycles a packet", "memory MiB"], rows)
 
 

@@ -47,13 +47,15 @@ latency() {
 }
 
 # A loss is a figure too, here.
-rooms() {
-	local name
+room() { # SCENARIO RESULT [loadgen's words]
+	"$root/bench/memif.sh" "$root/bench/scenarios/$1.yaml" --set "run.duration=$seconds" --set run.progress=false \
+		--set run.max_loss=1000000 --json "$out/$2.json" "${@:3}"
+}
 
-	for name in room-500 rooms-50x10; do
-		"$root/bench/memif.sh" "$root/bench/scenarios/$name.yaml" --set "run.duration=$seconds" --set run.progress=false \
-			--set run.max_loss=1000000 --json "$out/$name.json"
-	done
+rooms() {
+	room room-500 room-500
+	room rooms-50x10 rooms-50x10
+	room rooms-50x10 rooms-50x10-plain --set feedback=none --set nack=false
 }
 
 [[ $# -gt 0 ]] || set -- compare forward growth latency rooms
