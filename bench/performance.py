@@ -159,12 +159,22 @@ def rooms(folder):
                                   "latency p50 µs", "p99", "server CPUs", "graph cycles a packet", "memory MiB"], rows)
 
 
+def dtls(folder):
+    data = load(folder, "dtls")
+    if not data:
+        return None
+    rows = [[r["ns a handshake"], number(r["min"] / 1000), number(r["median"] / 1000), f"{r['ratio']:.2f}" if "ratio" in r else "-",
+             number(r["handshakes_per_second"]), r["runs"]] for r in data["rows"]]
+    return f"{when(folder, 'dtls')}, {data['facts']['cpu']}.\n\n" + table(
+        ["side", "best, µs", "median", "÷ floor", "handshakes a second, one core", "runs"], rows)
+
+
 def main():
     path, folder = sys.argv[1:]
     with open(path, encoding="utf-8") as f:
         text = f.read()
     for name, make in (("compare", compare), ("forward", forward), ("growth", growth), ("latency", latency),
-                       ("rooms", rooms)):
+                       ("rooms", rooms), ("dtls", dtls)):
         made = make(folder)
         if made is None:
             print(f"performance.py: {name}: nothing measured, left as it is", file=sys.stderr)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that docs/performance.md tells in figures, measured anew on this machine and written into it: about a quarter of an hour.
 #
-#   sudo bench/performance.sh [compare] [forward] [growth] [latency] [rooms]      all when none is named
+#   sudo bench/performance.sh [compare] [forward] [growth] [latency] [rooms] [dtls]      all when none is named
 #
 # Environment: RUNS (3): of each measurement. SECONDS_EACH (60): of each room scenario. Results stay in build/bench/.
 set -euo pipefail
@@ -58,12 +58,14 @@ rooms() {
 	room rooms-50x10 rooms-50x10-plain --set feedback=none --set nack=false
 }
 
-[[ $# -gt 0 ]] || set -- compare forward growth latency rooms
+dtls() { "$out/bench_dtls" --runs "$runs" --json "$out/dtls.json"; }
+
+[[ $# -gt 0 ]] || set -- compare forward growth latency rooms dtls
 for part in "$@"; do
 	case $part in
-	compare | forward | growth | latency | rooms) "$part" ;;
+	compare | forward | growth | latency | rooms | dtls) "$part" ;;
 	*)
-		echo "usage: bench/performance.sh [compare] [forward] [growth] [latency] [rooms]" >&2
+		echo "usage: bench/performance.sh [compare] [forward] [growth] [latency] [rooms] [dtls]" >&2
 		exit 2
 		;;
 	esac
