@@ -250,27 +250,6 @@ static void sources_leave(void **state)
 
 /* ---- video ---- */
 
-static uint16_t nack_seq;
-static void send_nack(struct peer *p, uint32_t media)
-{
-	uint8_t buf[256];
-	struct dp_rtcp_out o = {buf, sizeof(buf), 0};
-
-	dp_rtcp_put_rr(&o, 0x5555, NULL, 0);
-	dp_rtcp_put_nack(&o, 0x5555, media, &nack_seq, 1);
-	peer_rtcp(p, buf, o.len);
-}
-
-static void send_pli(struct peer *p, uint32_t media)
-{
-	uint8_t buf[256];
-	struct dp_rtcp_out o = {buf, sizeof(buf), 0};
-
-	dp_rtcp_put_rr(&o, 0x5555, NULL, 0);
-	dp_rtcp_put_pli(&o, 0x5555, media);
-	peer_rtcp(p, buf, o.len);
-}
-
 static unsigned plis(unsigned i)
 {
 	return count_rtcp(&r.pub[i], DP_RTCP_PSFB, DP_RTCP_PSFB_PLI, NULL);
@@ -285,6 +264,7 @@ static void video_follows(void **state)
 {
 	struct rtp_out o, last = {0}, again;
 	unsigned n = 0;
+	uint16_t lost;
 
 	room_start(true, 2);
 	show(0, 100, true);
@@ -312,12 +292,12 @@ static void video_follows(void **state)
 		n++;
 	}
 	assert_int_equal(n, 10);
-	nack_seq = (uint16_t)(last.hdr.seq - 3);
-	send_nack(&r.ear, OUR_VIDEO);
+	lost = (uint16_t)(last.hdr.seq - 3);
+	send_nack(&r.ear, OUR_VIDEO, lost);
 	assert_true(peer_take_rtp(&r.ear, &again));
 	assert_int_equal(again.hdr.pt, OUT_RTX);
 	assert_int_equal(again.hdr.ssrc, OUR_RTX);
-	assert_int_equal(dp_get16(again.buf + again.hdr.payload_off), nack_seq);
+	assert_int_equal(dp_get16(again.buf + again.hdr.payload_off), lost);
 	assert_int_equal(again.buf[again.hdr.payload_off + 2 + 10], (uint8_t)(211 - 3));
 
 	// the next speaker; what was sent before can still be asked for
@@ -418,6 +398,7 @@ static void voices_move(void **state)
 static void pictures_move(void **state)
 {
 	struct rtp_out o, last = {0};
+	uint16_t lost;
 
 	room_start(true, 2);
 	world_slot(VIDEO_SLOT + 1, GROUP, 1, &video_slot);
@@ -451,11 +432,11 @@ static void pictures_move(void **state)
 		assert_true((int32_t)(o.hdr.ts - last.hdr.ts) > 0);
 		last = o;
 	}
-	nack_seq = (uint16_t)(last.hdr.seq - 2); // of before
-	send_nack(&r.ear, OUR_VIDEO);
+	lost = (uint16_t)(last.hdr.seq - 2); // of before
+	send_nack(&r.ear, OUR_VIDEO, lost);
 	assert_true(peer_take_rtp(&r.ear, &o));
 	assert_int_equal(o.hdr.ssrc, OUR_RTX);
-	assert_int_equal(dp_get16(o.buf + o.hdr.payload_off), nack_seq);
+	assert_int_equal(dp_get16(o.buf + o.hdr.payload_off), lost);
 	room_stop();
 }
 
