@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/story.h"
+#include "dataplane/rtp/speaker.h"
 
 static void pli_throttled(void **state)
 {
@@ -348,6 +349,46 @@ static void many_senders(void **state)
 	pair_stop(&c);
 }
 
+/* Opus in DTX: a packet each 400 ms, numbers without a gap (RFC 7587 §3.1.3). No loss to ask for,
+ * no silence of the track, and time goes on as it does at the publisher. */
+static void dtx_is_no_loss(void **state)
+{
+	struct sh_msg_track_set t = audio_track;
+	struct rtp_out o, last = {0};
+	struct pair c;
+	uint32_t ts = 1000;
+
+	pair_start(&c);
+	t.flags |= SH_TRACK_NACK;
+	world_track(0, &c.pub, &t);
+	for (uint16_t i = 0; i < 100; i++) {
+		bool dtx = i >= 40 && i < 60;
+
+		send_rtp(&c.pub, &(struct rtp){.pt = PT_OPUS,
+		                               .seq = i,
+		                               .ts = ts,
+		                               .ssrc = SSRC_AUDIO,
+		                               .payload = (const uint8_t *)"opus payload",
+		                               .len = dtx ? 1 : 12});
+		world_run(dtx ? 400 : 20);
+		assert_true(peer_take_rtp(&c.sub, &o));
+		assert_false(peer_take_rtp(&c.sub, &last));
+		assert_true(!i || o.hdr.ts == last.hdr.ts + (i > 40 && i <= 60 ? 19200u : 960u));
+		assert_true(!i || o.hdr.seq == (uint16_t)(last.hdr.seq + 1));
+		assert_int_equal(o.hdr.payload_len, dtx ? 1 : 12);
+		last = o;
+		ts += dtx ? 19200 : 960;
+		assert_true(dp_node(world.w[0])->track[0].alive & 1);
+		if (i > 50 && i < 60)
+			assert_true(dp_slabs.track[0].level > DP_LEVEL_UNTOLD); // silent
+	}
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_RTPFB, DP_RTCP_RTPFB_NACK, NULL), 0);
+	assert_int_equal(dp_slabs.track[0].media[0].max_ext_seq -
+	                     dp_slabs.track[0].media[0].base_ext_seq + 1,
+	                 dp_slabs.track[0].media[0].received);
+	pair_stop(&c);
+}
+
 int stories_rtcp(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +398,7 @@ int stories_rtcp(void)
 	    cmocka_unit_test(nack_answered),
 	    cmocka_unit_test(nack_answered_plainly),
 	    cmocka_unit_test(nack_upstream),
+	    cmocka_unit_test(dtx_is_no_loss),
 	    cmocka_unit_test(reports),
 	    cmocka_unit_test(bye),
 	    cmocka_unit_test(many_senders),
