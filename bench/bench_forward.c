@@ -2,9 +2,11 @@
  * rewrite, srtp_out, tx) on one worker, one packet in and `fanout` out, as ns for each packet out.
  *
  * whole  dp_worker_turn(): time, graph walk, quiescent state, ops; a burst of publishers' packets
- * waits in the port floor  the crypto alone: the same encryptions, with the same sessions in the
- * same order, same sizes, from a shared plaintext into packets of their own, DP_VECTOR at a time;
- * the ratio is taken to it hot    the same with one session for all, so keys never leave the cache
+ *        waits in the port
+ * floor  the crypto alone: the same encryptions, with the same sessions in the same order, same
+ *        sizes, from a shared plaintext into packets of their own, DP_VECTOR at a time; the ratio
+ *        is taken to it
+ * hot    the same with one session for all, so keys never leave the cache
  *
  * The three take turns within every round, so that a neighbour on the machine slows all of them.
  * What was timed while the kernel took the CPU away is left out, on all three alike. Nothing is

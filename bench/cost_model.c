@@ -1,9 +1,10 @@
 /* The model on the command line: what bench/planner fits and asks.
  *
- *   cost_model fit SAMPLES.json         samples of bench_room, bench_forward → the model file, on
- * standard output cost_model ask MODEL.json SCENARIO.yaml [--budget PERCENT] [--rooms N] [--workers
- * N]
- * [--port NAME] cost_model host                     sizes that this build has, for the memory part
+ *   cost_model fit SAMPLES.json    samples of bench_room, bench_forward → the model file, on
+ *                                  standard output
+ *   cost_model ask MODEL.json SCENARIO.yaml [--budget PERCENT] [--rooms N] [--workers N]
+ *              [--port NAME]
+ *   cost_model host                sizes that this build has, for the memory part
  *
  * `ask` writes JSON: the scenario's load, for 1, 2, 4 … workers the most rooms that fit and what
  * runs out first, and for so many rooms how many workers, what port speed, memory and packet

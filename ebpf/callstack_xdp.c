@@ -1,7 +1,7 @@
 /* callstack-xdp: what our XDP program does on an interface, and its removal after a crash.
  *   callstack-xdp status [--json] IF…    exit 0: ours is attached; 1: nothing; 2: someone else's
  *   callstack-xdp detach IF…             exit 0: none of ours is left; a foreign program is not
- * touched */
+ *                                        touched */
 #include "ebpf/xdp_steer.h"
 #include <errno.h>
 #include <inttypes.h>

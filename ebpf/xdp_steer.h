@@ -1,11 +1,14 @@
 /* Loader of the steering program (steer.bpf.c): what the dataplane does around an AF_XDP port.
  *
  * The DPDK driver loads and attaches the object itself (devarg xdp_prog=PATH) and puts its sockets
- * into xsks_map, so one port's life is: xdp_steer_clear()         a foreign program is refused, a
- * leftover of ours removed xdp_steer_write_object()  a copy of the program with this port's
- * constants in it xdp_steer_expect()        native or generic; and tied to this process's life
+ * into xsks_map, so one port's life is:
+ *   xdp_steer_clear()         a foreign program is refused, a leftover of ours removed
+ *   xdp_steer_write_object()  a copy of the program with this port's constants in it
+ *   xdp_steer_expect()        native or generic; and tied to this process's life
  *   rte_eth_rx_queue_setup()  the driver attaches it (so errors come from here), then
- * rte_eth_dev_start() xdp_steer_open(hold)      finds it again by interface xdp_steer_counters() …
+ *                             rte_eth_dev_start()
+ *   xdp_steer_open(hold)      finds it again by interface
+ *   xdp_steer_counters() …
  *   rte_eth_dev_close()
  *   xdp_steer_close()         the program is gone
  * When the port cannot be set up, xdp_steer_detach() takes the place of the last four.

@@ -18,15 +18,24 @@
  *     };
  *
  * The struct is plain data without pointers. Rows of a .def (field: the C member, key: dotted name
- * in YAML): GROUP(key, help)                                         what "key." options are about
- *     BOOL(field, key, default, help)                          bool
- *     UINT(field, key, default, min, max, unit, help)          uint32_t
- *     STRING(field, key, default, size, form, help)            char[size], with its NUL; may be ""
- * if the default is ENUM(field, key, default, LIST, help)                    int; LIST(X) has
- * X(SYMBOL, "word") for each value, from 0 STRINGS(field, key, default, most, size, form, help)
- * struct { uint32_t n; char v[most][size]; } LIST(field, key, default, most, item struct, table,
- * help) struct { uint32_t n; struct item v[most]; } Defaults are YAML text. Start-up only, one
- * thread. */
+ * in YAML), and what each is in the struct:
+ *
+ *     GROUP(key, help)
+ *         nothing: what "key." options are about
+ *     BOOL(field, key, default, help)
+ *         bool
+ *     UINT(field, key, default, min, max, unit, help)
+ *         uint32_t
+ *     STRING(field, key, default, size, form, help)
+ *         char[size], with its NUL; may be "" if the default is
+ *     ENUM(field, key, default, LIST, help)
+ *         int; LIST(X) has X(SYMBOL, "word") for each value, from 0
+ *     STRINGS(field, key, default, most, size, form, help)
+ *         struct { uint32_t n; char v[most][size]; }
+ *     LIST(field, key, default, most, item struct, table, help)
+ *         struct { uint32_t n; struct item v[most]; }
+ *
+ * Defaults are YAML text. Start-up only, one thread. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

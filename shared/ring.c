@@ -1,12 +1,14 @@
 /* shared/: the contract of the two planes, and what both are made of.
  *
- *   ring.c      SPSC byte rings in shared memory         any one writer thread, any one reader
- * thread msg.c       what may travel in them (msg.def, msg.h) pure link.c      how two processes
- * come to share them     control threads state.c     the slabs that outlive both processes
- * dataplane: rw, others: ro stats.c     the counters' names (stats.def)          pure addr.c
- * transport addresses as text              pure log.c       one line to stderr control threads
- *   conf*.c     option tables, YAML, command line        start-up (library sh_conf, the only one
- * with libyaml)
+ *   ring.c    SPSC byte rings in shared memory            any one writer thread, any one reader
+ *   msg.c     what may travel in them (msg.def, msg.h)    pure
+ *   link.c    how two processes come to share them        control threads
+ *   state.c   the slabs that outlive both processes       dataplane: rw, others: ro
+ *   stats.c   the counters' names (stats.def)             pure
+ *   addr.c    transport addresses as text                 pure
+ *   log.c     one line to stderr                          control threads
+ *   conf*.c   option tables, YAML, command line           start-up (library sh_conf, the only one
+ *                                                         with libyaml)
  *
  * Here: positions are free-running 64-bit byte counts, so full and empty differ without a spare
  * byte and no position ever repeats. Whatever the peer can write is read once into a local, checked

@@ -1,13 +1,11 @@
 /* The negotiator as a process, for tests against real peers: one JSON request a line in, one reply
  * out.
- *   {"op": "publish", "sdp": offer}             → answer of a receiving m-line for each that the
- * peer sends
- *   {"op": "play", "sdp": offer}                → answer to a recvonly offer, filled with what
- * `publish` agreed
- *   {"op": "subscribe", "add": n}               → an offer with n more tracks of what `publish`
- * agreed
- *   {"op": "remove", "index": i}                → an offer without the track of m-line i
- *   {"op": "answer", "sdp": answer}             → what was agreed to
+ *   {"op": "publish", "sdp": offer}  → answer of a receiving m-line for each that the peer sends
+ *   {"op": "play", "sdp": offer}     → answer to a recvonly offer, filled with what `publish`
+ *                                      agreed
+ *   {"op": "subscribe", "add": n}    → an offer with n more tracks of what `publish` agreed
+ *   {"op": "remove", "index": i}     → an offer without the track of m-line i
+ *   {"op": "answer", "sdp": answer}  → what was agreed to
  * Each reply has "rc", and "error", "sdp" and "media" where there are any. */
 #include <jansson.h>
 #include <stdio.h>

@@ -4,9 +4,10 @@
  *   ctl_user.c   accounts: works on the store itself, whether the daemon runs or not
  *   ctl_token.c  makes a token with the daemon's key
  *   ctl_live.c   asks the daemon over its admin socket
- *   ctl_top.c    how every stream is, from the dataplane's mapping (top.c), on a screen (ctl_screen.c)
+ *   ctl_top.c    how every stream is, from the dataplane's mapping (top.c), on a screen
+ *                (ctl_screen.c)
  *   ctl_drop.c   reads the dataplane's counters from its mapping, so it works when the daemon is
- * dead
+ *                dead
  *   ctl_doctor.c looks at the host, by the checks of doctor.h; needs no daemon
  *
  * The run directory is --rundir, CALLSTACK_RUNDIR or /run/callstack. The data folder and the store

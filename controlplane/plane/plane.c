@@ -3,8 +3,9 @@
  *   plane.c    the link: connect, hello, loss, again            (this)
  *   id.c       ids: which index and generation belongs to whom
  *   desired.c  the last message of each object, who hangs on whom, and what of it is still to be
- * told txn.c      BEGIN … COMMIT into the ring, and what COMMITTED makes of it event.c    records
- * that the dataplane put, checked, to the handlers
+ *              told
+ *   txn.c      BEGIN … COMMIT into the ring, and what COMMITTED makes of it
+ *   event.c    records that the dataplane put, checked, to the handlers
  *
  * The daemon owns the truth, the dataplane caches it. So there is no call here that asks the
  * dataplane for something and waits: callers set what should be, and each object carries what of it

@@ -7,14 +7,17 @@
  *
  *   front.c          context, listeners, the one callback that everything comes in by
  *   front_conn.c     a record for each TCP connection: limits by address and in all, one deadline
- * each, one sweep a second that enforces it. libwebsockets' own timeouts restart with each byte, so
- * a peer that drips bytes would never hit them; ours do not move. front_http.c     a request:
- * header, body up to the limit, dispatch to the longest registered prefix front_reply.c    a reply:
- * security headers, CORS, written piece by piece as the peer reads front_hold.c    what may not be
- * sent yet front_static.c   the web
- * client's files, opened beneath the web root by the kernel (RESOLVE_BENEATH) front_origin.c   who
- * may call from another origin front_ws.c       /ws: subprotocol, reassembly, UTF-8, bounded queue,
- * pings
+ *                    each, one sweep a second that enforces it. libwebsockets' own timeouts restart
+ *                    with each byte, so a peer that drips bytes would never hit them; ours do not
+ *                    move.
+ *   front_http.c     a request: header, body up to the limit, dispatch to the longest registered
+ *                    prefix
+ *   front_reply.c    a reply: security headers, CORS, written piece by piece as the peer reads
+ *   front_hold.c     what may not be sent yet
+ *   front_static.c   the web client's files, opened beneath the web root by the kernel
+ *                    (RESOLVE_BENEATH)
+ *   front_origin.c   who may call from another origin
+ *   front_ws.c       /ws: subprotocol, reassembly, UTF-8, bounded queue, pings
  *
  * Life of a connection: FILTER_NETWORK_CONNECTION (counted, or refused before TLS costs anything) →
  * WSI_CREATE → NEW_CLIENT_INSTANTIATED (the record is the wsi's opaque data from here) → requests

@@ -67,8 +67,7 @@ struct cp_early {
 struct cp_player {
 	TAILQ_ENTRY(cp_player) entry;
 	struct cp_signaling *of;
-	char
-	    id[40]; // 32 characters of base32: knowing it is no permission, but it can't be guessed
+	char id[40]; // 32 characters of base32: no permission in itself, yet not to be guessed
 	bool whep;
 	struct cp_identity who;
 	struct cp_participant *party;

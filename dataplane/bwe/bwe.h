@@ -1,21 +1,20 @@
 /* How much a subscriber's link bears, and how to find out.
  *
- * One struct dp_bwe per endpoint that subscribes. Everything sent to it with a transport-wide
- *number is told to dp_bwe_sent(); its feedback goes to dp_bwe_feedback(), its REMB and receiver
- *reports to dp_bwe_remb() and dp_bwe_report(). dp_bwe_tick() is for what must happen when nothing
- *comes. The result is estimate_bps, for the allocator (alloc.h) and the pacer (pacer.h).
+ * One struct dp_bwe per endpoint that subscribes. Everything sent to it with a transport-wide number
+ * is told to dp_bwe_sent(); its feedback goes to dp_bwe_feedback(), its REMB and receiver reports to
+ * dp_bwe_remb() and dp_bwe_report(). dp_bwe_tick() is for what must happen when nothing comes. The
+ * result is estimate_bps, for the allocator (alloc.h) and the pacer (pacer.h).
  *
  * All rates are bits a second of IP packets (IP, UDP, RTP and SRTP headers included), as that is
- *what a link is limited in. All times are CLOCK_MONOTONIC ns. Pure: no clock, no allocation, no
- *DPDK; the struct is its caller's, one thread's at a time. Nothing overflows for rates up to 4 Gb/s
- *and any feedback.
+ * what a link is limited in. All times are CLOCK_MONOTONIC ns. Pure: no clock, no allocation, no
+ * DPDK; the struct is its caller's, one thread's at a time. Nothing overflows for rates up to 4 Gb/s
+ * and any feedback.
  *
- *	packet sent        dp_bwe_sent(b, seq, bytes, now)          any walk; also RTX, padding and
- *audio feedback arrives   dp_bwe_feedback(b, &twcc, now)           then the allocator, when
- *`changed` says so every 5 to 50 ms   dp_bwe_tick(b, now)                      5 ms while
- *dp_bwe_probe_at() says so n = dp_bwe_probe(b, now)                 send n bytes of padding now
- *	allocator ran      dp_bwe_needs(b, allocated, wanted)       so that it knows whether to
- *probe */
+ *	packet sent       dp_bwe_sent(b, seq, bytes, now)     any walk; also RTX, padding, audio
+ *	feedback arrives  dp_bwe_feedback(b, &twcc, now)      then the allocator, if `changed` says so
+ *	every 5 to 50 ms  dp_bwe_tick(b, now)                 5 ms while dp_bwe_probe_at() says so
+ *	                  n = dp_bwe_probe(b, now)            send n bytes of padding now
+ *	allocator ran     dp_bwe_needs(b, allocated, wanted)  so that it knows whether to probe */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -164,11 +163,10 @@ struct dp_bwe {
 	uint32_t told_bps; // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
 	uint64_t over_ns; // when the present overuse began; 0: there is none
-	uint32_t
-	    over_queue_us; // standing queue at the last cut of this overuse; before it, its peak
-	uint8_t cuts;      // in this overuse
-	uint8_t expect;    // some feedback was negotiated
-	uint8_t twcc;      // transport-wide feedback comes, or will
+	uint32_t over_queue_us; // standing queue at this overuse's last cut; before it, its peak
+	uint8_t cuts;           // in this overuse
+	uint8_t expect;         // some feedback was negotiated
+	uint8_t twcc;           // transport-wide feedback comes, or will
 	uint8_t pad[5];
 };
 

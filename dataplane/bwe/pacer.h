@@ -1,12 +1,14 @@
 /* When queued packets of one subscriber may go: bookkeeping only, the queue is its caller's.
  *
  * Video leaves at twice the estimate, so that a key frame does not hit the link as one burst,
- *yet no packet waits for longer than 400 ms: a longer queue raises the rate. Audio and RTCP do not
- *wait: tell their bytes (dp_pacer_sent()) and send. Pure; one thread's at a time.
+ * yet no packet waits for longer than 400 ms: a longer queue raises the rate. Audio and RTCP do not
+ * wait: tell their bytes (dp_pacer_sent()) and send. Pure; one thread's at a time.
  *
  *	dp_pacer_rate(p, estimate, queued)    when the estimate changes, and once a timer run while
- *packets are queued while (queue && (room = dp_pacer_room(p, now)) > 0) send one, dp_pacer_sent(p,
- *its bytes, now) sleep until dp_pacer_next(p, now)
+ *	                                      packets are queued
+ *	while (queue && (room = dp_pacer_room(p, now)) > 0)
+ *		send one, dp_pacer_sent(p, its bytes, now)
+ *	sleep until dp_pacer_next(p, now)
  *
  * A packet that finds the queue empty and room > 0 goes straight through. */
 #pragma once

@@ -282,8 +282,8 @@ static bool look_closer(struct dp_worker *w, struct dp_pending *q, const struct 
 	return choose(w, q, p, sub, *pt_slot, flags);
 }
 
-/* Whether a subscriber of a slot is to be sent what is in it: not what is his own, and of another source than before
- * it begins as of another layer, with a key frame. */
+/* Whether a subscriber of a slot is to be sent what is in it: not what is his own, and of another
+ * source than before it begins as of another layer, with a key frame. */
 static bool follows(struct dp_worker *w, const struct dp_pending *q, const struct dp_pkt *p,
                     uint32_t sub)
 {

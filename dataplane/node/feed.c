@@ -109,22 +109,15 @@ bool feed_take(struct seen *s, unsigned codec)
 	return true;
 }
 
-static uint16_t nacked;
-static void put_nack(struct dp_rtcp_out *o)
-{
-	dp_rtcp_put_nack(o, 0x5555, OUR_VIDEO, &nacked, 1);
-}
-
 bool feed_ask_again(uint16_t seq, struct rtp_out *rtx)
 {
 	uint8_t buf[200];
 	struct dp_rtcp_out o = {.buf = buf, .room = sizeof(buf)};
 
 	world.now_ns += 200000000; // as often as it likes
-	nacked = seq;
 	dp_rtcp_put_rr(&o, 0x5555, NULL, 0);
 	dp_rtcp_put_sdes(&o, 0x5555, (const uint8_t *)"x", 1);
-	put_nack(&o);
+	dp_rtcp_put_nack(&o, 0x5555, OUR_VIDEO, &seq, 1);
 	peer_rtcp(&feed_pair.sub, buf, o.len);
 	while (peer_take_rtp(&feed_pair.sub, rtx))
 		if (rtx->hdr.ssrc == OUR_RTX)

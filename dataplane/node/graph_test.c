@@ -111,6 +111,42 @@ void send_video(struct peer *p, uint16_t seq, bool key)
 	send_video_as(p, SSRC_VIDEO, seq, seq * 3000u, key);
 }
 
+struct feedback {
+	uint8_t buf[256];
+	struct dp_rtcp_out o;
+};
+
+static struct dp_rtcp_out *begin(struct feedback *f)
+{
+	f->o = (struct dp_rtcp_out){f->buf, sizeof(f->buf), 0};
+	dp_rtcp_put_rr(&f->o, 0x5555, NULL, 0);
+	return &f->o;
+}
+
+void send_pli(struct peer *p, uint32_t media)
+{
+	struct feedback f;
+
+	dp_rtcp_put_pli(begin(&f), 0x5555, media);
+	peer_rtcp(p, f.buf, f.o.len);
+}
+
+void send_fir(struct peer *p, uint32_t media, uint8_t command)
+{
+	struct feedback f;
+
+	dp_rtcp_put_fir(begin(&f), 0x5555, media, command);
+	peer_rtcp(p, f.buf, f.o.len);
+}
+
+void send_nack(struct peer *p, uint32_t media, uint16_t seq)
+{
+	struct feedback f;
+
+	dp_rtcp_put_nack(begin(&f), 0x5555, media, &seq, 1);
+	peer_rtcp(p, f.buf, f.o.len);
+}
+
 unsigned count_rtp(struct peer *p)
 {
 	struct rtp_out o;
@@ -188,7 +224,8 @@ int main(void)
 		place = places[i];
 		failed += stories_ice() + stories_media() + stories_layers() + stories_svc() +
 		          stories_rtcp() + stories_bwe() + stories_told() + stories_life() +
-		          stories_slots() + stories_red() + stories_quality();
+		          stories_slots() + stories_slots_video() + stories_red() +
+		          stories_quality();
 #ifdef CALLSTACK_IMPAIRMENT
 		failed += stories_impair();
 #endif

@@ -19,8 +19,7 @@ enum { DP_IMPAIR_IN, DP_IMPAIR_OUT, DP_IMPAIR_WAYS };
 /* Set before dp_nodes_init(), the same for all workers. All zero: nothing is done. */
 struct dp_impair_config {
 	uint64_t seed;
-	struct sh_addr
-	    peer; // only frames from and to this address, whatever the port; family 0: all
+	struct sh_addr peer; // only frames from and to it, whatever the port; family 0: all
 	struct dp_impair_way way[DP_IMPAIR_WAYS];
 };
 extern struct dp_impair_config dp_impair_config;

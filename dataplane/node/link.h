@@ -3,8 +3,9 @@
  * subscriptions.
  *
  *   link.c      made and dropped, feedback in, once in a while: tick, allocation, the slab's
- * numbers allocate.c  layers of each subscription, from the budget pace.c      packets that wait,
- * and the source node that lets them go; probes
+ *               numbers
+ *   allocate.c  layers of each subscription, from the budget
+ *   pace.c      packets that wait, and the source node that lets them go; probes
  *
  * Only an endpoint that negotiated transport-wide feedback or REMB, and has subscriptions, has a
  * link (sh_endpoint.linked); others are sent to as if their links were endless. All of it is the

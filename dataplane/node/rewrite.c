@@ -78,8 +78,7 @@ static unsigned map_slowly(struct dp_worker *w, struct plan *plan, struct dp_pkt
 	if (how < 0)
 		return SH_STAT_drop_sub_paused; // late, from before a switch
 	if (how == DP_SEQ_LEFT_OUT)
-		return s->set.pt[p->pt_slot] == 255 ? SH_STAT_drop_sub_pt
-		                                    : SH_STAT_drop_sub_layer;
+		return s->set.pt[p->pt_slot] == 255 ? SH_STAT_drop_sub_pt : SH_STAT_drop_sub_layer;
 	if (s->pid_offset | s->frame_offset | s->tl0_offset | s->keyidx_offset)
 		r->renumbered = true;
 	if (r->layered | r->renumbered)

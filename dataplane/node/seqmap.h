@@ -34,10 +34,9 @@ struct dp_segment {
 	uint64_t offset;    // ours − theirs, modulo 2^64
 	uint32_t ssrc;      // publisher's
 	uint32_t ts_offset; // our RTP timestamp − theirs
-	uint32_t track; // publisher's: of a slot it changes
+	uint32_t track;     // publisher's: of a slot it changes
 	uint8_t layer;
-	uint8_t
-	    drops; // its map, plus one; 0: nothing left out yet; DP_DROPS_GONE: another's by now
+	uint8_t drops; // its map, plus one; 0: nothing left out; DP_DROPS_GONE: another's now
 	uint8_t tl0, keyidx; // ours − theirs, of dp_ids …
 	uint16_t pid;        // … this one of the newest index
 	uint16_t frame, pad[2];

@@ -41,6 +41,10 @@ void send_rtp(struct peer *p, const struct rtp *r);
 void send_audio(struct peer *p, uint16_t seq);
 void send_video(struct peer *p, uint16_t seq, bool key);
 void send_video_as(struct peer *p, uint32_t ssrc, uint16_t seq, uint32_t ts, bool key);
+/* What a receiver asks for of a stream, behind an empty report; the graph has walked then. */
+void send_pli(struct peer *p, uint32_t media);
+void send_fir(struct peer *p, uint32_t media, uint8_t command);
+void send_nack(struct peer *p, uint32_t media, uint16_t seq);
 /* Packets that arrived at a peer; all are taken. */
 unsigned count_rtp(struct peer *p);
 /* Packets of one RTCP type (and FMT, for feedback); all RTCP is taken. last: NULL, or the last
@@ -68,4 +72,5 @@ void pair_stop(struct pair *c);
 /* Each file's stories, in groups. */
 int stories_ice(void), stories_media(void), stories_layers(void), stories_svc(void),
     stories_rtcp(void), stories_bwe(void), stories_told(void), stories_life(void),
-    stories_slots(void), stories_red(void), stories_quality(void), stories_impair(void);
+    stories_slots(void), stories_slots_video(void), stories_red(void), stories_quality(void),
+    stories_impair(void);

@@ -230,17 +230,6 @@ static void bad_ones(void **state)
 	stop();
 }
 
-static void ask_again(struct peer *p, uint16_t seq)
-{
-	uint8_t buf[256];
-	struct dp_rtcp_out o = {buf, sizeof(buf), 0};
-
-	dp_rtcp_put_rr(&o, 0x5555, NULL, 0);
-	dp_rtcp_put_nack(&o, 0x5555, OUR_AUDIO, &seq, 1);
-	peer_rtcp(p, buf, o.len);
-	world_walk();
-}
-
 static void again_as_rtx(void **state)
 {
 	struct rtp_out first, o;
@@ -255,7 +244,7 @@ static void again_as_rtx(void **state)
 	say(1001, 2);
 	world_walk();
 	assert_int_equal(count_rtp(&r.plain), 1);
-	ask_again(&r.plain, first.hdr.seq);
+	send_nack(&r.plain, OUR_AUDIO, first.hdr.seq);
 	assert_true(peer_take_rtp(&r.plain, &o));
 	assert_int_equal(o.hdr.pt, OUT_AUDIO_RTX);
 	assert_int_equal(o.hdr.ssrc, OUR_RTX);
@@ -281,7 +270,7 @@ static void again_as_it_was(void **state)
 	say(1001, 2);
 	world_walk();
 	assert_int_equal(count_rtp(&r.plain), 1);
-	ask_again(&r.plain, dp_get16(first + 2));
+	send_nack(&r.plain, OUR_AUDIO, dp_get16(first + 2));
 	assert_true(peer_take_raw(&r.plain, again, &n));
 	assert_int_equal(n, len);
 	assert_memory_equal(again, first, len);

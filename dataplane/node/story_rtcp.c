@@ -6,27 +6,7 @@
 #include <cmocka.h>
 #include "dataplane/node/frame.h"
 #include "dataplane/node/story.h"
-
-static void send_fb(struct peer *p, void (*put)(struct dp_rtcp_out *, uint32_t), uint32_t media)
-{
-	uint8_t buf[256];
-	struct dp_rtcp_out o = {buf, sizeof(buf), 0};
-
-	dp_rtcp_put_rr(&o, 0x5555, NULL, 0);
-	put(&o, media);
-	peer_rtcp(p, buf, o.len);
-}
-
-static void put_pli(struct dp_rtcp_out *o, uint32_t media)
-{
-	dp_rtcp_put_pli(o, 0x5555, media);
-}
-
-static uint16_t nack_seq;
-static void put_nack(struct dp_rtcp_out *o, uint32_t media)
-{
-	dp_rtcp_put_nack(o, 0x5555, media, &nack_seq, 1);
-}
+#include "dataplane/rtp/speaker.h"
 
 static void pli_throttled(void **state)
 {
@@ -36,23 +16,17 @@ static void pli_throttled(void **state)
 	send_video(&c.pub, 1, true);
 	world_walk();
 	for (unsigned i = 0; i < 20; i++) {
-		send_fb(&c.sub, put_pli, OUR_VIDEO);
+		send_pli(&c.sub, OUR_VIDEO);
 		world_run(25); // 500 ms in all
 	}
 	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_PLI, NULL), 2);
 	assert_int_equal(world_stat(SH_STAT_pli_in), 20);
 	assert_int_equal(world_stat(SH_STAT_pli_out), 2);
 	assert_true(world_stat(SH_STAT_pli_throttled) > 10);
-	send_fb(&c.sub, put_pli, 0x12345); // of nobody
+	send_pli(&c.sub, 0x12345); // of nobody
 	world_run(400);
 	assert_int_equal(world_stat(SH_STAT_pli_in), 20);
 	pair_stop(&c);
-}
-
-static uint8_t fir_command;
-static void put_fir(struct dp_rtcp_out *o, uint32_t media)
-{
-	dp_rtcp_put_fir(o, 0x5555, media, fir_command);
 }
 
 /* RFC 5104 §4.3.1: a command that is repeated is one command, until a key frame has come in vain.
@@ -70,15 +44,13 @@ static void fir_commands(void **state)
 	world_track(1, &c.pub, &t);
 	send_video(&c.pub, 1, true);
 	world_run(400);
-	fir_command = 7;
-	send_fb(&c.sub, put_fir, OUR_VIDEO);
+	send_fir(&c.sub, OUR_VIDEO, 7);
 	world_run(30);
 	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 1);
 	dp_rtcp_fir(&ssrc, &first, &fb, 0);
 	assert_int_equal(ssrc, SSRC_VIDEO);
 	world_run(400);
-	send_fb(&c.sub, put_fir,
-	        OUR_VIDEO); // no key frame yet: ours may be lost, and is repeated as it was
+	send_fir(&c.sub, OUR_VIDEO, 7); // no key frame yet: ours may be lost, and is repeated
 	world_run(30);
 	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 1);
 	dp_rtcp_fir(&ssrc, &seq, &fb, 0);
@@ -86,11 +58,10 @@ static void fir_commands(void **state)
 	assert_int_equal(world_stat(SH_STAT_fir_repeated), 1);
 	send_video(&c.pub, 2, true);
 	world_run(400);
-	send_fb(&c.sub, put_fir, OUR_VIDEO); // came before the key frame did
+	send_fir(&c.sub, OUR_VIDEO, 7); // came before the key frame did
 	world_run(400);
 	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 0);
-	fir_command++;
-	send_fb(&c.sub, put_fir, OUR_VIDEO);
+	send_fir(&c.sub, OUR_VIDEO, 8);
 	world_run(30);
 	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_PSFB, DP_RTCP_PSFB_FIR, &fb), 1);
 	dp_rtcp_fir(&ssrc, &seq, &fb, 0);
@@ -111,9 +82,8 @@ static void nack_repeated(void **state)
 	assert_true(peer_take_rtp(&c.sub, &o));
 	assert_int_equal(count_rtp(&c.sub), 1);
 	dp_slabs.sub[1].rr_rtt_us = 80000;
-	nack_seq = o.hdr.seq;
 	for (unsigned i = 0; i < 10; i++) { // at 0, 10 … 90 ms
-		send_fb(&c.sub, put_nack, OUR_VIDEO);
+		send_nack(&c.sub, OUR_VIDEO, o.hdr.seq);
 		world_run(10);
 	}
 	assert_int_equal(count_rtp(&c.sub), 2);
@@ -134,8 +104,7 @@ static void nack_answered(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		assert_true(peer_take_rtp(&c.sub, &o[i]));
 	for (unsigned i = 0; i < 10; i++) {
-		nack_seq = o[i].hdr.seq;
-		send_fb(&c.sub, put_nack, OUR_VIDEO);
+		send_nack(&c.sub, OUR_VIDEO, o[i].hdr.seq);
 		assert_true(peer_take_rtp(&c.sub, &again));
 		assert_int_equal(again.hdr.ssrc, OUR_RTX);
 		assert_int_equal(again.hdr.pt, OUT_RTX);
@@ -145,15 +114,12 @@ static void nack_answered(void **state)
 		assert_memory_equal(again.buf + again.hdr.payload_off + 2,
 		                    o[i].buf + o[i].hdr.payload_off, o[i].hdr.payload_len);
 	}
-	nack_seq = (uint16_t)(o[9].hdr.seq + 1); // not sent yet
-	send_fb(&c.sub, put_nack, OUR_VIDEO);
-	nack_seq = (uint16_t)(o[0].hdr.seq - 1); // never sent
-	send_fb(&c.sub, put_nack, OUR_VIDEO);
+	send_nack(&c.sub, OUR_VIDEO, (uint16_t)(o[9].hdr.seq + 1)); // not sent yet
+	send_nack(&c.sub, OUR_VIDEO, (uint16_t)(o[0].hdr.seq - 1)); // never sent
 	assert_false(peer_take_rtp(&c.sub, &again));
 	assert_int_equal(dp_slabs.sub[1].nack_misses, 2);
 	world_run(1200); // too old now
-	nack_seq = o[5].hdr.seq;
-	send_fb(&c.sub, put_nack, OUR_VIDEO);
+	send_nack(&c.sub, OUR_VIDEO, o[5].hdr.seq);
 	assert_false(peer_take_rtp(&c.sub, &again));
 	pair_stop(&c);
 }
@@ -176,8 +142,7 @@ static void nack_answered_plainly(void **state)
 	world_walk();
 	assert_true(peer_take_raw(&c.sub, a, &a_len));
 	world_run(40);
-	nack_seq = dp_get16(a + 2);
-	send_fb(&c.sub, put_nack, OUR_VIDEO);
+	send_nack(&c.sub, OUR_VIDEO, dp_get16(a + 2));
 	assert_true(peer_take_raw(&c.sub, b, &b_len));
 	assert_int_equal(a_len, b_len);
 	assert_memory_equal(a, b, a_len);
@@ -384,6 +349,46 @@ static void many_senders(void **state)
 	pair_stop(&c);
 }
 
+/* Opus in DTX: a packet each 400 ms, numbers without a gap (RFC 7587 §3.1.3). No loss to ask for,
+ * no silence of the track, and time goes on as it does at the publisher. */
+static void dtx_is_no_loss(void **state)
+{
+	struct sh_msg_track_set t = audio_track;
+	struct rtp_out o, last = {0};
+	struct pair c;
+	uint32_t ts = 1000;
+
+	pair_start(&c);
+	t.flags |= SH_TRACK_NACK;
+	world_track(0, &c.pub, &t);
+	for (uint16_t i = 0; i < 100; i++) {
+		bool dtx = i >= 40 && i < 60;
+
+		send_rtp(&c.pub, &(struct rtp){.pt = PT_OPUS,
+		                               .seq = i,
+		                               .ts = ts,
+		                               .ssrc = SSRC_AUDIO,
+		                               .payload = (const uint8_t *)"opus payload",
+		                               .len = dtx ? 1 : 12});
+		world_run(dtx ? 400 : 20);
+		assert_true(peer_take_rtp(&c.sub, &o));
+		assert_false(peer_take_rtp(&c.sub, &last));
+		assert_true(!i || o.hdr.ts == last.hdr.ts + (i > 40 && i <= 60 ? 19200u : 960u));
+		assert_true(!i || o.hdr.seq == (uint16_t)(last.hdr.seq + 1));
+		assert_int_equal(o.hdr.payload_len, dtx ? 1 : 12);
+		last = o;
+		ts += dtx ? 19200 : 960;
+		assert_true(dp_node(world.w[0])->track[0].alive & 1);
+		if (i > 50 && i < 60)
+			assert_true(dp_slabs.track[0].level > DP_LEVEL_UNTOLD); // silent
+	}
+	assert_int_equal(count_rtcp(&c.pub, DP_RTCP_RTPFB, DP_RTCP_RTPFB_NACK, NULL), 0);
+	assert_int_equal(dp_slabs.track[0].media[0].max_ext_seq -
+	                     dp_slabs.track[0].media[0].base_ext_seq + 1,
+	                 dp_slabs.track[0].media[0].received);
+	pair_stop(&c);
+}
+
 int stories_rtcp(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +398,7 @@ int stories_rtcp(void)
 	    cmocka_unit_test(nack_answered),
 	    cmocka_unit_test(nack_answered_plainly),
 	    cmocka_unit_test(nack_upstream),
+	    cmocka_unit_test(dtx_is_no_loss),
 	    cmocka_unit_test(reports),
 	    cmocka_unit_test(bye),
 	    cmocka_unit_test(many_senders),

@@ -207,24 +207,25 @@ void peer_connect(struct peer *p)
 	peer_keys(p);
 }
 
-void peer_rtp(struct peer *p, const uint8_t *rtp, uint32_t len)
+static void send_sealed(struct peer *p, const uint8_t *plain, uint32_t len,
+                        srtp_err_status_t (*protect)(srtp_t, void *, int *))
 {
 	uint8_t buf[FRAME_MAX];
 	int n = (int)len;
 
-	memcpy(buf, rtp, len);
-	assert_int_equal(srtp_protect(p->tx, buf, &n), srtp_err_status_ok);
+	memcpy(buf, plain, len);
+	assert_int_equal(protect(p->tx, buf, &n), srtp_err_status_ok);
 	peer_send(p, buf, (uint32_t)n);
+}
+
+void peer_rtp(struct peer *p, const uint8_t *rtp, uint32_t len)
+{
+	send_sealed(p, rtp, len, srtp_protect);
 }
 
 void peer_rtcp(struct peer *p, const uint8_t *rtcp, uint32_t len)
 {
-	uint8_t buf[FRAME_MAX];
-	int n = (int)len;
-
-	memcpy(buf, rtcp, len);
-	assert_int_equal(srtp_protect_rtcp(p->tx, buf, &n), srtp_err_status_ok);
-	peer_send(p, buf, (uint32_t)n);
+	send_sealed(p, rtcp, len, srtp_protect_rtcp);
 	world_walk();
 }
 

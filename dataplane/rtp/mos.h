@@ -1,9 +1,10 @@
 /* How a listener would judge a voice stream: the E-model (ITU-T G.107) with all its parameters at
  * their defaults but for what a packet network changes: one-way delay, codec, and packet loss.
  *
- *   R = 93.2 - Idd(Ta) - Ie,eff          G.107 (3-1) with Ro - Is of the defaults, A = 0, no echo
- * heard Ie,eff = Ie + (95 - Ie) Ppl / (Ppl / BurstR + Bpl)                       G.107 (3-29) MOS
- * of R: G.107 Annex B
+ *   R = 93.2 - Idd(Ta) - Ie,eff                              G.107 (3-1) with Ro - Is of the
+ *                                                            defaults, A = 0, no echo heard
+ *   Ie,eff = Ie + (95 - Ie) Ppl / (Ppl / BurstR + Bpl)       G.107 (3-29)
+ *   MOS of R                                                 G.107 Annex B
  *
  * The scale is that of narrowband telephony: 4.4 is the best there is, and what a wider band adds
  * does not count. Fixed point; no clock, no allocation. */
@@ -11,10 +12,9 @@
 #include <stdint.h>
 
 struct dp_mos_in {
-	uint8_t codec; // enum sh_codec
-	uint8_t lost;  // of the packets, 1/256, after all repair
-	uint32_t
-	    rtt_us; // both ways over the network, all hops; half of it is the delay of a packet
+	uint8_t codec;      // enum sh_codec
+	uint8_t lost;       // of the packets, 1/256, after all repair
+	uint32_t rtt_us;    // both ways over the network, all hops; half of it is a packet's delay
 	uint32_t jitter_us; // RFC 3550 §6.4.1; the receiver's buffer is taken to hold twice that
 };
 

@@ -8,10 +8,11 @@
  *
  *   immediate   its smoothed level (dp_level_smooth, about 100 ms)
  *   medium      of the last 0.6 s: over a half, which takes 0.4 s of speech in one piece, it is
- * talk, not a cough, a click or an "mm-hm" long        of the last 1.5 s: the one with the floor is
- * replaced by a track that talks and has spoken more in that time, by a margin. Two who talk over
- * each other both come to one, so nothing changes; after a change of turns the new speaker has the
- * floor in about 1.3 s
+ *               talk, not a cough, a click or an "mm-hm"
+ *   long        of the last 1.5 s: the one with the floor is replaced by a track that talks and has
+ *               spoken more in that time, by a margin. Two who talk over each other both come to
+ *               one, so nothing changes; after a change of turns the new speaker has the floor in
+ *               about 1.3 s
  *
  * Loudness does not decide about the floor, as it is a matter of microphones; it does about who is
  * heard, together with time: a place among the N is lost only by a track that was not heard for

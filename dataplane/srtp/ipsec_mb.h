@@ -38,8 +38,8 @@ struct imb_session {
 	_Alignas(64) struct {
 		uint16_t profile;
 		uint8_t rtp_trailer, rtcp_trailer, pad[4];
-		const struct imb_gcm_rtp
-		    *rx; // control: rw, worker: ro; NULL: gcm.rx_key is all there is
+		/* control: rw, worker: ro; NULL: gcm.rx_key is all there is */
+		const struct imb_gcm_rtp *rx;
 	} head;
 	uint8_t gcm_salt[DP_SRTP_WAYS][IMB_GCM_SALT];
 	union {

@@ -16,8 +16,7 @@ struct dp_group {
 		uint32_t first, last; // DP_NO_TRACK: none
 		uint32_t n;
 	} audio, video; // that are no slots
-	uint32_t
-	    audio_slot[SH_MAX_AUDIO_SLOTS]; // index of the slot at that place, plus one; 0: none
+	uint32_t audio_slot[SH_MAX_AUDIO_SLOTS]; // index of that place's slot, plus one; 0: none
 	uint32_t video_slot[SH_MAX_VIDEO_SLOTS];
 	uint8_t audio_slots, video_slots; // places: the highest in use, plus one
 	bool changed;                     // members or their flags, since the user last cleared it

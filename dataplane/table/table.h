@@ -45,8 +45,7 @@ void dp_table_free(void);
 
 struct dp_table_report {
 	uint32_t endpoints, tracks, subs; // taken over
-	uint32_t
-	    dropped; // wiped: half-written, orphaned, of a worker that is no more, keys refused
+	uint32_t dropped; // wiped: half-written, orphaned, of a worker that is gone, keys refused
 };
 /* Indexes from the LIVE entries of the slabs; no worker runs yet. 0, -ENOMEM. */
 int dp_table_rebuild(struct dp_table_report *report);

@@ -1,7 +1,9 @@
 /* Frames of a client that may say anything. Lines of the input are frames of one connection, in a
  * room with a second participant who publishes and is sent what the first publishes. A line is sent
- * as it is, but for these: !answer   the offer that came last, answered as a browser would !lose
- * the connection goes; the next line has a new one, logged in as the same user !wait     20 s pass
+ * as it is, but for these:
+ *   !answer   the offer that came last, answered as a browser would
+ *   !lose     the connection goes; the next line has a new one, logged in as the same user
+ *   !wait     20 s pass
  * Whatever was said, all is gone a minute after the connections are. */
 #include <assert.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  *
  * Input: how, index (4 B), flips (1 B), then a packet.
  *   how bits 0-1: profile; bit 2: RTCP; bit 3: the packet is plaintext, to be protected first by
- * one backend, then bent by flips (0..7 of them, 3 B each: position, XOR value), so that fuzzing
- * gets behind the tag. */
+ *   one backend, then bent by flips (0..7 of them, 3 B each: position, XOR value), so that fuzzing
+ *   gets behind the tag. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
