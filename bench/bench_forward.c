@@ -22,8 +22,6 @@
 #include "dataplane/run.h"
 #include "shared/stats.h"
 
-enum { LATENCY_ROUNDS = 5 };
-
 static struct bench *bench;
 static unsigned burst, target;
 static bool failed;
@@ -276,71 +274,6 @@ static void row_null(const struct fwd_shape *s)
 
 /* ---- memif ---- */
 
-/* Turns the worker while the other process runs. Busy turns are what counts, but for those (and the
- * one after) in which the kernel took the CPU away. */
-static struct fwd_link_result drive(unsigned ms, double per_s, struct round *r)
-{
-	struct fwd_link_result out;
-	uint64_t switches = bench_switches();
-
-	fwd_link_go(ms, per_s, 32);
-	for (unsigned turns = 0; (turns & 63) || !fwd_link_done(&out); turns++) {
-		uint64_t sent = fwd_stat(SH_STAT_rtp_out), t = bench_ticks(), now;
-
-		fwd_nodes_before();
-		dp_worker_turn(0);
-		t = bench_ticks() - t;
-		sent = fwd_stat(SH_STAT_rtp_out) - sent;
-		if (sent == 0)
-			continue;
-		now = bench_switches();
-		if (now != switches) {
-			switches = now;
-			r->cut++;
-			continue;
-		}
-		fwd_nodes_after();
-		r->ticks += t;
-		r->packets += sent;
-	}
-	return out;
-}
-
-static double link_rate(const struct fwd_link_result *r)
-{
-	return (double)r->received * 1e9 / (double)r->ns;
-}
-
-static void latency(double rate, unsigned fanout, unsigned ms)
-{
-	double p50[LATENCY_ROUNDS], p99[LATENCY_ROUNDS], most[LATENCY_ROUNDS];
-	struct bench_stat a, b, c;
-	uint64_t sent = 0, received = 0;
-
-	for (unsigned i = 0; i < LATENCY_ROUNDS; i++) {
-		struct round r = {0};
-		struct fwd_link_result l = drive(ms, 0.7 * rate / fanout, &r);
-
-		p50[i] = l.p50_us;
-		p99[i] = l.p99_us;
-		most[i] = l.max_us;
-		sent += l.sent * fanout;
-		received += l.received;
-	}
-	a = bench_stat(p50, LATENCY_ROUNDS);
-	b = bench_stat(p99, LATENCY_ROUNDS);
-	c = bench_stat(most, LATENCY_ROUNDS);
-	printf("    latency at 70 %% load, µs, best / median of %u: p50 %.1f / %.1f, p99 %.1f / "
-	       "%.1f, max %.1f / %.1f; "
-	       "%.3f %% came\n",
-	       LATENCY_ROUNDS, a.min, a.median, b.min, b.median, c.min, c.median,
-	       100.0 * (double)received / (double)sent);
-	bench_row_value(bench, "latency_us", "p50_best", a.min);
-	bench_row_value(bench, "latency_us", "p50_median", a.median);
-	bench_row_value(bench, "latency_us", "p99_best", b.min);
-	bench_row_value(bench, "latency_us", "p99_median", b.median);
-}
-
 static void row_memif(const struct fwd_shape *s)
 {
 	double whole[BENCH_RUNS_MAX], floor[BENCH_RUNS_MAX], hot[BENCH_RUNS_MAX],
@@ -349,6 +282,7 @@ static void row_memif(const struct fwd_shape *s)
 	uint64_t before[SH_STAT_COUNT], in, out;
 	struct round sum = {0};
 	struct bench_stat pps;
+	struct fwd_driven d;
 
 	for (unsigned i = 0; i < 2000 && !fwd_link_up(); i++)
 		usleep(5000);
@@ -363,14 +297,15 @@ static void row_memif(const struct fwd_shape *s)
 	fwd_nodes_open();
 	for (unsigned i = 0; i < SH_STAT_COUNT; i++)
 		before[i] = fwd_stat(i);
-	drive(ms, 0, &(struct round){0});
+	fwd_drive(&d, ms, 0);
 	fwd_nodes_clear();
 	for (unsigned i = 0; i < bench_runs(bench); i++) {
-		struct round r = {0}, f = {0};
-		struct fwd_link_result l = drive(ms, 0, &r);
+		struct round r, f = {0};
 
+		fwd_drive(&d, ms, 0);
+		r = (struct round){.ticks = d.ticks, .packets = d.packets, .cut = d.cut};
 		whole[i] = ns(&r);
-		rate[i] = link_rate(&l);
+		rate[i] = (double)d.link.received * 1e9 / (double)d.link.ns;
 		add(&sum, &r);
 		fwd_feed_make(512, 0);
 		f.packets = fwd_floor_run(512, false, &f.ticks);
@@ -385,7 +320,7 @@ static void row_memif(const struct fwd_shape *s)
 	       pps.median / 1e6);
 	bench_row_value(bench, "packets_per_s", "best", pps.max);
 	bench_row_value(bench, "packets_per_s", "median", pps.median);
-	latency(pps.median, s->fanout, ms);
+	fwd_latency(bench, 0.7 * pps.median / s->fanout, s->fanout, ms);
 	in = fwd_stat(SH_STAT_rtp_in) - before[SH_STAT_rtp_in];
 	out = fwd_stat(SH_STAT_rtp_out) - before[SH_STAT_rtp_out];
 	// when the machine takes the other process off its CPU, the ring may fill: that is not ours

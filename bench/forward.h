@@ -11,6 +11,7 @@
  *                     nothing else
  *   forward_memif.c   the other end of a memif link, a process of its own: sends, drains, takes the
  *                     time
+ *   forward_latency.c the worker while that one runs, and what a packet waits where
  *   forward_nodes.c   cycles by node of the graph
  *   forward_calib.c   how quick the machine is just now
  *   forward_pair.c    a second worker, on a thread of its own
@@ -197,9 +198,16 @@ uint64_t fwd_floor_run(unsigned n, bool hot, uint64_t *ticks);
 unsigned fwd_floor_hdr(void); // bytes of RTP header that subscribers get
 
 /* ---- forward_memif.c ---- */
+/* Two times are taken of each copy. `seen`: from the send until the receiver has it in its hands;
+ * `there`: until it last found the ring empty before that, so the copy came later: what was spent
+ * from then on may have been the receiver's own absence. The truth lies between. */
+struct fwd_link_times {
+	double p50_us, p99_us, max_us;
+};
 struct fwd_link_result {
 	uint64_t sent, received, ns; // publisher's packets, copies
-	double p50_us, p99_us, max_us;
+	struct fwd_link_times seen, there;
+	double away_us; // longest time between two looks at the ring
 };
 /* Before EAL: makes the other process. 0 or -errno. */
 int fwd_link_fork(const char *socket, unsigned cpu);
@@ -211,6 +219,21 @@ void fwd_link_go(unsigned ms, double per_s, unsigned window);
 bool fwd_link_done(struct fwd_link_result *out);
 bool fwd_link_up(void);
 void fwd_link_end(void);
+
+/* ---- forward_latency.c ---- */
+struct fwd_driven {
+	struct fwd_link_result link;
+	uint64_t ticks, packets; // of busy turns that count
+	unsigned cut;            // turns that do not: the kernel took the CPU away
+	uint64_t cut_packets;    // that left in them
+	uint64_t longest;        // busy turn, ticks, cut or not
+	double p50_us, p99_us;   // the worker's own: from the walk that took a packet until it left
+};
+/* Turns the worker while the other process runs for ms milliseconds; per_s: as fwd_link_go(). */
+void fwd_drive(struct fwd_driven *out, unsigned ms, double per_s);
+struct bench;
+/* Some rounds of that at a rate, for the row that was reported last. */
+void fwd_latency(struct bench *b, double per_s, unsigned fanout, unsigned ms);
 
 /* ---- forward_nodes.c: of worker 0's graph ---- */
 void fwd_nodes_open(void); // after fwd_open() or fwd_open_layout()

@@ -50,33 +50,45 @@ static struct {
 	uint16_t eth;
 	struct rte_mempool *pool;
 	uint64_t *sent_at;
-	uint32_t *bin;
+	uint32_t *seen, *there; // bins
+	uint64_t empty_at;      // the last look at the ring that left nothing in it
+	uint64_t looked_at, away;
 	unsigned ready, next; // packets made, and taken of them
 	uint32_t ts;          // of the next packet
 	uint64_t sent, received;
 } end;
 
+static void count(uint32_t *bin, uint64_t from, uint64_t to)
+{
+	uint64_t ns = (uint64_t)((double)(to > from ? to - from : 0) * 1e9 / (double)rte_get_tsc_hz());
+
+	bin[RTE_MIN(ns / BIN_NS, (uint64_t)BINS - 1)]++;
+}
+
 static void take(void)
 {
 	struct rte_mbuf *m[BURST];
+	uint64_t look = rte_rdtsc(), now;
 	uint16_t n = rte_eth_rx_burst(end.eth, 0, m, BURST);
-	uint64_t now;
 
-	if (n == 0)
-		return;
-	now = rte_rdtsc();
+	if (look - end.looked_at > end.away)
+		end.away = look - end.looked_at;
+	end.looked_at = look;
+	now = n ? rte_rdtsc() : look;
 	for (uint16_t i = 0; i < n; i++) {
 		const uint8_t *rtp = rte_pktmbuf_mtod(m[i], const uint8_t *) + FWD_HEAD;
-		uint64_t ns, at;
+		uint64_t at;
 
 		if (rtp[1] >= 192 && rtp[1] <= 223) // a report
 			continue;
 		at = end.sent_at[dp_get32(rtp + 4) % SENT];
-		ns = (uint64_t)((double)(now - at) * 1e9 / (double)rte_get_tsc_hz());
-		end.bin[RTE_MIN(ns / BIN_NS, (uint64_t)BINS - 1)]++;
+		count(end.seen, at, now);
+		count(end.there, at, end.empty_at);
 		end.received++;
 	}
 	rte_pktmbuf_free_bulk(m, n);
+	if (n < BURST)
+		end.empty_at = look;
 }
 
 static void make_ready(void)
@@ -109,16 +121,26 @@ static bool send_one(void)
 	return true;
 }
 
-static double percentile(double share)
+static double percentile(const uint32_t *bin, double share)
 {
 	uint64_t sum = 0, want = (uint64_t)((double)end.received * share);
 
 	for (unsigned i = 0; i < BINS; i++) {
-		sum += end.bin[i];
+		sum += bin[i];
 		if (sum > want)
 			return i * BIN_NS / 1000.0;
 	}
 	return BINS * BIN_NS / 1000.0;
+}
+
+static struct fwd_link_times times(const uint32_t *bin)
+{
+	struct fwd_link_times t = {.p50_us = percentile(bin, 0.5), .p99_us = percentile(bin, 0.99)};
+
+	for (unsigned i = 0; i < BINS; i++)
+		if (bin[i])
+			t.max_us = i * BIN_NS / 1000.0;
+	return t;
 }
 
 /* A window of packets under way: as fast as they come through. */
@@ -164,8 +186,10 @@ static void run(void)
 	uint64_t hz = rte_get_tsc_hz(), begun;
 
 	end.sent = end.received = 0;
-	memset(end.bin, 0, BINS * sizeof(*end.bin));
-	begun = rte_rdtsc();
+	end.away = 0;
+	memset(end.seen, 0, BINS * sizeof(*end.seen));
+	memset(end.there, 0, BINS * sizeof(*end.there));
+	begun = end.looked_at = end.empty_at = rte_rdtsc();
 	if (shared->per_s > 0)
 		run_paced(begun + hz / 1000 * shared->ms, shared->per_s);
 	else
@@ -177,11 +201,9 @@ static void run(void)
 	};
 	for (unsigned i = 0; i < 100000; i++) // the rest, counted for the percentiles only
 		take();
-	shared->result.p50_us = percentile(0.5);
-	shared->result.p99_us = percentile(0.99);
-	for (unsigned i = 0; i < BINS; i++)
-		if (end.bin[i])
-			shared->result.max_us = i * BIN_NS / 1000.0;
+	shared->result.seen = times(end.seen);
+	shared->result.there = times(end.there);
+	shared->result.away_us = (double)end.away * 1e6 / (double)hz;
 }
 
 static bool link_up(void)
@@ -239,8 +261,9 @@ static __attribute__((noreturn)) void other_process(const char *socket, unsigned
 	end.pool = rte_pktmbuf_pool_create("peer", 16383, 256, 0, 2048 + RTE_PKTMBUF_HEADROOM,
 	                                   SOCKET_ID_ANY);
 	end.sent_at = calloc(SENT, sizeof(*end.sent_at));
-	end.bin = calloc(BINS, sizeof(*end.bin));
-	if (!end.pool || !end.sent_at || !end.bin || !dp_srtp_backend_find("ipsec_mb") ||
+	end.seen = calloc(BINS, sizeof(*end.seen));
+	end.there = calloc(BINS, sizeof(*end.there));
+	if (!end.pool || !end.sent_at || !end.seen || !end.there || !dp_srtp_backend_find("ipsec_mb") ||
 	    rte_eth_dev_configure(end.eth, 1, 1, &conf) ||
 	    rte_eth_rx_queue_setup(end.eth, 0, 4096, SOCKET_ID_ANY, NULL, end.pool) ||
 	    rte_eth_tx_queue_setup(end.eth, 0, 4096, SOCKET_ID_ANY, NULL) ||

@@ -84,19 +84,29 @@ void dp_stream_prefetch(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
 	rte_prefetch0(bound_entry(w, endpoint, ssrc));
 }
 
+static inline void fetch(const void *what, size_t bytes)
+{
+	const char *end = (const char *)what + bytes;
+
+	for (const char *at = what; at < end; at += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(at);
+	rte_prefetch0(end - 1);
+}
+
 void dp_stream_prefetch_track(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)
 {
 	const struct dp_bound *b = bound_entry(w, endpoint, ssrc);
-	const char *t = (const char *)&dp_slabs.track[b->track], *s;
+	const struct sh_track *t = &dp_slabs.track[b->track];
 
 	if (b->ssrc != ssrc || b->endpoint != endpoint)
 		return;
-	s = (const char *)dp_stream(&(struct dp_stream_ref){b->track, b->layer, b->rtx});
-	for (unsigned l = 0; l < sizeof(struct sh_msg_track_set); l += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(t + l);
-	for (unsigned l = 0; l < sizeof(struct sh_rx_stream); l += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(s + l);
+	fetch(&t->set, sizeof(t->set));
+	fetch(dp_stream(&(struct dp_stream_ref){b->track, b->layer, b->rtx}),
+	      sizeof(struct sh_rx_stream));
+	rte_prefetch0(&t->spatial);
+	rte_prefetch0(&t->follower);
 	rte_prefetch0(&dp_node(w)->track[b->track]);
+	fetch(&dp_node(w)->frames[b->track], DP_TRACK_FRAMES_HOT);
 }
 
 static const struct dp_retired *find_retired(struct dp_worker *w, uint32_t endpoint, uint32_t ssrc)

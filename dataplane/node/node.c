@@ -25,7 +25,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include "dataplane/map.h"
 #include "dataplane/node/link.h"
 
 struct dp_nodes_config dp_nodes_config = {
@@ -57,19 +57,14 @@ const char *const dp_node_names[] = {
 };
 const unsigned dp_node_count = RTE_DIM(dp_node_names);
 
-/* Zeroed memory that costs nothing until it is touched. */
-static void *map(struct dp_node *n, unsigned slot, size_t count, size_t size)
-{
-	void *p;
+/* Huge pages where an entry in use means a place in use. Where a worker takes one of many in a walk
+ * it shall not wait until the kernel has cleared 2 MB for it. */
+enum touched { BY_ENTRY, BY_NEED };
 
+static void *map(struct dp_node *n, unsigned slot, size_t count, size_t size, enum touched how)
+{
 	n->bytes[slot] = RTE_ALIGN_CEIL((count ? count : 1) * size, (size_t)4096);
-	p = mmap(NULL, n->bytes[slot], PROT_READ | PROT_WRITE,
-	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	if (n->bytes[slot] >= 2u << 20)
-		(void)madvise(p, n->bytes[slot], MADV_HUGEPAGE); // fewer TLB misses; a wish only
-	return p;
+	return dp_map(n->bytes[slot], how == BY_ENTRY ? n->bytes[slot] : 0);
 }
 
 static int pool_init(struct dp_pool *p, uint32_t n)
@@ -90,29 +85,29 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	uint64_t share = (uint64_t)w->pool->size * c->history_share / 100 / workers;
 
 	n->kept_size = share < 2 ? 2 : (uint32_t)rte_align64prevpow2(share);
-	n->sub = map(n, 0, dp_slabs.subs, sizeof(*n->sub));
-	n->ep = map(n, 1, dp_slabs.endpoints, sizeof(*n->ep));
-	n->track = map(n, 2, dp_slabs.tracks, sizeof(*n->track));
-	n->history = map(n, 3, c->histories, sizeof(*n->history));
+	n->sub = map(n, 0, dp_slabs.subs, sizeof(*n->sub), BY_ENTRY);
+	n->ep = map(n, 1, dp_slabs.endpoints, sizeof(*n->ep), BY_ENTRY);
+	n->track = map(n, 2, dp_slabs.tracks, sizeof(*n->track), BY_ENTRY);
+	n->history = map(n, 3, c->histories, sizeof(*n->history), BY_NEED);
 	n->history_slots =
-	    map(n, 4, (size_t)c->histories * dp_history_stride(), sizeof(*n->history_slots));
-	n->kept = map(n, 5, n->kept_size, sizeof(*n->kept));
-	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack));
-	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active));
-	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms));
-	n->again = map(n, 9, DP_AGAINS, sizeof(*n->again));
-	n->link = map(n, 10, dp_slabs.endpoints, sizeof(*n->link));
-	n->links = map(n, 11, dp_slabs.endpoints, sizeof(*n->links));
-	n->busy = map(n, 12, dp_slabs.endpoints, sizeof(*n->busy));
-	n->waiting = map(n, 13, DP_WAITING, sizeof(*n->waiting));
-	n->alloc = map(n, 14, DP_LINK_ALLOC, sizeof(*n->alloc));
-	n->sent = map(n, 15, (size_t)dp_slabs.endpoints * DP_LINK_SENT, sizeof(*n->sent));
-	n->sent_big = map(n, 16, (size_t)bigs * DP_LINK_SENT_BIG, sizeof(*n->sent_big));
-	n->heard = map(n, 17, dp_slabs.endpoints, sizeof(*n->heard));
-	n->hearing = map(n, 18, dp_slabs.endpoints, sizeof(*n->hearing));
-	n->frames = map(n, 19, dp_slabs.tracks, sizeof(*n->frames));
-	n->drops = map(n, 20, dp_slabs.subs, sizeof(*n->drops));
-	n->dd = map(n, 21, c->nack_streams, sizeof(*n->dd));
+	    map(n, 4, (size_t)c->histories * dp_history_stride(), sizeof(*n->history_slots), BY_NEED);
+	n->kept = map(n, 5, n->kept_size, sizeof(*n->kept), BY_NEED);
+	n->nack = map(n, 6, c->nack_streams, sizeof(*n->nack), BY_NEED);
+	n->active = map(n, 7, dp_slabs.tracks, sizeof(*n->active), BY_ENTRY);
+	n->due_ms = map(n, 8, dp_slabs.endpoints, sizeof(*n->due_ms), BY_ENTRY);
+	n->again = map(n, 9, DP_AGAINS, sizeof(*n->again), BY_NEED);
+	n->link = map(n, 10, dp_slabs.endpoints, sizeof(*n->link), BY_ENTRY);
+	n->links = map(n, 11, dp_slabs.endpoints, sizeof(*n->links), BY_ENTRY);
+	n->busy = map(n, 12, dp_slabs.endpoints, sizeof(*n->busy), BY_ENTRY);
+	n->waiting = map(n, 13, DP_WAITING, sizeof(*n->waiting), BY_NEED);
+	n->alloc = map(n, 14, DP_LINK_ALLOC, sizeof(*n->alloc), BY_NEED);
+	n->sent = map(n, 15, (size_t)dp_slabs.endpoints * DP_LINK_SENT, sizeof(*n->sent), BY_ENTRY);
+	n->sent_big = map(n, 16, (size_t)bigs * DP_LINK_SENT_BIG, sizeof(*n->sent_big), BY_NEED);
+	n->heard = map(n, 17, dp_slabs.endpoints, sizeof(*n->heard), BY_ENTRY);
+	n->hearing = map(n, 18, dp_slabs.endpoints, sizeof(*n->hearing), BY_ENTRY);
+	n->frames = map(n, 19, dp_slabs.tracks, sizeof(*n->frames), BY_ENTRY);
+	n->drops = map(n, 20, dp_slabs.subs, sizeof(*n->drops), BY_ENTRY);
+	n->dd = map(n, 21, c->nack_streams, sizeof(*n->dd), BY_NEED);
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));

@@ -129,21 +129,23 @@ struct dp_retired {
 	                // 3711 §3.3.2)
 };
 
+/* What every packet of it looks at comes first. */
 struct dp_track_rt {
 	sh_id id;
-	uint32_t active_pos;              // in dp_node.active, plus one; 0: not in it
-	uint32_t nack[SH_MAX_LAYERS];     // gap tracker, plus one
-	uint32_t hist[SH_MAX_LAYERS];     // history, plus one
+	uint32_t active_pos;          // in dp_node.active, plus one; 0: not in it
+	uint32_t nack[SH_MAX_LAYERS]; // gap tracker, plus one
+	uint32_t hist[SH_MAX_LAYERS]; // history, plus one
+	uint8_t want_key;             // bit l: a key frame of layer l is to be asked for
+	uint8_t alive;                // bit l: as last told to control
+	uint8_t rebinds;              // SSRC changes in the current second
+	uint8_t retired_next;
+	uint32_t rebind_s;
 	uint64_t fir_keys[SH_MAX_LAYERS]; // key frames that had come at the last FIR
 	uint64_t fir_at_ns[SH_MAX_LAYERS];
 	uint8_t fir_seq[SH_MAX_LAYERS];
-	uint8_t want_key; // bit l: a key frame of layer l is to be asked for
-	uint8_t alive;    // bit l: as last told to control
-	uint8_t rebinds;  // SSRC changes in the current second
-	uint8_t retired_next;
-	uint32_t rebind_s;
 	struct dp_retired retired[DP_RETIRED];
-};
+} __rte_cache_aligned;
+_Static_assert(offsetof(struct dp_track_rt, rebinds) < RTE_CACHE_LINE_SIZE, "one cache line");
 
 /* Of a video track's streams, by its publisher's worker (frames.c). Zero: nothing seen yet. */
 struct dp_stream_frames {
@@ -162,7 +164,8 @@ struct dp_track_frames {
 	struct dp_stream_frames stream[SH_MAX_LAYERS];
 	uint32_t pictures; // of all streams
 	struct dp_cost cost;
-};
+} __rte_cache_aligned;
+enum { DP_TRACK_FRAMES_HOT = offsetof(struct dp_track_frames, cost.bps) };
 
 /* A plaintext packet kept for retransmission; position in dp_node.kept is the handle in dp_hist. */
 struct dp_kept {

@@ -232,8 +232,66 @@ static void put_payload(struct dp_pkt *p, uint8_t *at, const uint8_t *from, cons
 	p->src = NULL;
 }
 
-/* 0, or the drop reason. */
-static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
+static inline bool roomy(const struct rte_mbuf *m, const struct dp_pkt *src)
+{
+	return m->buf_len >= DP_HEADROOM + DP_TAILROOM + src->payload_len + 2 +
+	                         sizeof(((struct dp_rtp_tmpl *)0)->bytes) + 16;
+}
+
+/* Nearly every packet: the next of a stream whose payload goes out as it came. Apart from the rest
+ * as nothing in it need be in memory. false: nothing was done. */
+static inline bool rewrite_plain(struct dp_worker *w, struct rte_mbuf *m)
+{
+	struct dp_pkt *p = dp_pkt(m);
+	const struct dp_pkt *src = dp_pkt(p->src);
+	struct sh_sub *s = &dp_slabs.sub[p->sub];
+	struct dp_sub_rt *r = &dp_node(w)->sub[p->sub];
+	const struct dp_scratch *x = dp_scratch(p->src);
+	const uint8_t *in = rte_pktmbuf_mtod(p->src, uint8_t *);
+	struct sh_endpoint *e = &dp_slabs.endpoint[p->endpoint];
+	uint8_t pt = s->set.pt[p->pt_slot];
+	const struct dp_seqmap_in next = {
+	    .index = src->index,
+	    .ssrc = src->ssrc,
+	    .ts = src->ts,
+	    .layer = src->layer,
+	    .now_ns = w->now_ns,
+	};
+	struct dp_rtp_write out;
+	uint64_t index;
+	uint32_t ts;
+
+	if (p->flags || src->red || (in[0] & 15) || pt == 255 || r->layered || r->renumbered ||
+	    r->id != s->set.id || !dp_rtp_is_plain(&r->tmpl, &x->exts) || !roomy(m, src) ||
+	    !dp_seqmap_next(&r->map, s, &next, &index, &ts))
+		return false;
+	r->last = x->f.ids;
+	s->packets++;
+	s->bytes += src->payload_len;
+	out = (struct dp_rtp_write){
+	    .ts = ts,
+	    .ssrc = s->set.ssrc,
+	    .seq = (uint16_t)index,
+	    .pt = pt,
+	    .marker = (src->flags & DP_PKT_MARKER) != 0,
+	    .abs_send_time = src->ast,
+	    .twcc_seq = r->tmpl.twcc_at ? (uint16_t)e->twcc_tx_seq++ : 0,
+	    .exts = &x->exts,
+	    .exts_buf = in,
+	};
+	m->data_off = DP_HEADROOM;
+	p->hdr_len = (uint16_t)dp_rtp_write_plain((uint8_t *)m->buf_addr + DP_HEADROOM, &r->tmpl,
+	                                          &out);
+	p->payload_len = src->payload_len;
+	p->index = index;
+	p->at_ns = src->at_ns;
+	if (unlikely(e->linked))
+		tell_link(w, p, r, (uint32_t)p->hdr_len + p->payload_len);
+	return true;
+}
+
+/* All others. 0, or the drop reason. */
+static __rte_noinline unsigned rewrite_any(struct dp_worker *w, struct rte_mbuf *m)
 {
 	static const struct dp_rtp_exts none;
 	struct dp_pkt *p = dp_pkt(m), *src = dp_pkt(p->src);
@@ -272,12 +330,7 @@ static inline unsigned rewrite_one(struct dp_worker *w, struct rte_mbuf *m)
 	};
 	if (r->tmpl.twcc_at)
 		out.twcc_seq = (uint16_t)e->twcc_tx_seq++;
-	if (likely(room >= (int)sizeof(r->tmpl.bytes) + 16 && !out.csrc_count &&
-	           !(r->tmpl.copy & out.exts->present)))
-		len = (int)dp_rtp_write_plain(buf, &r->tmpl, &out);
-	else
-		len =
-		    room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
+	len = room < DP_RTP_HDR_MIN ? -1 : dp_rtp_write(buf, (uint32_t)room, &r->tmpl, &out);
 	if (len < 0)
 		return SH_STAT_drop_too_long;
 	p->hdr_len = (uint16_t)len;
@@ -314,7 +367,11 @@ static uint16_t rewrite(struct rte_graph *graph, struct rte_node *node, void **o
 			dp_fanout_fetch(w, DP_FETCH);
 		if (i + DP_AHEAD < nb)
 			fetch_near(w, objs[i + DP_AHEAD]);
-		why = likely(dp_pkt(m)->src != NULL) ? rewrite_one(w, m) : pad_only(w, m);
+		why = 0;
+		if (unlikely(!dp_pkt(m)->src))
+			why = pad_only(w, m);
+		else if (unlikely(!rewrite_plain(w, m)))
+			why = rewrite_any(w, m);
 		if (unlikely(why)) {
 			rte_pktmbuf_free(dp_pkt(m)->src);
 			dp_drop(w, why, m);

@@ -280,11 +280,19 @@ static void bounded(void **state)
 	}
 }
 
-/* Every mix of what a template may hold, in both forms: the short way writes what the long one
- * does. */
+/* Every mix of what a template may hold, in both forms, with an audio level and without: the short
+ * way writes what the long one does, and says when it cannot. */
 static void the_short_way(void **state)
 {
-	for (unsigned mix = 0; mix < 16; mix++) {
+	static const uint8_t in[] = {0, 0x7f};
+	unsigned levels = 0;
+
+	for (unsigned mix = 0; mix < 64; mix++) {
+		struct dp_rtp_exts x = {
+		    .present = mix & 16 ? 1 << SH_EXT_AUDIO_LEVEL : 0,
+		    .off[SH_EXT_AUDIO_LEVEL] = 1,
+		    .len[SH_EXT_AUDIO_LEVEL] = 1,
+		};
 		uint8_t id[SH_EXT_COUNT] = {0}, a[128], b[128];
 		struct dp_rtp_write w = {.ts = 0x01020304,
 		                         .ssrc = 0xa0b0c0d0,
@@ -292,7 +300,9 @@ static void the_short_way(void **state)
 		                         .pt = 102,
 		                         .marker = mix & 1,
 		                         .abs_send_time = 0x123456,
-		                         .twcc_seq = 0x789a};
+		                         .twcc_seq = 0x789a,
+		                         .exts = &x,
+		                         .exts_buf = in};
 		bool two_byte = mix & 8;
 		struct dp_rtp_tmpl t;
 		int len;
@@ -300,7 +310,13 @@ static void the_short_way(void **state)
 		id[SH_EXT_MID] = mix & 1 ? 1 : 0;
 		id[SH_EXT_ABS_SEND_TIME] = mix & 2 ? (two_byte ? 200 : 2) : 0;
 		id[SH_EXT_TWCC] = mix & 4 ? 3 : 0;
-		dp_rtp_tmpl_init(&t, id, two_byte, (const uint8_t *)"abcdefghijklmno", mix);
+		id[SH_EXT_AUDIO_LEVEL] = mix & 32 ? (two_byte ? 201 : 4) : 0;
+		dp_rtp_tmpl_init(&t, id, two_byte, (const uint8_t *)"abcdefghijklmno", mix & 15);
+		if (!dp_rtp_is_plain(&t, &x)) {
+			assert_true((mix & 48) == 48 && two_byte);
+			continue;
+		}
+		levels += (mix & 48) == 48;
 		memset(a, 0xaa, sizeof(a));
 		memset(b, 0xbb, sizeof(b));
 		len = dp_rtp_write(a, sizeof(a), &t, &w);
@@ -308,6 +324,24 @@ static void the_short_way(void **state)
 		assert_int_equal(dp_rtp_write_plain(b, &t, &w), len);
 		assert_memory_equal(a, b, (size_t)len);
 	}
+	assert_int_equal(levels, 8);
+}
+
+/* A level of another length, or beside something else, is no case for it. */
+static void not_the_short_way(void **state)
+{
+	uint8_t id[SH_EXT_COUNT] = {[SH_EXT_AUDIO_LEVEL] = 4, [SH_EXT_VIDEO_ORIENTATION] = 5};
+	struct dp_rtp_exts x = {.present = 1 << SH_EXT_AUDIO_LEVEL, .len[SH_EXT_AUDIO_LEVEL] = 2};
+	struct dp_rtp_tmpl t;
+
+	dp_rtp_tmpl_init(&t, id, false, NULL, 0);
+	assert_false(dp_rtp_is_plain(&t, &x));
+	x.len[SH_EXT_AUDIO_LEVEL] = 1;
+	assert_true(dp_rtp_is_plain(&t, &x));
+	x.present |= 1 << SH_EXT_VIDEO_ORIENTATION;
+	assert_false(dp_rtp_is_plain(&t, &x));
+	x.present = 1 << SH_EXT_ABS_CAPTURE_TIME; // not negotiated with this one
+	assert_true(dp_rtp_is_plain(&t, &x));
 }
 
 static void abs_send_time(void **state)
@@ -331,6 +365,7 @@ int main(void)
 	    cmocka_unit_test(high_ids),
 	    cmocka_unit_test(bounded),
 	    cmocka_unit_test(the_short_way),
+	    cmocka_unit_test(not_the_short_way),
 	    cmocka_unit_test(abs_send_time),
 	};
 

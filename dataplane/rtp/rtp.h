@@ -90,7 +90,9 @@ struct dp_rtp_tmpl {
 	uint8_t len;              // of bytes[]
 	uint8_t ast_at, twcc_at;  // where their values are in bytes[]; 0: not written
 	uint8_t two_byte;         // bytes[] is in the two-byte form: an id is above 14
-	uint8_t may_two_byte, pad[7];
+	uint8_t may_two_byte;
+	uint8_t level; // an audio level goes behind bytes[] in the one-byte form
+	uint8_t pad[6];
 	uint8_t head[4]; // of the extension, when nothing is copied
 };
 
@@ -120,29 +122,46 @@ struct dp_rtp_write {
 int dp_rtp_write(uint8_t *buf, uint32_t room, const struct dp_rtp_tmpl *t,
                  const struct dp_rtp_write *w);
 
-/* The same as dp_rtp_write() for nearly every packet: no CSRC, nothing copied. room is 12 + 36 at
+/* Whether dp_rtp_write_plain() will do: of all that may be copied a packet has nothing, or, as audio
+ * does, its level alone. */
+static inline bool dp_rtp_is_plain(const struct dp_rtp_tmpl *t, const struct dp_rtp_exts *x)
+{
+	unsigned copy = t->copy & x->present;
+
+	return !copy || (copy == 1u << SH_EXT_AUDIO_LEVEL && t->level && x->len[SH_EXT_AUDIO_LEVEL] == 1);
+}
+
+/* The same as dp_rtp_write() for nearly every packet: no CSRC, and it is plain. room is 12 + 36 at
  * least. */
 static inline uint32_t dp_rtp_write_plain(uint8_t *buf, const struct dp_rtp_tmpl *t,
                                           const struct dp_rtp_write *w)
 {
 	uint8_t *ext = buf + DP_RTP_HDR_MIN + 4;
+	bool level = w->exts && t->copy & w->exts->present;
+	uint32_t len = t->len + (level ? 2u : 0);
 
-	buf[0] = t->len ? 0x90 : 0x80;
+	buf[0] = len ? 0x90 : 0x80;
 	buf[1] = (uint8_t)(w->marker << 7 | w->pt);
 	dp_put16(buf + 2, w->seq);
 	dp_put32(buf + 4, w->ts);
 	dp_put32(buf + 8, w->ssrc);
-	if (!t->len)
+	if (!len)
 		return DP_RTP_HDR_MIN;
 	__builtin_memcpy(ext - 4, t->head, 4);
-	__builtin_memcpy(ext, t->bytes, sizeof(t->bytes));
+	__builtin_memcpy(ext, t->bytes, sizeof(t->bytes)); // zero behind len
 	if (t->ast_at) {
 		ext[t->ast_at] = (uint8_t)(w->abs_send_time >> 16);
 		dp_put16(ext + t->ast_at + 1, (uint16_t)w->abs_send_time);
 	}
 	if (t->twcc_at)
 		dp_put16(ext + t->twcc_at, w->twcc_seq);
-	return DP_RTP_HDR_MIN + 4 + ((t->len + 3u) & ~3u);
+	len = (len + 3) & ~3u;
+	if (level) {
+		ext[t->len] = (uint8_t)(t->id[SH_EXT_AUDIO_LEVEL] << 4);
+		ext[t->len + 1] = w->exts_buf[w->exts->off[SH_EXT_AUDIO_LEVEL]];
+		dp_put16(ext - 2, (uint16_t)(len / 4));
+	}
+	return DP_RTP_HDR_MIN + 4 + len;
 }
 
 /* 24-bit abs-send-time of a time in ns (any epoch, the same for the whole stream). */

@@ -1,6 +1,7 @@
 /* The header of an outgoing packet. What is the same for all packets to a subscription is prepared
  * once in a template; a packet costs one 32-byte copy, two patched values and the copied kinds that
- * it happens to carry. */
+ * it happens to carry. Of these the level, which nearly all audio has, is written by the plain path
+ * in rtp.h. */
 #include "dataplane/rtp/rtp.h"
 #include <errno.h>
 #include <string.h>
@@ -66,6 +67,8 @@ void dp_rtp_tmpl_init(struct dp_rtp_tmpl *t, const uint8_t ext_id[SH_EXT_COUNT],
 		if (ext_id[k] > ONE_BYTE_ID_MAX)
 			t->wide |= 1u << k;
 	}
+	t->level = (t->copy & ~t->wide & 1u << SH_EXT_AUDIO_LEVEL) && !t->two_byte &&
+	           t->len + 2u <= sizeof(t->bytes);
 }
 
 /* Some copied kind of this packet has an id or a length that the one-byte form cannot express (RFC

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "dataplane/map.h"
 #include "dataplane/table/priv.h"
 
 /* A group has a track at least, so there are never more groups than tracks. */
@@ -23,13 +24,13 @@ int groups_init(uint32_t tracks, uint32_t seed)
 
 	memset(&gr, 0, sizeof(gr));
 	gr.bytes = (size_t)tracks * sizeof(uint32_t);
-	gr.group = table_map((size_t)tracks * sizeof(*gr.group));
-	gr.next = table_map(gr.bytes);
-	gr.prev = table_map(gr.bytes);
-	gr.of = table_map(gr.bytes);
-	gr.turn = table_map(gr.bytes);
-	gr.active = table_map(gr.bytes);
-	gr.idle = table_map(gr.bytes);
+	gr.group = dp_map((size_t)tracks * sizeof(*gr.group), 0);
+	gr.next = dp_map(gr.bytes, 0);
+	gr.prev = dp_map(gr.bytes, 0);
+	gr.of = dp_map(gr.bytes, 0);
+	gr.turn = dp_map(gr.bytes, 0);
+	gr.active = dp_map(gr.bytes, 0);
+	gr.idle = dp_map(gr.bytes, 0);
 	gr.size = tracks;
 	err = dp_chain_init(&gr.number, tracks, seed);
 	if (err || !gr.group || !gr.next || !gr.prev || !gr.of || !gr.turn || !gr.active ||

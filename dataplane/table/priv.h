@@ -103,8 +103,6 @@ void session_listen(uint32_t endpoint, struct dp_srtp_session *s);
 void session_publish(uint32_t endpoint, struct dp_srtp_session *s);
 void path_unpublish(uint32_t endpoint);
 void paths_free(void); // the removed ones, when no worker can see them any more
-/* Zeroed pages, huge ones when the kernel gives some; NULL. */
-void *table_map(size_t bytes);
 
 int overlay_touch(enum dp_kind kind, uint32_t index, uint32_t record, struct overlay **out);
 /* stage.c: what the transaction makes of an entry. Live by id (generation included); *set is its

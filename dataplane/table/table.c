@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include "dataplane/map.h"
 #include "dataplane/table/priv.h"
 
 struct dp_ops *dp_table_ops(unsigned worker)
@@ -11,23 +12,12 @@ struct dp_ops *dp_table_ops(unsigned worker)
 	return dp_tb.ops[worker];
 }
 
-void *table_map(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	madvise(p, bytes, MADV_HUGEPAGE);
-	return p;
-}
-
-/* Expanded keys: not in core dumps, not in a child, on huge pages when the kernel gives some. */
-static int pool_init(struct pool *pool, uint32_t size, size_t each)
+/* Expanded keys: not in core dumps, not in a child. full: how many are in use when the slabs are. */
+static int pool_init(struct pool *pool, uint32_t size, uint32_t full, size_t each)
 {
 	size_t bytes = size * each;
 
-	pool->v = table_map(bytes);
+	pool->v = dp_map(bytes, full * each);
 	if (!pool->v)
 		return -ENOMEM;
 	madvise(pool->v, bytes, MADV_DONTDUMP);
@@ -46,12 +36,15 @@ static void pool_free(struct pool *pool)
 }
 
 /* Old sessions wait for quiescence while new ones are made. */
-static int keys_init(uint32_t endpoints)
+static int keys_init(uint32_t endpoints, uint32_t tracks)
 {
 	uint32_t n = endpoints + endpoints / 4 + 64;
-	int err = pool_init(&dp_tb.sessions, n, sizeof(struct dp_srtp_session));
+	int err = pool_init(&dp_tb.sessions, n, endpoints, sizeof(struct dp_srtp_session));
 
-	return err ? err : pool_init(&dp_tb.ears, n, sizeof(struct dp_srtp_rx));
+	if (err)
+		return err;
+	return pool_init(&dp_tb.ears, n, tracks < endpoints ? tracks : endpoints,
+	                 sizeof(struct dp_srtp_rx));
 }
 
 /* Twice as many paths as endpoints: a gateway's new link address replaces all of them while workers
@@ -62,8 +55,8 @@ static int peers_init(uint32_t endpoints)
 
 	dp_tb.peer_bytes = endpoints * sizeof(*dp_peers);
 	dp_tb.path_bytes = paths * sizeof(*dp_tb.paths);
-	dp_peers = table_map(dp_tb.peer_bytes);
-	dp_tb.paths = table_map(dp_tb.path_bytes);
+	dp_peers = dp_map(dp_tb.peer_bytes, dp_tb.peer_bytes);
+	dp_tb.paths = dp_map(dp_tb.path_bytes, endpoints * sizeof(*dp_tb.paths));
 	if (!dp_peers || !dp_tb.paths)
 		return -ENOMEM;
 	dp_tb.path_count = (uint32_t)paths;
@@ -126,7 +119,7 @@ int dp_table_init(const struct dp_table_cfg *cfg)
 	if (!err)
 		err = groups_init(n[DP_KIND_TRACK], seed);
 	if (!err)
-		err = keys_init(n[DP_KIND_ENDPOINT]);
+		err = keys_init(n[DP_KIND_ENDPOINT], n[DP_KIND_TRACK]);
 	if (!err)
 		err = workers_init(seed);
 	if (err)
