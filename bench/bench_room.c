@@ -11,8 +11,11 @@
  * each.
  *
  * --rooms N --pressed 1: what does a packet cost when that many rooms keep the worker full? Packets
- * come in the same order, a full burst each turn. The planner's model is fitted on this, of other
- * scenarios than those that it is tested on.
+ * come in the same order, a full burst each turn, and time goes on as they say: a worker that
+ * could do more has as much to do by the clock for each packet as if it were idle in between. The
+ * planner's model is fitted on this, of other scenarios than those that it is tested on.
+ *
+ * Either way listeners tell of what came (--feedback 0: they do not), as browsers do.
  *
  * Beside each row stands how quick the machine was meanwhile (forward_calib.c), and what others
  * took of it. One row for each number of rooms: busy share in percent, not ns. */
@@ -38,6 +41,7 @@ enum {
 	LONGER = 4,       // times as long again
 	POINTS = 24,
 	TRIES = 3,
+	IDLES = 64, // listeners in a row who have nothing to tell
 };
 #define TAKEN 0.05 // share of the time that others may take before a point is measured again
 
@@ -54,7 +58,8 @@ struct point {
 	double busy;    // share
 	double growth;  // of the queue, to what came
 	bool full;      // it grows without end
-	double in, out; // packets a second
+	double in, out, told; // packets a second; told: feedback, of those in
+	double look;          // cycles of the control thread to see who speaks, of all rooms
 	double cycles;  // of a packet out
 	double timers;  // of these in nodes that work by the clock
 	double batch;   // packets in a turn
@@ -71,11 +76,13 @@ struct point {
 };
 
 struct clock {
-	bool pressed;      // there is always a full burst
+	bool pressed;      // there is always a full burst; time is that of its last packet
 	double now, start; // ticks
 	uint64_t origin;
-	double busy; // of turns
-	unsigned waiting;
+	double busy;         // of turns
+	double spent;        // of turns, whoever had the CPU
+	double due[QUEUE];   // of those that wait, from `first` on, as a ring
+	unsigned first, waiting, told;
 	uint64_t taken, turns, cut;
 };
 
@@ -103,15 +110,29 @@ static struct {
 static void arrive(struct clock *c)
 {
 	double until = c->pressed ? INFINITY : c->now;
-	unsigned n;
-	const uint8_t *const *frame;
-	const uint16_t *len;
+	struct room_packets p;
 
-	while (c->waiting < QUEUE &&
-	       (n = room_feed_take(QUEUE - c->waiting, until, &frame, &len)) > 0) {
-		fwd_inject(frame, len, n);
-		c->waiting += n;
+	while (c->waiting < QUEUE && room_feed_take(QUEUE - c->waiting, until, &p)) {
+		fwd_inject(p.frame, p.len, p.n);
+		for (unsigned i = 0; i < p.n; i++)
+			c->due[(c->first + c->waiting + i) % QUEUE] = p.due[i];
+		c->waiting += p.n;
+		c->told += p.told;
 	}
+}
+
+/* What the next turn takes has come by then. */
+static void press_on(struct clock *c)
+{
+	unsigned n = RTE_MIN(c->waiting, (unsigned)DP_BURST);
+
+	if (n)
+		c->now = fmax(c->now, c->due[(c->first + n - 1) % QUEUE]);
+}
+
+static uint64_t received(void)
+{
+	return fwd_stat(SH_STAT_rx_packets);
 }
 
 /* What n packets take in turns in which the kernel and the hypervisor left the CPU to us: the mean
@@ -183,22 +204,25 @@ static double typical_cycles(void)
 
 static void step(struct clock *c)
 {
-	uint64_t in = fwd_stat(SH_STAT_rtp_in), out = fwd_stat(SH_STAT_rtp_out), switches;
+	uint64_t in = received(), out = fwd_stat(SH_STAT_rtp_out), switches;
 	struct turns *t;
 	double took, counted;
 	unsigned n;
 	bool cut;
 
 	arrive(c);
-	if (!c->waiting) {
+	for (unsigned i = 0; !c->waiting && i < IDLES; i++) {
 		c->now = room_feed_due();
 		arrive(c);
 	}
+	if (c->pressed)
+		press_on(c);
+	room_slots_tick(fwd_turn_ns(c->origin + (uint64_t)c->now));
 	fwd_nodes_before();
 	switches = bench_switches();
 	took = at_pace((double)fwd_turn_at(c->origin + (uint64_t)c->now));
 	cut = bench_switches() != switches;
-	n = (unsigned)(fwd_stat(SH_STAT_rtp_in) - in);
+	n = (unsigned)(received() - in);
 	t = turns_of(n);
 	counted = usual(n, took, cut);
 	cut |= counted < took;
@@ -214,15 +238,22 @@ static void step(struct clock *c)
 	}
 	add_window(took, fwd_stat(SH_STAT_rtp_out) - out, cut);
 	c->busy += counted;
-	c->now += counted;
+	c->spent += took;
+	c->now += c->pressed ? 0 : counted;
 	c->taken += n;
 	c->turns++;
-	c->waiting -= n < c->waiting ? n : c->waiting;
+	n = RTE_MIN(n, c->waiting);
+	c->waiting -= n;
+	c->first = (c->first + n) % QUEUE;
 }
 
-static void run_until(struct clock *c, double end)
+/* For so many ticks: of its time, or when pressed of its work. */
+static void run_for(struct clock *c, double ticks)
 {
-	while (c->now < end)
+	const double *clock = c->pressed ? &c->spent : &c->now;
+	double end = *clock + ticks;
+
+	while (*clock < end)
 		step(c);
 }
 
@@ -249,7 +280,7 @@ static void by_node(struct point *p)
 		snprintf(p->node[p->nodes].name, sizeof(p->node[0].name), "%s", name);
 		p->node[p->nodes].cycles = cycles / all * p->cycles;
 		if (strcmp(name, "timers") == 0 || strcmp(name, "rtcp_out") == 0 ||
-		    strcmp(name, "probe") == 0)
+		    strcmp(name, "pace") == 0)
 			p->timers += p->node[p->nodes].cycles;
 	}
 }
@@ -261,11 +292,13 @@ static double taken(const struct point *p)
 
 static void begin(struct clock *c)
 {
-	*c = (struct clock){.pressed = c->pressed,
-	                    .now = c->now,
-	                    .start = c->now,
-	                    .origin = c->origin,
-	                    .waiting = c->waiting};
+	unsigned looks;
+
+	c->start = c->now;
+	c->busy = c->spent = 0;
+	c->taken = c->turns = c->cut = 0;
+	c->told = 0;
+	(void)room_slots_took(&looks);
 	memset(&window, 0, sizeof(window));
 	fwd_nodes_clear();
 	fwd_calib_clear();
@@ -290,15 +323,18 @@ static struct point measure(unsigned rooms, bool pressed)
 	struct fwd_layout l;
 	uint64_t in, out, drops;
 	double seconds, pps = rooms * room_pps(), late, wall;
+	unsigned looks;
 
 	memset(turns, 0, sizeof(turns));
 	packets = (struct turns){0};
 	room_layout(&l, rooms);
 	fwd_open_layout(&l);
-	room_feed_open(&l, hz);
+	room_feed_open(rooms, l.profile, hz);
 	fwd_nodes_open();
+	if (room_grown())
+		room_slots_open();
 	c.origin = settle(bench_ticks());
-	run_until(&c, hz * WARM_MS / 1000);
+	run_for(&c, hz * WARM_MS / 1000);
 	begin(&c);
 	in = fwd_stat(SH_STAT_rtp_in);
 	out = fwd_stat(SH_STAT_rtp_out);
@@ -306,9 +342,9 @@ static struct point measure(unsigned rooms, bool pressed)
 	late = behind(&c, pps);
 	bench_host(&others, cpu);
 	wall = (double)bench_ticks();
-	run_until(&c, c.now + hz * ms / 1000);
+	run_for(&c, hz * ms / 1000);
 	for (unsigned i = 0; pressed && i < LONGER && window.n < WINDOWS_MIN; i++)
-		run_until(&c, c.now + hz * ms / 1000);
+		run_for(&c, hz * ms / 1000);
 	p.wall_ms = ((double)bench_ticks() - wall) / hz * 1000;
 	bench_host(&p.others, cpu);
 	p.others.switches -= others.switches;
@@ -323,6 +359,9 @@ static struct point measure(unsigned rooms, bool pressed)
 	p.full = !pressed && late > DP_BURST && p.growth > 0.01;
 	p.in = (double)in / seconds;
 	p.out = (double)out / seconds;
+	p.told = c.told / seconds;
+	p.look = room_slots_took(&looks);
+	p.look = looks ? p.look / looks : 0;
 	p.cycles = pressed ? typical_cycles() : out ? c.busy / (double)out : 0;
 	by_node(&p);
 	p.batch = c.turns ? (double)c.taken / (double)c.turns : 0;
@@ -333,6 +372,8 @@ static struct point measure(unsigned rooms, bool pressed)
 	     i++) // the next layout begins with an empty queue
 		fwd_turn_at(c.origin + (uint64_t)c.now);
 	room_feed_close();
+	if (room_grown())
+		room_slots_close();
 	fwd_close_layout();
 	return p;
 }
@@ -347,6 +388,8 @@ static void put(const struct point *p)
 	} more[] = {
 	    {"in_pps", p->in},
 	    {"out_pps", p->out},
+	    {"told_pps", p->told},
+	    {"look", p->look},
 	    {"cycles", p->cycles},
 	    {"timers", p->timers},
 	    {"batch", p->batch},
@@ -435,6 +478,14 @@ static void search(void)
 	bench_fact(bench, "knee", text);
 }
 
+/* Slots of what nobody sends, or more than there can be; who speaks is known by the voices. */
+static bool slots_wrong(const struct room_scenario *s)
+{
+	return s->audio_slots > SH_MAX_AUDIO_SLOTS || s->video_slots > SH_MAX_VIDEO_SLOTS ||
+	       (s->audio_slots && !s->audio_size) || (s->video_slots && !s->kbps) ||
+	       (s->video_slots && !s->audio_slots) || (s->audio_slots && s->watch);
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const columns[] = {"rooms", "subs", NULL};
@@ -447,7 +498,8 @@ int main(int argc, char **argv)
 	    "bench_room",
 	    "[--rooms N (0: search)] [--pressed 0|1] [--participants N] [--publishers N] "
 	    "[--watch N] [--audio BYTES] "
-	    "[--kbps N] [--payload BYTES] [--profile 7|8|1|2] [--ms N] [--cpu N] "
+	    "[--kbps N] [--payload BYTES] [--cameras N] [--audio-slots N] [--video-slots N] "
+	    "[--feedback 0|1] [--profile 7|8|1|2] [--ms N] [--cpu N] "
 	    "[--pace TENTHS_OF_A_CYCLE]",
 	    argc, argv);
 	rooms = (unsigned)bench_option(bench, "--rooms", 0);
@@ -458,6 +510,10 @@ int main(int argc, char **argv)
 	sc.audio_size = (unsigned)bench_option(bench, "--audio", 120);
 	sc.kbps = (unsigned)bench_option(bench, "--kbps", 1000);
 	sc.video_size = (unsigned)bench_option(bench, "--payload", 1200);
+	sc.cameras = (unsigned)bench_option(bench, "--cameras", 0);
+	sc.audio_slots = (unsigned)bench_option(bench, "--audio-slots", 0);
+	sc.video_slots = (unsigned)bench_option(bench, "--video-slots", 0);
+	sc.feedback = bench_option(bench, "--feedback", 1);
 	sc.profile = (uint16_t)bench_option(bench, "--profile", SH_SRTP_AEAD_AES_128_GCM);
 	ms = (unsigned)bench_option(bench, "--ms", bench_quick(bench) ? 60 : 400);
 	pace = (double)bench_option(bench, "--pace", 0) / 10;
@@ -465,10 +521,11 @@ int main(int argc, char **argv)
 	if (!sc.participants || !sc.publishers || sc.publishers > sc.participants ||
 	    !(sc.audio_size || sc.kbps) || !ms || sc.audio_size > FWD_AUDIO_MAX ||
 	    sc.video_size > 1300 || (sc.kbps && sc.video_size <= FWD_AUDIO_MAX) ||
-	    (pressed && !rooms) || !dp_srtp_key_len(sc.profile)) {
+	    (pressed && !rooms) || sc.cameras > sc.publishers || slots_wrong(&sc) || !dp_srtp_key_len(sc.profile)) {
 		fprintf(stderr,
-		        "bench_room: publishers are participants; --audio is up to %d, --payload "
-		        "%d to 1300; --pressed needs --rooms\n",
+		        "bench_room: publishers are participants, cameras are publishers; --audio is "
+		        "up to %d, --payload %d to 1300; --pressed needs --rooms; video slots need "
+		        "audio slots, and neither goes with --watch\n",
 		        FWD_AUDIO_MAX, FWD_AUDIO_MAX + 1);
 		return 2;
 	}

@@ -18,7 +18,9 @@
  *   forward_two.c     rows of two workers
  *   forward_account.c of what a subscription's memory is made
  *   bench_forward.c   rows, ratios
- *   room_feed.c       bench_room: a scenario's layout, its publishers' packets at their times
+ *   room_layout.c     bench_room: a scenario's layout
+ *   room_slots.c      bench_room: who is in the slots of rooms that have grown
+ *   room_feed.c       bench_room: its publishers' packets and its listeners' feedback at their times
  *   bench_room.c      bench_room: its clock, the search for the knee, rows
  *
  * Everything about a peer (address, keys, SSRC) follows from its number, so that both processes
@@ -106,17 +108,24 @@ void fwd_inject(const uint8_t *const *frame, const uint16_t *len, unsigned n);
 struct fwd_track {
 	uint32_t endpoint;
 	unsigned payload, mid;
+	uint32_t group; // 0: it may be put into no slot
+	unsigned slot;  // place of this slot of its group and kind, plus one; 0: it is none
 };
 struct fwd_sub {
 	uint32_t track, endpoint;
 	unsigned payload, mid;
 };
+struct fwd_peer {
+	uint32_t owner; // 0: nobody
+	bool twcc;
+};
 struct fwd_layout {
 	uint16_t profile;
 	bool link;  // packets leave by the third port
-	bool links; // as of a shape
+	bool links; // as of a shape; of all, where there is no peer()
 	unsigned workers;
 	unsigned endpoints, tracks, subs;
+	void (*peer)(uint32_t i, struct fwd_peer *out); // may be NULL
 	void (*track)(uint32_t i, struct fwd_track *out);
 	void (*sub)(uint32_t i, struct fwd_sub *out);
 };
@@ -148,6 +157,8 @@ void fwd_turn_forget(uint64_t ticks);
 void fwd_settle(void);
 /* The same when it is `tsc` (which only grows), whatever time it is. */
 uint64_t fwd_turn_at(uint64_t tsc);
+/* What the worker takes for the time of day then, ns. */
+uint64_t fwd_turn_ns(uint64_t tsc);
 uint64_t fwd_stat(unsigned stat); // of all workers
 uint64_t fwd_drops(void);
 /* Names of drops since before[], to stderr. */

@@ -49,6 +49,7 @@ static sh_id id_of(uint32_t index)
 
 static void add_endpoint(uint32_t i)
 {
+	struct fwd_peer peer = {.twcc = fill.layout->links};
 	struct sh_msg_endpoint_set s = {
 	    .id = id_of(i),
 	    .worker = (uint8_t)fwd_worker(fill.layout, i),
@@ -61,10 +62,13 @@ static void add_endpoint(uint32_t i)
 	    .rtcp_ssrc = 0x70000000u + i,
 	    .cname_len = 9,
 	    .cname = "callstack",
-	    .flags = fill.layout->links ? SH_EP_TWCC : 0,
 	};
 	struct sh_msg_endpoint_keys k = {.id = s.id, .profile = fill.layout->profile};
 
+	if (fill.layout->peer)
+		fill.layout->peer(i, &peer);
+	s.flags = peer.twcc ? SH_EP_TWCC : 0;
+	s.owner = peer.owner;
 	fwd_ufrag(i, s.ufrag);
 	memcpy(s.pwd, fwd_password, 24);
 	record(SH_MSG_ENDPOINT_SET, &s, sizeof(s));
@@ -84,16 +88,24 @@ static uint8_t put_mid(uint8_t mid[SH_MID_MAX], unsigned number)
 static void add_track(uint32_t i)
 {
 	struct fwd_track t;
-	struct sh_msg_track_set s = {.id = id_of(i), .layers = 1, .layer[0].ssrc = fwd_ssrc(i)};
+	struct sh_msg_track_set s = {.id = id_of(i), .layers = 1};
 	bool audio;
 
 	fill.layout->track(i, &t);
 	audio = t.payload <= FWD_AUDIO_MAX;
-	s.endpoint = id_of(t.endpoint);
 	s.kind = audio ? SH_KIND_AUDIO : SH_KIND_VIDEO;
-	s.flags = audio ? 0 : SH_TRACK_NACK | SH_TRACK_PLI;
-	s.mid_len = put_mid(s.mid, t.mid);
-
+	s.group = t.group;
+	if (t.slot) {
+		s.layers = audio ? 1 : SH_MAX_LAYERS;
+		s.flags = SH_TRACK_SLOT;
+		s.slot = (uint8_t)(t.slot - 1);
+	} else {
+		s.endpoint = id_of(t.endpoint);
+		s.layer[0].ssrc = fwd_ssrc(i);
+		s.flags = (audio ? 0 : SH_TRACK_NACK | SH_TRACK_PLI) |
+		          (t.group ? SH_TRACK_FOLLOW : 0);
+		s.mid_len = put_mid(s.mid, t.mid);
+	}
 	for (unsigned k = 0; k < SH_MAX_PTS; k++)
 		s.pt[k] = (struct sh_track_pt){.pt = 255, .apt_slot = 255};
 	s.pt[0] = (struct sh_track_pt){PUB_PT, audio ? SH_CODEC_OPUS : SH_CODEC_VP8, 255, 0,

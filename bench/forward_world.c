@@ -281,6 +281,14 @@ uint64_t fwd_turn_at(uint64_t tsc)
 	return turn_after(ticks);
 }
 
+uint64_t fwd_turn_ns(uint64_t tsc)
+{
+	uint64_t mono, ntp;
+
+	dp_clock_read(dp_clock.tsc + (tsc > world.at ? tsc - world.at : 0), &mono, &ntp);
+	return mono;
+}
+
 uint64_t fwd_turn(void)
 {
 	return turn_after(world.stopped - world.started);

@@ -99,6 +99,13 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 	return sum;
 }
 
+double sh_cost_tells(double bytes)
+{
+	const double tell = 68 * 20; // bytes of one, and what it is a twentieth of
+
+	return fmin(fmax(bytes / tell, 4), 20);
+}
+
 double sh_cost_cycles(const struct sh_cost_model *m, const struct sh_cost_load *load)
 {
 	return sh_cost_more(m, load, NULL);

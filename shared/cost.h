@@ -138,6 +138,9 @@ void sh_cost_predict(const struct sh_cost_model *m, const struct sh_cost_load *l
 /* `far` and `mix` above, of what a worker carries. */
 double sh_cost_far(const struct sh_cost_model *m, double endpoints, double subs, double tracks);
 double sh_cost_mix(double audios, double videos);
+/* How often a listener who is sent that many bytes a second tells of what came: browsers spend a
+ * twentieth on it, every 50 to 250 ms. */
+double sh_cost_tells(double bytes);
 /* Bits a second on the wire of a flow. */
 double sh_cost_bps(const struct sh_cost_flow *f);
 /* Every number is there, finite and in its range. */
