@@ -44,9 +44,10 @@ void fwd_ufrag(uint32_t endpoint, uint8_t out[8])
 
 const char fwd_password[] = "apasswordof24characters+";
 
-void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
+/* Ethernet, IPv4 and ports to a worker; lengths and checksums are 0. */
+static void put_head(uint8_t *f, uint32_t endpoint, unsigned worker)
 {
-	struct sh_addr from = fwd_addr(endpoint), to = fwd_local(0);
+	struct sh_addr from = fwd_addr(endpoint), to = fwd_local(worker);
 	uint8_t *ip = f + 14;
 
 	memcpy(f, "\2\0\0\0\0\1\2\0\0\0\0\2\x08\0", 14);
@@ -55,24 +56,23 @@ void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
 	memcpy(ip + 16, to.ip, 4);
 	dp_put16(ip + 20, from.port);
 	dp_put16(ip + 22, to.port);
+	memset(ip + 24, 0, 4);
+}
+
+void fwd_head(uint8_t *f, uint32_t endpoint, uint16_t rtp_len)
+{
+	put_head(f, endpoint, 0);
 	dp_frame_finish(f, 14, 20, (uint16_t)(rtp_len + 8), false);
 }
 
 uint16_t fwd_check(uint32_t endpoint, unsigned worker, uint8_t *frame)
 {
 	static const uint8_t txid[12] = "transaction";
-	struct sh_addr from = fwd_addr(endpoint), to = fwd_local(worker);
 	uint8_t user[16], be[8] = {0}, *ip = frame + 14;
 	struct dp_stun_out o;
 	int len;
 
-	memset(frame, 0, FWD_HEAD);
-	memcpy(frame, "\2\0\0\0\0\1\2\0\0\0\0\2\x08", 13);
-	memcpy(ip, "\x45\0\0\0\0\0\x40\0\x40\x11", 10);
-	memcpy(ip + 12, from.ip, 4);
-	memcpy(ip + 16, to.ip, 4);
-	dp_put16(ip + 20, from.port);
-	dp_put16(ip + 22, to.port);
+	put_head(frame, endpoint, worker);
 	dp_stun_begin(&o, frame + FWD_HEAD, 512, DP_STUN_BINDING_REQUEST, txid);
 	fwd_ufrag(endpoint, user);
 	memcpy(user + 8, ":theirs", 7);

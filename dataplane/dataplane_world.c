@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "ebpf/xdp_steer.h"
+#include "tests/fakes/netns.h"
 
 struct dut dut = {
     .workers = 1,
@@ -174,28 +174,11 @@ int dut_shell(const char *fmt, ...)
 	return system(cmd);
 }
 
-static void peer_namespace(void)
-{
-	int ready[2];
-	char c;
-
-	assert_int_equal(pipe(ready), 0);
-	dut.peer = fork();
-	if (dut.peer == 0) {
-		if (unshare(CLONE_NEWNET) == 0 && write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
-}
-
 static void build_veth(void)
 {
 	dut.device = "v0";
 	set_ports = "ports=[{kind: af_xdp, interface: v0}]";
-	peer_namespace();
+	dut.peer = netns_hold();
 	assert_int_equal(dut_shell("ip link add v0 type veth peer name v1 netns %d", dut.peer), 0);
 	assert_int_equal(
 	    dut_shell("ip addr add 10.8.0.1/24 dev v0 && ip addr add fd08::1/64 dev v0 nodad && "
@@ -223,7 +206,7 @@ int dut_begin(void **state)
 	if (strcmp(dut.where, "tap") == 0) {
 		dut.device = "cs0";
 		set_ports = "ports=[{kind: pci, pci: \"net_tap7,iface=wire0\", interface: cs0}]";
-		peer_namespace();
+		dut.peer = netns_hold();
 	} else {
 		browser_open();
 	}

@@ -21,6 +21,7 @@
 #include "dataplane/route.h"
 #include "dataplane/srtp/srtp.h"
 #include "dataplane/table/table.h"
+#include "tests/fakes/netns.h"
 
 enum { SKIP = 77, LO, VETH, FAR, PORTS = 3 };
 
@@ -387,19 +388,7 @@ static void read_mac(const char *text, uint8_t mac[6])
 
 static int build(void **state)
 {
-	int ready[2];
-	char c;
-
-	assert_int_equal(pipe(ready), 0);
-	peer = fork();
-	if (peer == 0) {
-		if (unshare(CLONE_NEWNET) == 0 && write(ready[1], "x", 1) == 1)
-			pause();
-		_exit(1);
-	}
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
+	peer = netns_hold();
 	run("ip link set lo up");
 	run("ip link add v0 address 02:00:00:00:00:01 type veth peer name v1 address "
 	    "02:00:00:00:00:02 netns %d",

@@ -327,11 +327,10 @@ static void speakers(void **state)
 	json_decref(o);
 }
 
-/* A newcomer, and who resumes, learn who speaks. */
-static void newcomers(void **state)
+/* Two come, and the second speaks. */
+static struct sh_msg_speakers second_speaks(void)
 {
 	struct sh_msg_speakers m = {0};
-	json_t *o;
 
 	come(0);
 	come(1);
@@ -339,6 +338,15 @@ static void newcomers(void **state)
 	m.group = conn_party(&who[0])->room->number;
 	m.dominant = plane_id(1, SH_KIND_AUDIO);
 	say(&m);
+	return m;
+}
+
+/* A newcomer, and who resumes, learn who speaks. */
+static void newcomers(void **state)
+{
+	json_t *o;
+
+	(void)second_speaks();
 	o = conn_event(&who[0], "speakers");
 	assert_string_equal(text_at(o, "dominant"), id[1]);
 	assert_int_equal(json_array_size(json_object_get(o, "audio")), 0);
@@ -434,17 +442,10 @@ static void resume_lost(void)
 /* Whose history is lost is told how it is now, also what is as at first: it may know otherwise. */
 static void resumed(void **state)
 {
-	struct sh_msg_speakers m = {0};
-	sh_id camera;
+	struct sh_msg_speakers m = second_speaks();
+	sh_id camera = plane_id(0, SH_KIND_VIDEO);
 	json_t *o;
 
-	come(0);
-	come(1);
-	settle_all();
-	m.group = conn_party(&who[0])->room->number;
-	m.dominant = plane_id(1, SH_KIND_AUDIO);
-	say(&m);
-	camera = plane_id(0, SH_KIND_VIDEO);
 	watch_id(camera, 0);
 	conn_drop(&who[0]); // which paused its camera, and then does not hear that somebody watches
 	watch_id(camera, 1);
