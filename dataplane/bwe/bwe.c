@@ -265,6 +265,7 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	b->feedbacks++;
 	b->feedback_ns = now_ns;
 	b->unanswered = 0;
+	b->probe.deaf = 0;
 	if (b->decay_ns) { // the way is there again
 		b->decay_ns = 0;
 		b->probe.at_ns = 0;
@@ -312,17 +313,24 @@ void dp_bwe_report(struct dp_bwe *b, uint8_t fraction, uint32_t rtt_us, uint64_t
 
 void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns)
 {
-	uint64_t patience = 600 * MS + 4000 * (uint64_t)b->rtt_us,
-	         since = b->decay_ns ? b->decay_ns : b->feedback_ns;
+	uint64_t patience = 600 * MS + 4000 * (uint64_t)b->rtt_us, since;
 	uint32_t least = b->feedbacks ? b->conf.min_bps : b->conf.start_bps;
 
+	if (!b->unanswered || now_ns - b->sent_ns > 500 * MS)
+		b->idle_ns = now_ns;
+	dp_bwe_probe_tick(b, now_ns);
+	since = b->idle_ns > b->feedback_ns ? b->idle_ns : b->feedback_ns;
+	if (b->decay_ns > since) {
+		since = b->decay_ns;
+		patience = 500 * MS;
+	}
 	if (b->remb_bps && b->twcc && now_ns - b->remb_ns > REMB_S * 1000 * MS) {
 		b->remb_bps = 0;
 		publish(b);
 	}
 	/* nothing comes back for what was sent: the way there or back is gone, or full */
 	if (!b->twcc || b->unanswered < 10 || now_ns - b->sent_ns > 500 * MS ||
-	    now_ns - since < (b->decay_ns ? 500 * MS : patience))
+	    now_ns - since < patience)
 		return;
 	b->decay_ns = now_ns;
 	dp_bwe_probe_abort(b, now_ns);
@@ -333,7 +341,7 @@ void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns)
 
 void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps)
 {
-	if (wanted_bps / 3 * 2 > b->wanted_bps) // somebody new: find out at once
+	if (wanted_bps / 3 * 2 > b->wanted_bps && !b->probe.deaf) // somebody new: find out at once
 		b->probe.at_ns = 0;
 	b->allocated_bps = allocated_bps;
 	b->wanted_bps = wanted_bps;

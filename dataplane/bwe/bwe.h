@@ -115,7 +115,7 @@ struct dp_bwe_probe {
 	uint8_t misled;  // a raise was followed by overuse, in a row
 	uint8_t founded; // its packets are measured after a bucket was used up
 	uint8_t full;    // it ended early, as a queue stood
-	uint8_t pad;
+	uint8_t deaf;    // clusters in a row of which nothing was heard
 	struct dp_bwe_cluster c;
 	uint64_t at_ns;              // not before; 0: any time
 	uint64_t start_ns, until_ns; // of the active one
@@ -162,6 +162,7 @@ struct dp_bwe {
 	uint64_t limit_ns;
 	uint32_t told_bps; // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
+	uint64_t idle_ns; // when dp_bwe_tick() last saw that no feedback was due
 	uint64_t over_ns; // when the present overuse began; 0: there is none
 	uint32_t over_queue_us; // standing queue at this overuse's last cut; before it, its peak
 	uint8_t cuts;           // in this overuse

@@ -27,7 +27,7 @@ static struct {
 	uint8_t fb[64][1400];
 	uint32_t fb_len[64], fb_head, fb_tail;
 	double owed;
-	bool pad, mute;
+	bool pad, mute, still; // pads; receiver says nothing; nothing is to be sent
 	double drift; // of the receiver's clock
 	uint32_t peak;
 } w;
@@ -100,7 +100,7 @@ static void run(double seconds, uint32_t bps)
 	for (; w.now < end; w.now += MS) {
 		uint32_t rate = !bps || w.b.estimate_bps < bps ? w.b.estimate_bps : bps;
 
-		for (w.owed += rate / 8e3; w.owed >= BYTES; w.owed -= BYTES)
+		for (w.owed += w.still ? 0 : rate / 8e3; w.owed >= BYTES; w.owed -= BYTES)
 			send(BYTES);
 		receive();
 		back();
@@ -186,7 +186,7 @@ static void probes(void **state)
 	begin(&(struct dp_wire_conf){.rate_bps = 10000000, .delay_us = 20000}, NULL);
 	w.pad = true;
 	dp_bwe_needs(&w.b, 200000, 2000000);
-	assert_true(dp_bwe_probe_at(&w.b, w.now) == UINT64_MAX); // before the first feedback
+	assert_true(dp_bwe_probe_at(&w.b, w.now) == w.now); // it does not wait for feedback
 	run(3, 250000);
 	assert_true(w.b.estimate_bps >
 	            2000000); // ten times within three seconds, at 250 kb/s of media
@@ -214,6 +214,55 @@ static void probes(void **state)
 		(void)dp_bwe_probe(&w.b, w.now);
 	}
 	assert_true(w.peak < 800000);
+}
+
+/* Nothing is sent as nothing fits, so nothing is answered: the prober begins. */
+static void newcomer(void **state)
+{
+	uint64_t sent;
+
+	begin(&(struct dp_wire_conf){.rate_bps = 20000000, .delay_us = 50000}, NULL);
+	w.pad = w.still = true;
+	dp_bwe_needs(&w.b, 0, 2000000);
+	run(2, 0);
+	assert_true(w.b.estimate_bps > 2000000 * 9 / 8);
+	/* an answer that was lost is not waited for */
+	begin(&(struct dp_wire_conf){.rate_bps = 20000000, .delay_us = 50000}, NULL);
+	w.pad = w.still = w.mute = true;
+	dp_bwe_needs(&w.b, 0, 2000000);
+	run(0.3, 0);
+	w.mute = false;
+	w.rx = (struct dp_twcc_rx){0};
+	run(5, 0);
+	assert_true(w.b.estimate_bps > 2000000 * 9 / 8);
+	/* who never answers is padded for a minute, less and less, and no more */
+	begin(&(struct dp_wire_conf){.rate_bps = 20000000, .delay_us = 50000}, NULL);
+	w.pad = w.still = w.mute = true;
+	dp_bwe_needs(&w.b, 0, 2000000);
+	run(10, 0);
+	assert_in_range(w.b.probes, 2, 4);
+	run(140, 0);
+	assert_in_range(w.b.probes, 4, 6);
+	sent = w.next;
+	dp_bwe_needs(&w.b, 0, 9000000);
+	run(600, 0);
+	assert_int_equal(w.next, sent);
+	assert_int_equal(w.b.estimate_bps, 300000);
+}
+
+/* Some packets after a long pause: their answers have their time. */
+static void pause_is_no_silence(void **state)
+{
+	begin(&(struct dp_wire_conf){.rate_bps = 20000000, .delay_us = 50000},
+	      &(struct dp_bwe_conf){.start_bps = 2000000});
+	run(2, 1500000);
+	w.still = true;
+	run(20, 0);
+	w.still = false;
+	run(0.09, 1500000);
+	assert_true(w.b.unanswered > 10);
+	assert_int_equal(w.b.decay_ns, 0);
+	assert_int_equal(w.b.bound, DP_BWE_BY_DELAY);
 }
 
 static void link_falls(void **state)
@@ -401,6 +450,8 @@ int main(void)
 	    cmocka_unit_test(fills),
 	    cmocka_unit_test(application_limited),
 	    cmocka_unit_test(probes),
+	    cmocka_unit_test(newcomer),
+	    cmocka_unit_test(pause_is_no_silence),
 	    cmocka_unit_test(link_falls),
 	    cmocka_unit_test(losses),
 	    cmocka_unit_test(level),

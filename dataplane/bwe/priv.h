@@ -38,6 +38,8 @@ void dp_bwe_probe_acked(struct dp_bwe_probe *p, const struct dp_twcc_ack *a); //
 /* After each feedback: whether a cluster is complete, and what it says. newest_us: sent time of the
  * newest packet that arrived. Returns the rate that was seen to pass, 0: none. */
 uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns);
+/* Time passes: nothing is heard of a cluster. */
+void dp_bwe_probe_tick(struct dp_bwe *b, uint64_t now_ns);
 /* The last raise was wrong. */
 void dp_bwe_probe_misled(struct dp_bwe_probe *p);
 /* Congestion: whatever is under way says nothing, and the next one waits. */

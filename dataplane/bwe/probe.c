@@ -7,6 +7,9 @@
  * link that was freed is found within a second or two. After one that showed the limit the next
  * waits for 2 to 8 seconds.
  *
+ * The first one needs no feedback: with nothing but video that the start estimate does not bear,
+ * nothing else would ever be sent that could be answered. Who never answers is left alone soon.
+ *
  * A token bucket lets a short cluster pass at any rate. So one that says more is not believed yet:
  * another one follows at the rate that passed, long enough to use up a bucket before what of it is
  * measured. When that was believed and then led to congestion, a deeper bucket is allowed for. */
@@ -19,6 +22,7 @@ enum {
 	LEAD_BYTES = 256,
 	BUDGET_MIN = 1250,
 	QUEUE_ENOUGH_US = 60000,
+	DEAF_MAX = 6,        // clusters that one who never answered anything is sent
 	BUCKET_BYTES = 6000, // of a token bucket that is allowed for, at most a quarter of a
 	                     // second, doubled by depth
 };
@@ -30,6 +34,7 @@ enum {
 #define INTERVAL_NS  (2000 * MS)
 #define MORE_NS      (1500 * MS)
 #define INTERVAL_MAX (8000 * MS)
+#define ANSWER_NS    (1000 * MS) // feedback comes every 250 ms at least
 
 /* What it is worth to reach: all that is wanted, and the most headroom that the allocator asks for.
  */
@@ -42,9 +47,18 @@ static uint32_t goal(const struct dp_bwe *b)
 	return dp_bwe_clamp(bps, 0, b->conf.max_bps);
 }
 
-static bool needed(const struct dp_bwe *b)
+/* Before the first feedback: what is on its way will bring some; when nothing is, the prober
+ * begins.
+ */
+static bool may_begin(const struct dp_bwe *b, uint64_t now_ns)
 {
-	return b->twcc && b->feedbacks && b->wanted_bps > b->allocated_bps &&
+	return b->feedbacks ||
+	       (b->probe.deaf < DEAF_MAX && (!b->unanswered || now_ns - b->sent_ns > ANSWER_NS));
+}
+
+static bool needed(const struct dp_bwe *b, uint64_t now_ns)
+{
+	return b->twcc && may_begin(b, now_ns) && b->wanted_bps > b->allocated_bps &&
 	       goal(b) > b->estimate_bps && b->usage == DP_BWE_NORMAL && !b->probe.c.id &&
 	       b->queue_us < 40000;
 }
@@ -98,8 +112,9 @@ static void start(struct dp_bwe *b, uint64_t now_ns)
 static void finish(struct dp_bwe_probe *p, uint64_t now_ns)
 {
 	p->active = 0;
-	if (!p->c.sent_bytes) {
+	if (!p->c.sent_bytes) { // its caller could not
 		p->c.id = 0;
+		p->at_ns = now_ns + INTERVAL_NS;
 		return;
 	}
 	p->c.done = 1;
@@ -113,7 +128,7 @@ uint32_t dp_bwe_probe(struct dp_bwe *b, uint64_t now_ns)
 	uint64_t due;
 
 	if (!p->active) {
-		if (now_ns < p->at_ns || !needed(b))
+		if (now_ns < p->at_ns || !needed(b, now_ns))
 			return 0;
 		start(b, now_ns);
 	}
@@ -130,7 +145,7 @@ uint64_t dp_bwe_probe_at(const struct dp_bwe *b, uint64_t now_ns)
 {
 	if (b->probe.active)
 		return now_ns + 5 * MS;
-	if (!needed(b))
+	if (!needed(b, now_ns))
 		return UINT64_MAX;
 	return b->probe.at_ns > now_ns ? b->probe.at_ns : now_ns;
 }
@@ -257,6 +272,20 @@ uint32_t dp_bwe_probe_result(struct dp_bwe *b, uint32_t newest_us, uint64_t now_
 	p->confirm_ns = now_ns;
 	p->at_ns = 0;
 	return 0;
+}
+
+void dp_bwe_probe_tick(struct dp_bwe *b, uint64_t now_ns)
+{
+	struct dp_bwe_probe *p = &b->probe;
+	uint64_t since = b->feedback_ns > p->c.end_ns ? b->feedback_ns : p->c.end_ns;
+
+	if (!p->c.id || !p->c.done || now_ns - since < ANSWER_NS + 2000 * (uint64_t)b->rtt_us)
+		return;
+	p->c.id = 0;
+	p->confirm_bps = 0;
+	p->at_ns = now_ns + (INTERVAL_NS << (p->deaf < 4 ? p->deaf : 4));
+	p->deaf += p->deaf < DEAF_MAX;
+	p->started = b->feedbacks > 0; // else nothing is known as before
 }
 
 void dp_bwe_probe_misled(struct dp_bwe_probe *p)

@@ -33,11 +33,13 @@ struct flight {
 struct link {
 	struct pair c;
 	uint64_t bps; // 0: no limit
+	unsigned layers; // that are sent, of these bytes a frame
+	const uint32_t *bytes;
 	uint64_t free_ns;
 	struct flight flight[FLIGHT];
 	unsigned head, tail;
 	struct dp_twcc_rx rx;
-	bool feedback;
+	bool feedback, mute; // mute: no audio
 	/* the publisher */
 	uint16_t seq[LAYERS], audio_seq;
 	uint32_t ts;
@@ -49,24 +51,24 @@ struct link {
 	bool any_video, gap;
 };
 
-static void subscribe(struct link *k, uint8_t flags)
+/* The publisher's camera, and a subscriber that says so much of what arrives, to the microphone
+ * only. */
+static void publish(struct link *k, uint8_t flags, unsigned layers, const uint32_t *bytes)
 {
 	struct sh_msg_track_set t = video_track;
-	struct sh_msg_sub_set s = video_sub;
 
 	memset(k, 0, sizeof(*k));
-	t.layers = LAYERS;
-	for (unsigned l = 0; l < LAYERS; l++) {
+	k->layers = t.layers = (uint8_t)layers;
+	k->bytes = bytes;
+	for (unsigned l = 0; l < layers; l++) {
 		t.layer[l].ssrc = LAYER_SSRC + l;
 		t.layer[l].rtx_ssrc = 0;
-		t.layer[l].rid_len = 1;
-		t.layer[l].rid[0] = (uint8_t)('a' + l);
+		t.layer[l].rid_len = layers > 1;
+		t.layer[l].rid[0] = layers > 1 ? (uint8_t)('a' + l) : 0;
 	}
-	s.max_temporal = SH_MAX_TEMPORAL - 1;
 	pair_start(&k->c);
 	world_del(SH_DEL_TRACK, world_id(1));
 	world_track(2, &k->c.pub, &t);
-	world_sub(2, 2, &k->c.sub, &s);
 	k->c.sub.set.flags = flags;
 	peer_ext(&k->c.sub, SH_EXT_ABS_SEND_TIME, 4);
 	if (flags & SH_EP_TWCC)
@@ -75,10 +77,19 @@ static void subscribe(struct link *k, uint8_t flags)
 	k->key = 7;
 }
 
+static void subscribe(struct link *k, uint8_t flags)
+{
+	struct sh_msg_sub_set s = video_sub;
+
+	publish(k, flags, LAYERS, frame_bytes);
+	s.max_temporal = SH_MAX_TEMPORAL - 1;
+	world_sub(2, 2, &k->c.sub, &s);
+}
+
 static void send_frame(struct link *k, unsigned l)
 {
 	bool key = k->key & 1u << l;
-	uint32_t left = frame_bytes[l] * (key ? 4 : 1);
+	uint32_t left = k->bytes[l] * (key ? 4 : 1);
 
 	k->key &= ~(1u << l);
 	for (bool first = true; left; first = false) {
@@ -205,11 +216,11 @@ static void run(struct link *k, unsigned ms)
 	for (unsigned i = 0; i < ms; i++) {
 		world.now_ns += 1000000;
 		if (i % FRAME_MS == 0) {
-			for (unsigned l = 0; l < LAYERS; l++)
+			for (unsigned l = 0; l < k->layers; l++)
 				send_frame(k, l);
 			k->ts += 90 * FRAME_MS;
 		}
-		if (i % 20 == 7) {
+		if (i % 20 == 7 && !k->mute) {
 			send_audio(&k->c.pub, k->audio_seq++);
 			k->audio_sent++;
 		}
@@ -287,6 +298,60 @@ static void pauses_video(void **state)
 	run(&k, 1000);
 	assert_int_not_equal(dp_slabs.sub[2].want_layer, DP_LAYER_NONE);
 	assert_true(k.video > 20);
+	pair_stop(&k.c);
+}
+
+/* It is there, with a link, but wants no picture yet. */
+static void wait_paused(struct link *k)
+{
+	struct sh_msg_sub_set s = video_sub;
+
+	s.flags |= SH_SUB_PAUSED;
+	world_sub(2, 2, &k->c.sub, &s);
+	run(k, 3000);
+	assert_int_equal(k->video, 0);
+	assert_int_equal(bwe()->feedbacks, 0);
+}
+
+/* A picture of one layer, 1.5 Mb/s, whose cost is known by now, to one whose link nobody knows: no
+ * microphone, so nothing is sent that could be answered, if not padding. */
+static void newcomer(void **state)
+{
+	static const uint32_t bytes[] = {7500};
+	static struct link k;
+
+	publish(&k, SH_EP_TWCC, 1, bytes);
+	k.mute = true;
+	k.bps = 20000000;
+	world_del(SH_DEL_SUB, world_id(0));
+	wait_paused(&k);
+	world_sub(2, 2, &k.c.sub, &video_sub);
+	run(&k, 2000);
+	assert_true(k.padding + k.rtx > 20);
+	run(&k, 1000);
+	assert_true(k.video >= 24 * 8);
+	assert_false(k.gap);
+	assert_true(bwe()->estimate_bps > 1600000);
+	pair_stop(&k.c);
+}
+
+/* The same to one that answers nothing: it is left alone, and has its picture. */
+static void newcomer_says_nothing(void **state)
+{
+	static const uint32_t bytes[] = {7500};
+	static struct link k;
+
+	publish(&k, SH_EP_TWCC, 1, bytes);
+	k.mute = true;
+	k.feedback = false;
+	world_del(SH_DEL_SUB, world_id(0));
+	wait_paused(&k);
+	world_sub(2, 2, &k.c.sub, &video_sub);
+	run(&k, 60000);
+	run(&k, 60000);
+	assert_in_range(bwe()->probes, 1, 6);
+	run(&k, 60000);
+	assert_int_equal(k.padding, 0);
 	pair_stop(&k.c);
 }
 
@@ -518,6 +583,8 @@ int stories_bwe(void)
 	    cmocka_unit_test(sizes),
 	    cmocka_unit_test(follows_the_link),
 	    cmocka_unit_test(pauses_video),
+	    cmocka_unit_test(newcomer),
+	    cmocka_unit_test(newcomer_says_nothing),
 	    cmocka_unit_test(remb_is_the_estimate),
 	    cmocka_unit_test(remb_caps),
 	    cmocka_unit_test(paces),
