@@ -7,7 +7,8 @@
 	X(RID, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")                                    \
 	X(TWCC, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01")       \
 	X(SEND_TIME, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time")                 \
-	X(LEVEL, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")
+	X(LEVEL, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")                                    \
+	X(RRID, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id")
 
 enum lg_ext {
 #define X(sym, uri) LG_EXT_##sym,

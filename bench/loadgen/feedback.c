@@ -9,18 +9,15 @@
 #include "bench/loadgen/packet.h"
 
 enum {
-	TELL_MS = 95,      // transport-wide feedback …
-	TELL_FAST_MS = 48, // … and where much comes
-	TELL_FAST_BYTES = 2000,
-	TELL_PACKETS = 128,
-	NACK_MS = 10, // while something is missing
+	TELL_PACKETS = 128, // untold of, that do not wait for their time
+	NACK_MS = 10,       // while something is missing
 };
 
 static void send_rtcp(struct lg_peer *p, uint8_t *buf, size_t len)
 {
 	int n = (int)len;
 
-	if (srtp_protect_rtcp(p->out, buf, &n) == srtp_err_status_ok)
+	if (lg_crypto_protect_rtcp(p, buf, &n) == 0)
 		lg_net->send(p, buf, (size_t)n);
 }
 
@@ -57,9 +54,9 @@ static void send_rrs(struct lg_peer *p, uint64_t now)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < p->n_streams; i++) {
-		if (p->stream[i].rtx || !p->stream[i].rx.packets)
+		if (p->stream[i]->rtx || !p->stream[i]->rx.packets)
 			continue;
-		lg_rx_report(&p->stream[i].rx, &block[n++], now);
+		lg_rx_report(&p->stream[i]->rx, &block[n++], now);
 		if (n == LG_RTCP_BLOCKS) {
 			send_rtcp(p, buf, lg_rtcp_rr(buf, p->ssrc, block, n, "load"));
 			n = 0;
@@ -69,27 +66,57 @@ static void send_rrs(struct lg_peer *p, uint64_t now)
 		send_rtcp(p, buf, lg_rtcp_rr(buf, p->ssrc, block, n, "load"));
 }
 
-static void send_remb(struct lg_peer *p)
+static void send_remb(struct lg_peer *p, uint64_t now)
 {
 	uint8_t buf[LG_PACKET];
 	size_t at = begin(p, buf);
 	unsigned n = p->n_streams < LG_RTCP_REMB_SSRCS ? p->n_streams : LG_RTCP_REMB_SSRCS;
+	uint64_t packets = 0, lost = 0, bps;
 
-	if (!n)
+	for (unsigned i = 0; i < p->n_streams; i++) {
+		const struct lg_rx *r = &p->stream[i]->rx;
+
+		if (p->stream[i]->rtx)
+			continue;
+		packets += r->packets - r->repaired;
+		lost += lg_rx_lost(r) + r->repaired; // as the path had it
+	}
+	bps = p->remb ? lg_remb_bound(p->remb, packets, lost, lg_sc.remb * 1000ULL, now) : 0;
+	if (!n || !bps)
 		return;
-	at += lg_rtcp_remb(buf + at, p->ssrc, lg_sc.remb * 1000ULL, p->ssrcs, n);
+	at += lg_rtcp_remb(buf + at, p->ssrc, bps, p->ssrcs, n);
 	send_rtcp(p, buf, at);
 	p->told.remb_sent++;
+	p->told.remb_bps = bps;
+	p->told.congested += p->remb->congested;
 }
 
 /* ---- of what comes ---- */
 
+static void note_remb(struct lg_peer *p, const uint8_t *b, size_t len, uint64_t now)
+{
+	size_t n = 0;
+	const uint8_t *v = lg_rtp_ext(b, p->time_ext, &n);
+
+	if (!p->remb)
+		p->remb = calloc(1, sizeof(*p->remb));
+	if (p->remb)
+		lg_remb_packet(p->remb, (uint32_t)len,
+		               v && n == 3 ? v[0] << 16 | v[1] << 8 | v[2] : -1, now);
+}
+
 void lg_feedback_came(struct lg_peer *p, const uint8_t *b, size_t len, uint32_t ssrc, uint64_t now)
 {
+	const uint8_t *v;
 	size_t n;
-	const uint8_t *v =
-	    p->tells == LG_FEEDBACK_TWCC && p->receives ? lg_rtp_ext(b, p->twcc_ext, &n) : NULL;
 
+	if (p->tells == LG_FEEDBACK_NONE || !p->receives)
+		return;
+	if (p->tells == LG_FEEDBACK_REMB) {
+		note_remb(p, b, len, now);
+		return;
+	}
+	v = lg_rtp_ext(b, p->twcc_ext, &n);
 	if (!v || n < 2)
 		return;
 	if (!p->came)
@@ -101,13 +128,12 @@ void lg_feedback_came(struct lg_peer *p, const uint8_t *b, size_t len, uint32_t 
 		p->next_ns = now;
 }
 
-static bool tell_due(const struct dp_twcc_rx *r, uint64_t now)
+/* When its packets are to be told of; UINT64_MAX: there is nothing to tell. */
+static uint64_t tell_at(const struct dp_twcc_rx *r)
 {
-	uint64_t ms = (now - r->told_ns) / 1000000;
-
-	return r->next != r->newest + 1 &&
-	       (ms >= TELL_MS || (ms >= TELL_FAST_MS && r->bytes >= TELL_FAST_BYTES) ||
-	        r->newest - r->next >= TELL_PACKETS);
+	if (r->next == r->newest + 1)
+		return UINT64_MAX;
+	return r->newest - r->next >= TELL_PACKETS ? 0 : r->told_ns + lg_sc.tell * 1000000ULL;
 }
 
 static void send_twcc(struct lg_peer *p, uint64_t now)
@@ -133,7 +159,7 @@ static void send_nacks(struct lg_peer *p, uint64_t now)
 
 	p->nacking = false;
 	for (unsigned i = 0; i < p->n_streams; i++) {
-		struct lg_nack *k = p->stream[i].nack;
+		struct lg_nack *k = p->stream[i]->nack;
 		uint8_t buf[LG_PACKET];
 		unsigned n;
 		size_t at;
@@ -145,7 +171,7 @@ static void send_nacks(struct lg_peer *p, uint64_t now)
 		if (!n)
 			continue;
 		at = begin(p, buf);
-		at += lg_rtcp_nack(buf + at, p->ssrc, p->stream[i].rx.ssrc, seqs, n);
+		at += lg_rtcp_nack(buf + at, p->ssrc, p->stream[i]->rx.ssrc, seqs, n);
 		send_rtcp(p, buf, at);
 		p->told.nacks_sent++;
 	}
@@ -158,14 +184,16 @@ void lg_feedback_timer(struct lg_peer *p, uint64_t now)
 		send_srs(p, now);
 		send_rrs(p, now);
 		if (p->receives && p->tells == LG_FEEDBACK_REMB)
-			send_remb(p);
+			send_remb(p, now);
 	}
-	if (p->came && tell_due(p->came, now))
+	if (p->came && tell_at(p->came) <= now)
 		send_twcc(p, now);
 	if (p->nacking)
 		send_nacks(p, now);
 	if (p->nacking && p->next_ns > now + NACK_MS * 1000000ULL)
 		p->next_ns = now + NACK_MS * 1000000ULL;
+	if (p->came && p->next_ns > tell_at(p->came))
+		p->next_ns = tell_at(p->came);
 }
 
 /* ---- of what we send ---- */
@@ -218,6 +246,9 @@ static void on_nack(void *arg, uint32_t ssrc, uint16_t seq)
 	struct lg_peer *p = arg;
 
 	p->told.nacked++;
+	for (unsigned i = 0; i < p->n_sources; i++)
+		if (p->source[i]->conf.ssrc == ssrc)
+			p->told.resent += lg_peer_send_again(p, p->source[i], seq, lg_now());
 }
 
 static void on_sr(void *arg, uint32_t ssrc, uint32_t ntp_middle)
@@ -225,9 +256,9 @@ static void on_sr(void *arg, uint32_t ssrc, uint32_t ntp_middle)
 	struct lg_peer *p = arg;
 
 	for (unsigned i = 0; i < p->n_streams; i++)
-		if (p->stream[i].rx.ssrc == ssrc) {
-			p->stream[i].rx.last_sr = ntp_middle;
-			p->stream[i].rx.last_sr_ns = lg_now();
+		if (p->ssrcs[i] == ssrc) {
+			p->stream[i]->rx.last_sr = ntp_middle;
+			p->stream[i]->rx.last_sr_ns = p->heard_ns;
 		}
 }
 
@@ -240,7 +271,7 @@ static void on_key_frame(void *arg, uint32_t ssrc)
 			lg_source_key(p->source[i]);
 }
 
-void lg_feedback_rtcp(struct lg_peer *p, const uint8_t *b, size_t len)
+void lg_feedback_rtcp(struct lg_peer *p, const uint8_t *b, size_t len, uint64_t now)
 {
 	struct lg_rtcp_in in = {.arg = p,
 	                        .sr = on_sr,
@@ -249,6 +280,7 @@ void lg_feedback_rtcp(struct lg_peer *p, const uint8_t *b, size_t len)
 	                        .remb = on_remb,
 	                        .twcc = on_twcc};
 
+	p->heard_ns = now;
 	lg_rtcp_parse(b, len, &in);
 }
 
@@ -256,6 +288,6 @@ void lg_feedback_restart(struct lg_peer *p)
 {
 	memset(&p->told, 0, sizeof(p->told));
 	for (unsigned i = 0; i < p->n_streams; i++)
-		if (p->stream[i].nack)
-			lg_nack_restart(p->stream[i].nack);
+		if (p->stream[i]->nack)
+			lg_nack_restart(p->stream[i]->nack);
 }

@@ -252,7 +252,7 @@ static void source_rate_goes_on(void **state)
 		lg_source_next(&s, buf, s.due_ns);
 	assert_int_equal(s.due_ns, 480000000);
 	ts = s.last_ts;
-	seq = s.seq;
+	seq = (uint16_t)s.packets;
 	lg_source_rate(&s, 8000, 5000000000);
 	lg_source_next(&s, buf, s.due_ns);
 	assert_int_equal((uint16_t)(buf[2] << 8 | buf[3]), seq);
@@ -286,6 +286,72 @@ static void source_audio_and_extensions(void **state)
 	lg_source_next(&s, buf, 5);
 	assert_int_equal(s.last_ts, 961);
 	assert_int_equal(lg_stamp(buf, 10), 0);
+}
+
+/* RFC 4588: what is asked for again is made again, under another SSRC or bit for bit. */
+static void source_repeats(void **state)
+{
+	enum { N = 100, KEPT = 64, MS_NS = 1000000 };
+	static uint8_t sent[N][LG_SOURCE_MAX + 2];
+	static struct lg_made kept[KEPT];
+	struct lg_source s;
+	uint32_t numbers = 9, roc = 7;
+	struct lg_source_conf c = {.video = true,
+	                           .ssrc = 9,
+	                           .pt = 96,
+	                           .size = 1200,
+	                           .kbps = 1152,
+	                           .fps = 30,
+	                           .seq = 65500,
+	                           .ext = {1, 2, 3, 4, 5, 6},
+	                           .mid = "0",
+	                           .rid = "hi",
+	                           .twcc = &numbers,
+	                           .rtx_pt = 97,
+	                           .rtx_ssrc = 10};
+	size_t len[N];
+	uint8_t buf[LG_SOURCE_MAX + 2];
+
+	lg_source_init(&s, &c, 0);
+	assert_int_equal(lg_source_again(&s, 65500, buf, &roc, 1), 0);
+	lg_source_keep(&s, kept, KEPT);
+	assert_int_equal(lg_source_again(&s, 65500, buf, &roc, 1), 0);
+	for (unsigned i = 0; i < N; i++)
+		len[i] = lg_source_next(&s, sent[i], 1 + i * 10ULL * MS_NS);
+	for (unsigned i = 0; i < N; i++) {
+		bool there = N - i <= KEPT;
+		size_t n = lg_source_again(&s, (uint16_t)(65500 + i), buf, &roc, 2000ULL * MS_NS);
+
+		assert_int_equal(n, there ? len[i] : 0);
+		if (there) {
+			assert_memory_equal(buf, sent[i], n);
+			assert_int_equal(roc, (65500 + i) >> 16);
+		}
+	}
+	assert_int_equal(lg_source_again(&s, (uint16_t)(65500 + N), buf, &roc, 3000ULL * MS_NS), 0);
+	assert_int_equal(lg_source_again(&s, (uint16_t)(65499 + N), buf, &roc, 2004ULL * MS_NS), 0);
+	s.conf.rtx = true;
+	numbers = 500;
+	for (unsigned i = 0; i < 3; i++) {
+		size_t n = lg_source_again(&s, (uint16_t)(65550 + i), buf, &roc, 2005ULL * MS_NS);
+		size_t head = n - 1200 - 2, was = len[50 + i] - 1200;
+
+		assert_int_equal(buf[1] & 0x7f, 97);
+		assert_int_equal(buf[1] & 0x80, sent[50 + i][1] & 0x80);
+		assert_int_equal(buf[2] << 8 | buf[3], i);
+		assert_memory_equal(buf + 4, sent[50 + i] + 4, 4); // timestamp
+		assert_int_equal(buf[11], 10);
+		assert_memory_equal(buf + 16,
+		                    "\x10"
+		                    "0\x61" // MID, repaired RID
+		                    "hi\x31\x01",
+		                    7);
+		assert_int_equal(buf[23], 0xf4 + i); // a number of its own: 500
+		assert_int_equal(buf[head] << 8 | buf[head + 1], (uint16_t)(65550 + i));
+		assert_memory_equal(buf + head + 2, sent[50 + i] + was, 1200);
+		assert_int_equal(roc, 0);
+	}
+	assert_int_equal(numbers, 503);
 }
 
 /* ---- sdp ---- */
@@ -366,6 +432,18 @@ static void sdp_offers(void **state)
 	assert_int_equal(lg_sdp_parse(&back, text), 0);
 	assert_int_equal(back.media[0].ssrc, 5);
 	assert_int_equal(back.media[1].ssrc, 0); // rids instead
+	assert_int_equal(back.media[1].rtx_ssrc, 0);
+	assert_int_equal(back.media[1].ext[LG_EXT_RRID], LG_EXT_RRID + 1);
+	assert_int_equal(back.media[0].ext[LG_EXT_RRID], 0);
+	want[1].layers = 1;
+	want[1].rtx_ssrc = 8;
+	assert_true(lg_sdp_offer(text, sizeof(text), &own, want, 2) > 0);
+	assert_int_equal(lg_sdp_parse(&back, text), 0);
+	assert_int_equal(back.media[1].ssrc, 6);
+	assert_int_equal(back.media[1].repaired, 6);
+	assert_int_equal(back.media[1].rtx_ssrc, 8);
+	want[1].layers = 3;
+	assert_true(lg_sdp_offer(text, sizeof(text), &own, want, 2) > 0);
 	assert_non_null(strstr(text, "a=simulcast:send 0;1;2\r\n"));
 	assert_true(lg_sdp_offer(text, sizeof(text), &sdes, want, 1) > 0);
 	assert_int_equal(lg_sdp_parse(&back, text), 0);
@@ -437,6 +515,7 @@ int main(void)
 	    cmocka_unit_test(source_frames),
 	    cmocka_unit_test(source_rate_goes_on),
 	    cmocka_unit_test(source_audio_and_extensions),
+	    cmocka_unit_test(source_repeats),
 	    cmocka_unit_test(sdp_reads),
 	    cmocka_unit_test(sdp_answers_what_is_offered),
 	    cmocka_unit_test(sdp_offers),

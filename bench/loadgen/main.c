@@ -27,6 +27,7 @@ const struct lg_net *lg_net;
 static struct lg_room *rooms;
 static volatile sig_atomic_t stopped;
 static bool progress_shown;
+static unsigned turn_ms = 20; // of signaling at a time; longer once everybody is in
 
 uint64_t lg_now(void)
 {
@@ -173,11 +174,10 @@ static void wait_turn(uint64_t due_ns, const char *what)
 {
 	do {
 		uint64_t now = lg_now();
+		uint64_t left_ms = now < due_ns ? (due_ns - now) / 1000000 : 0;
 
 		progress(what);
-		turn(now < due_ns
-		         ? (unsigned)((due_ns - now) / 1000000 < 20 ? (due_ns - now) / 1000000 : 20)
-		         : 0);
+		turn(left_ms < turn_ms ? (unsigned)left_ms : turn_ms);
 	} while (lg_now() < due_ns && !stopped);
 }
 
@@ -286,9 +286,10 @@ static void warm_up(uint32_t kbps)
 static void measure(struct lg_figures *f, uint32_t kbps, unsigned seconds, const char *what)
 {
 	static struct lg_mark from, to;
+	static struct lg_taken taken;
 	double s;
 
-	lg_media_ask(LG_ASK_TAKE, 0, &f->latency);
+	lg_media_ask(LG_ASK_TAKE, 0, &taken);
 	lg_mark(&from);
 	lg_media_ask(LG_ASK_RESUME, 0, NULL);
 	wait_turn(from.at_ns + seconds * 1000000000ULL, what);
@@ -298,7 +299,10 @@ static void measure(struct lg_figures *f, uint32_t kbps, unsigned seconds, const
 	lg_figures(f, &from, &to);
 	f->seconds = s;
 	f->kbps = kbps;
-	lg_media_ask(LG_ASK_TAKE, 0, &f->latency);
+	lg_media_ask(LG_ASK_TAKE, 0, &taken);
+	f->latency = taken.latency;
+	f->late = taken.late;
+	f->gap_ns = taken.gap_ns;
 	/* The server's CPU over the pause too: it is counted, the pause's time is not. */
 	f->to.at_ns = f->from.at_ns + (uint64_t)(s * 1e9);
 }
@@ -431,6 +435,7 @@ static bool run(json_t *o)
 	/* From here on signaling gives way to media, where both have one CPU: this thread's only.
 	 */
 	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BACK);
+	turn_ms = 80;
 	settle();
 	if (!lg_sc.search_from)
 		warm_up(lg_sc.bitrate);

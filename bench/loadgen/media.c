@@ -10,14 +10,16 @@
 
 enum {
 	SCAN_MS = 5, // timers are looked at so often
-	BURST = 64,  // sent before looking at what came
+	TIMERS = 16, // peers whose timers are turned before looking at what came
 	MAX_WAIT_US = 1000,
 };
 
 struct lg_totals lg_totals;
 struct lg_hist lg_latency;
+struct lg_late lg_late;
 
 struct due {
+	uint64_t due_ns; // the source's
 	struct lg_source *source;
 	struct lg_peer *peer;
 };
@@ -34,15 +36,40 @@ static struct {
 	uint64_t scan_ns;
 	_Atomic int ask;
 	uint32_t value;
-	struct lg_hist *out;
+	struct lg_taken *out;
 	clockid_t clock;
 } md = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- turns ---- */
+
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void lg_media_turn(enum lg_cause c)
+{
+	lg_late_turn(&lg_late, c, lg_now(), cpu_time);
+	if (lg_net->drain)
+		lg_net->drain();
+}
+
+void lg_media_sleep(uint64_t ns)
+{
+	struct timespec t = {0, (long)ns};
+
+	nanosleep(&t, NULL);
+	lg_late_slept(&lg_late, ns, lg_now());
+}
 
 /* ---- a heap of sources ---- */
 
 static bool before(unsigned a, unsigned b)
 {
-	return md.heap[a].source->due_ns < md.heap[b].source->due_ns;
+	return md.heap[a].due_ns < md.heap[b].due_ns;
 }
 
 static void swap(unsigned a, unsigned b)
@@ -96,7 +123,7 @@ void lg_media_sources(struct lg_peer *p, uint64_t now)
 			md.cap_heap = md.cap_heap * 2 + 16;
 		}
 		lg_source_resume(p->source[i], phase(p->source[i], now));
-		md.heap[md.n_heap] = (struct due){p->source[i], p};
+		md.heap[md.n_heap] = (struct due){p->source[i]->due_ns, p->source[i], p};
 		rise(md.n_heap++);
 	}
 }
@@ -111,12 +138,11 @@ static void send_due(void)
 {
 	uint64_t now = lg_now();
 
-	for (unsigned i = 0; i < BURST && md.n_heap && md.heap[0].source->due_ns <= now; i++) {
+	for (unsigned i = 0; i < LG_TURN && md.n_heap && md.heap[0].due_ns <= now; i++) {
 		struct due *d = &md.heap[0];
-		uint64_t late = now - d->source->due_ns;
 
-		if (late > atomic_load_explicit(&lg_totals.late_ns, memory_order_relaxed))
-			atomic_store_explicit(&lg_totals.late_ns, late, memory_order_relaxed);
+		if (now - d->due_ns > lg_late.send_ns)
+			lg_late.send_ns = now - d->due_ns;
 		lg_peer_send_source(d->peer, d->source, now);
 		if (d->peer->state != LG_UP) {
 			md.heap[0] = md.heap[--md.n_heap];
@@ -125,6 +151,7 @@ static void send_due(void)
 		}
 		count(&lg_totals.sent, 1);
 		count(&lg_totals.expected, d->peer->member->fanout);
+		d->due_ns = d->source->due_ns;
 		sink(0);
 		now = lg_now();
 	}
@@ -144,8 +171,10 @@ static void resume(uint64_t now)
 {
 	unsigned n = md.n_heap;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		lg_source_resume(md.heap[i].source, phase(md.heap[i].source, now));
+		md.heap[i].due_ns = md.heap[i].source->due_ns;
+	}
 	for (md.n_heap = 0; md.n_heap < n;)
 		rise(md.n_heap++);
 }
@@ -154,11 +183,20 @@ static void restart(void)
 {
 	for (unsigned i = 0; i < md.n; i++)
 		for (unsigned k = 0; k < md.peer[i]->n_streams; k++)
-			lg_rx_restart(&md.peer[i]->stream[k].rx);
+			lg_rx_restart(&md.peer[i]->stream[k]->rx);
 	for (unsigned i = 0; i < md.n; i++)
 		lg_feedback_restart(md.peer[i]);
+}
+
+static void take(struct lg_taken *out)
+{
+	*out = (struct lg_taken){
+	    .latency = lg_latency,
+	    .late = lg_late,
+	    .gap_ns = lg_net->gap ? lg_net->gap() : 0,
+	};
 	memset(&lg_latency, 0, sizeof(lg_latency));
-	atomic_store(&lg_totals.late_ns, 0);
+	lg_late_restart(&lg_late);
 }
 
 static void take_ask(uint64_t now)
@@ -180,9 +218,7 @@ static void take_ask(uint64_t now)
 		resume(now);
 		break;
 	case LG_ASK_TAKE:
-		*md.out = lg_latency;
-		memset(&lg_latency, 0, sizeof(lg_latency));
-		atomic_store(&lg_totals.late_ns, 0);
+		take(md.out);
 		break;
 	case LG_ASK_RESTART:
 		restart();
@@ -213,28 +249,40 @@ static void take_fresh(uint64_t now)
 
 static void scan(uint64_t now)
 {
+	unsigned turned = 0;
+
 	md.scan_ns = now + SCAN_MS * 1000000ULL;
 	take_fresh(now);
-	for (unsigned i = 0; i < md.n; i++)
-		if (md.peer[i]->next_ns <= now)
-			lg_peer_timer(md.peer[i], now);
+	lg_media_turn(LG_ASK);
+	for (unsigned i = 0; i < md.n; i++) {
+		if (md.peer[i]->next_ns > now)
+			continue;
+		lg_peer_timer(md.peer[i], now);
+		if (++turned % TIMERS == 0)
+			lg_media_turn(LG_TIMERS);
+	}
 	lg_net->flush();
+	lg_media_turn(LG_TIMERS);
 }
 
 static void *media_main(void *arg)
 {
+	if (lg_net->enter)
+		lg_net->enter();
+	lg_late_start(&lg_late, lg_now(), cpu_time);
 	while (!atomic_load_explicit(&md.stop, memory_order_relaxed)) {
 		uint64_t now, until;
 
 		if (!md.paused)
 			send_due();
+		lg_media_turn(LG_SEND);
 		now = lg_now();
 		take_ask(now);
 		if (now >= md.scan_ns)
 			scan(now);
 		until = now + MAX_WAIT_US * 1000;
-		if (md.n_heap && !md.paused && md.heap[0].source->due_ns < until)
-			until = md.heap[0].source->due_ns;
+		if (md.n_heap && !md.paused && md.heap[0].due_ns < until)
+			until = md.heap[0].due_ns;
 		lg_net->poll(until > now ? until - now : 0);
 		lg_net->flush();
 		count(&lg_totals.loops, 1);
@@ -285,7 +333,7 @@ void lg_media_add(struct lg_peer *p)
 	pthread_mutex_unlock(&md.lock);
 }
 
-void lg_media_ask(enum lg_ask what, uint32_t value, struct lg_hist *out)
+void lg_media_ask(enum lg_ask what, uint32_t value, struct lg_taken *out)
 {
 	struct timespec t = {0, 200000};
 

@@ -34,7 +34,8 @@ void lg_nack_came(struct lg_nack *k, uint16_t seq, bool rtx, uint64_t now_ns)
 	if (i == k->n)
 		return;
 	m = &k->missing[i];
-	if (rtx && m->tries == 1) { // of several, who knows which one this answers
+	/* Of several, who knows which one this answers; what came before we asked answers none. */
+	if (rtx && m->tries == 1 && now_ns > m->asked_ns) {
 		uint32_t us = (uint32_t)((now_ns - m->asked_ns) / 1000);
 
 		k->rtt_us = k->rtt_us ? (7 * k->rtt_us + us) / 8 : us;

@@ -1,8 +1,8 @@
-/* Frames through DPDK: AF_XDP on an interface, or memif to a server whose port is one. One address
- * and one UDP port for each transport, so that the port is the index of the peer. The driver, the
- * pool that it wants and the steering program are the server's (dataplane/pool.c, ebpf/): they move
- * frames and know nothing of media. Other packets go on to the kernel, so signaling works over the
- * same interface. */
+/* Frames through DPDK: AF_XDP on an interface, or memif to a server whose port is one; what comes
+ * is taken by dpdk_rx.c. One address and one UDP port for each transport, so that the port is the
+ * index of the peer. The driver, the pool that it wants and the steering program are the server's
+ * (dataplane/pool.c, ebpf/): they move frames and know nothing of media. Other packets go on to the
+ * kernel, so signaling works over the same interface. */
 #include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <arpa/inet.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <linux/if_xdp.h>
 #include <rte_cycles.h>
@@ -19,33 +20,31 @@
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_lcore.h>
 #include <rte_udp.h>
-#include "bench/loadgen/lg.h"
+#include "bench/loadgen/dpdk.h"
 #include "dataplane/port.h"
 #include "ebpf/xdp_steer.h"
 
 enum {
-	MBUFS = 16384 - 1,
-	MEMORY_MB = 128,
+	MBUFS = LG_DPDK_QUEUE + 16384 - 1,
+	MEMORY_MB = 256,
 	DESCS = 2048,
 	BURST = 32,
-	BURSTS = 16, // received between looking at what is due
-	HEAD = 14 + 20 + 8,
+	TURNS = 8, // received between looking at what is due
+	HEAD = LG_DPDK_HEAD,
 	LINK_MS = 10000,
-	SPIN_NS = 50000, // waits shorter than this are not worth a sleep
+	SLACK_NS = 5000,
+	SLEEP_NS =
+	    50000, // when nothing came: what is due leaves so much too late, but several at once
 };
 
 static struct {
-	uint16_t eth;
-	struct rte_mempool *pool;
 	struct rte_ether_addr own, server;
-	struct in_addr address;
 	struct xdp_steer *steer;
 	unsigned ifindex;
 	char program[64];
-	struct lg_peer **peer; // by port; main thread writes before the peer starts
 	unsigned ports;
-	_Atomic unsigned used;
 	struct rte_mbuf *out[BURST];
 	uint16_t n_out;
 	uint16_t ip_id;
@@ -88,7 +87,7 @@ static int vdev(const char *name, const char *args)
 {
 	int err = rte_eal_hotplug_add("vdev", name, args);
 
-	return err ? err : rte_eth_dev_get_port_by_name(name, &dk.eth);
+	return err ? err : rte_eth_dev_get_port_by_name(name, &lg_dpdk.eth);
 }
 
 static int af_xdp(void)
@@ -134,24 +133,24 @@ static int start(void)
 	struct rte_eth_conf conf = {0};
 	uint16_t rx = DESCS, tx = DESCS;
 	struct rte_eth_link link = {0};
-	int err = rte_eth_dev_configure(dk.eth, 1, 1, &conf);
+	int err = rte_eth_dev_configure(lg_dpdk.eth, 1, 1, &conf);
 
 	if (!err)
-		err = rte_eth_dev_adjust_nb_rx_tx_desc(dk.eth, &rx, &tx);
+		err = rte_eth_dev_adjust_nb_rx_tx_desc(lg_dpdk.eth, &rx, &tx);
 	if (!err)
-		err = rte_eth_rx_queue_setup(dk.eth, 0, rx, SOCKET_ID_ANY, NULL, dk.pool);
+		err = rte_eth_rx_queue_setup(lg_dpdk.eth, 0, rx, SOCKET_ID_ANY, NULL, lg_dpdk.pool);
 	if (!err)
-		err = rte_eth_tx_queue_setup(dk.eth, 0, tx, SOCKET_ID_ANY, NULL);
+		err = rte_eth_tx_queue_setup(lg_dpdk.eth, 0, tx, SOCKET_ID_ANY, NULL);
 	if (!err)
-		err = rte_eth_dev_start(dk.eth);
+		err = rte_eth_dev_start(lg_dpdk.eth);
 	if (!err)
-		err = rte_eth_macaddr_get(dk.eth, &dk.own);
+		err = rte_eth_macaddr_get(lg_dpdk.eth, &dk.own);
 	if (!err && lg_sc.transport == LG_AF_XDP)
 		err = xdp_steer_open(&dk.steer, dk.ifindex, true);
 	if (dk.program[0])
 		unlink(dk.program); // the kernel has it
 	for (unsigned i = 0; !err && i < LINK_MS / 5; i++) {
-		if (rte_eth_link_get_nowait(dk.eth, &link) == 0 && link.link_status)
+		if (rte_eth_link_get_nowait(lg_dpdk.eth, &link) == 0 && link.link_status)
 			return 0;
 		usleep(5000);
 	}
@@ -174,9 +173,9 @@ static int dpdk_open(void)
 	int err;
 
 	dk.ports = most_peers();
-	dk.peer = calloc(dk.ports + 1, sizeof(struct lg_peer *));
+	lg_dpdk.peer = calloc(dk.ports + 1, sizeof(struct lg_peer *));
 	memset(&dk.server, 0xff, sizeof(dk.server));
-	if (!dk.peer || inet_pton(AF_INET, lg_sc.address, &dk.address) != 1)
+	if (!lg_dpdk.peer || inet_pton(AF_INET, lg_sc.address, &lg_dpdk.address) != 1)
 		return -EINVAL;
 	if (lg_sc.server_mac[0] && rte_ether_unformat_addr(lg_sc.server_mac, &dk.server)) {
 		lg_say("net.server_mac: %s is no link address", lg_sc.server_mac);
@@ -184,28 +183,37 @@ static int dpdk_open(void)
 	}
 	err = eal();
 	if (!err) {
-		dk.pool = dp_pool_new("loadgen", MBUFS, lg_sc.transport == LG_AF_XDP);
-		err = dk.pool ? 0 : -ENOMEM;
+		lg_dpdk.pool = dp_pool_new("loadgen", MBUFS, true); // packed: half the memory
+		err = lg_dpdk.pool ? 0 : -ENOMEM;
 	}
 	if (!err)
 		err = lg_sc.transport == LG_AF_XDP ? af_xdp() : memif();
-	return err ? err : start();
+	if (!err)
+		err = start();
+	return err ? err : lg_dpdk_rx_open();
+}
+
+/* For a cache of buffers, and sleeps that are not half as long again. */
+static void dpdk_enter(void)
+{
+	(void)rte_thread_register();
+	prctl(PR_SET_TIMERSLACK, SLACK_NS);
 }
 
 /* ---- peers ---- */
 
 static int dpdk_flow(struct lg_peer *p)
 {
-	unsigned i = atomic_load(&dk.used);
+	unsigned i = atomic_load(&lg_dpdk.used);
 
 	if (i == dk.ports)
 		return -EADDRNOTAVAIL;
 	p->fd = (int)i;
 	p->local = (struct sockaddr_in){.sin_family = AF_INET,
 	                                .sin_port = htons((uint16_t)(lg_sc.base_port + i)),
-	                                .sin_addr = dk.address};
-	dk.peer[i] = p;
-	atomic_store(&dk.used, i + 1);
+	                                .sin_addr = lg_dpdk.address};
+	lg_dpdk.peer[i] = p;
+	atomic_store(&lg_dpdk.used, i + 1);
 	return 0;
 }
 
@@ -225,7 +233,7 @@ static void dpdk_flush(void)
 	uint16_t done = 0;
 
 	for (unsigned tries = 0; done < dk.n_out && tries < 1000; tries++)
-		done += rte_eth_tx_burst(dk.eth, 0, dk.out + done, dk.n_out - done);
+		done += rte_eth_tx_burst(lg_dpdk.eth, 0, dk.out + done, dk.n_out - done);
 	if (done < dk.n_out) // lost: the receivers will tell
 		rte_pktmbuf_free_bulk(dk.out + done, dk.n_out - done);
 	dk.n_out = 0;
@@ -258,7 +266,7 @@ static void put_head(const struct lg_peer *p, uint8_t *f, size_t len)
 
 static void dpdk_send(struct lg_peer *p, const void *buf, size_t len)
 {
-	struct rte_mbuf *m = rte_pktmbuf_alloc(dk.pool);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(lg_dpdk.pool);
 	struct rte_ipv4_hdr *ip;
 	uint8_t *f;
 
@@ -276,68 +284,38 @@ static void dpdk_send(struct lg_peer *p, const void *buf, size_t len)
 		dpdk_flush();
 }
 
-static void take(struct rte_mbuf *m, uint64_t now)
-{
-	uint8_t *f = rte_pktmbuf_mtod(m, uint8_t *);
-	const struct rte_ether_hdr *eth = (struct rte_ether_hdr *)f;
-	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(eth + 1);
-	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(ip + 1);
-	unsigned port, len;
-
-	if (m->data_len < HEAD || eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) ||
-	    ip->version_ihl != 0x45 || ip->next_proto_id != IPPROTO_UDP ||
-	    ip->dst_addr != dk.address.s_addr)
-		return;
-	port = (unsigned)rte_be_to_cpu_16(udp->dst_port) - lg_sc.base_port;
-	len = rte_be_to_cpu_16(udp->dgram_len);
-	if (port >= atomic_load_explicit(&dk.used, memory_order_acquire) || len < 8 ||
-	    len - 8 > m->data_len - (unsigned)HEAD || !dk.peer[port]->next_ns)
-		return;
-	lg_peer_input(dk.peer[port], f + HEAD, len - 8, now);
-}
-
-static uint16_t receive(void)
-{
-	struct rte_mbuf *m[BURST];
-	uint16_t n = rte_eth_rx_burst(dk.eth, 0, m, BURST);
-	uint64_t now = lg_now();
-
-	for (uint16_t i = 0; i < n; i++) {
-		if (i + 4 < n)
-			rte_prefetch0(rte_pktmbuf_mtod(m[i + 4], void *));
-		take(m[i], now);
-	}
-	rte_pktmbuf_free_bulk(m, n);
-	return n;
-}
-
 /* For each packet that is sent several come: what has come goes first. */
 static void dpdk_poll(uint64_t wait_ns)
 {
-	uint16_t n = receive();
+	unsigned n = 0;
 
-	for (unsigned i = 1; i < BURSTS && n == BURST; i++)
-		n = receive();
-	if (n == 0 && wait_ns > SPIN_NS) {
-		struct timespec t = {0, SPIN_NS};
+	lg_dpdk_drain();
+	for (unsigned i = 0; i < TURNS; i++) {
+		unsigned took = lg_dpdk_take();
 
-		nanosleep(&t, NULL);
+		if (!took)
+			break;
+		n += took;
+		lg_media_turn(LG_RECEIVE);
 	}
+	if (n == 0 && wait_ns)
+		lg_media_sleep(SLEEP_NS);
 }
 
 static void dpdk_close(void)
 {
-	rte_eth_dev_stop(dk.eth);
-	rte_eth_dev_close(dk.eth);
+	lg_dpdk_rx_close();
+	rte_eth_dev_stop(lg_dpdk.eth);
+	rte_eth_dev_close(lg_dpdk.eth);
 	xdp_steer_close(dk.steer);
 }
 
-/* The driver does not tell its socket, nor all that it lost: its ring was full, or it had no
- * buffers. */
+/* What found the queue full, and with AF_XDP what the driver lost as its ring was full, or it had
+ * no buffers: it tells neither that nor its socket. */
 static uint64_t dpdk_missed(void)
 {
 	struct xdp_statistics st;
-	uint64_t n = 0;
+	uint64_t n = lg_dpdk_dropped();
 	struct dirent *e;
 	DIR *d = lg_sc.transport == LG_AF_XDP ? opendir("/proc/self/fd") : NULL;
 
@@ -355,6 +333,17 @@ static uint64_t dpdk_missed(void)
 }
 
 const struct lg_net lg_net_dpdk = {
-    "dpdk",     dpdk_open, dpdk_flow, dpdk_start, dpdk_send,
-    dpdk_flush, dpdk_poll, dpdk_end,  dpdk_close, dpdk_missed,
+    .name = "dpdk",
+    .open = dpdk_open,
+    .enter = dpdk_enter,
+    .flow = dpdk_flow,
+    .start = dpdk_start,
+    .send = dpdk_send,
+    .flush = dpdk_flush,
+    .poll = dpdk_poll,
+    .drain = lg_dpdk_drain,
+    .gap = lg_dpdk_gap,
+    .end = dpdk_end,
+    .close = dpdk_close,
+    .missed = dpdk_missed,
 };

@@ -1,6 +1,6 @@
 /* libnice's whole agent for each transport: gathering, checks, nomination, consent and the sockets
  * are all its own, as in a browser. Every agent lives in one GLib context that the media thread
- * turns, good for some hundreds. */
+ * turns, good for some hundreds. It does not tell when a packet came: its turn counts as that. */
 #include <errno.h>
 #include <string.h>
 #include <nice/agent.h>
@@ -34,7 +34,7 @@ static void on_packet(NiceAgent *agent, guint stream, guint component, guint len
 	if (len > sizeof(copy))
 		return;
 	memcpy(copy, buf, len); // it is decrypted in place
-	lg_peer_input(arg, copy, len, lg_now());
+	lg_peer_inputs(&(struct lg_in){.peer = arg, .buf = copy, .len = len, .at_ns = lg_now()}, 1);
 }
 
 static int nice_flow(struct lg_peer *p)
@@ -94,11 +94,9 @@ static void nice_poll(uint64_t wait_ns)
 
 	while (turns < TURNS && g_main_context_iteration(loop, FALSE))
 		turns++;
-	if (turns == 0 && wait_ns) {
-		struct timespec t = {0, wait_ns < IDLE_NS ? (long)wait_ns : IDLE_NS};
-
-		nanosleep(&t, NULL);
-	}
+	lg_media_turn(LG_RECEIVE);
+	if (turns == 0 && wait_ns)
+		lg_media_sleep(wait_ns < IDLE_NS ? wait_ns : IDLE_NS);
 }
 
 static void nice_end(struct lg_peer *p)
@@ -114,6 +112,13 @@ static void nice_close(void)
 }
 
 const struct lg_net lg_net_nice = {
-    "libnice",  nice_open, nice_flow, nice_start, nice_send,
-    nice_flush, nice_poll, nice_end,  nice_close,
+    .name = "libnice",
+    .open = nice_open,
+    .flow = nice_flow,
+    .start = nice_start,
+    .send = nice_send,
+    .flush = nice_flush,
+    .poll = nice_poll,
+    .end = nice_end,
+    .close = nice_close,
 };

@@ -1,5 +1,5 @@
 /* Plain UDP sockets, one a transport; what goes out is gathered, so that a frame is one sendmmsg.
- */
+ * The kernel tells when each packet came. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,6 +46,8 @@ static int udp_flow(struct lg_peer *p)
 		return -errno;
 	if (setsockopt(p->fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)) < 0)
 		setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (setsockopt(p->fd, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int)) < 0)
+		return -errno;
 	if (bind(p->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    getsockname(p->fd, (struct sockaddr *)&p->local, &len) < 0)
 		return -errno;
@@ -88,23 +90,66 @@ static void udp_send(struct lg_peer *p, const void *buf, size_t len)
 	out.n++;
 }
 
+/* CLOCK_MONOTONIC's lead before the clock that the kernel stamps with. */
+static int64_t lead(uint64_t now)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)(now - ((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec));
+}
+
+static uint64_t came_at(struct msghdr *m, uint64_t now, int64_t lead_ns)
+{
+	struct timespec t;
+	uint64_t at;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&t, CMSG_DATA(c), sizeof(t));
+		at = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec + (uint64_t)lead_ns;
+		return at < now ? at : now;
+	}
+	return now;
+}
+
 static void take(struct lg_peer *p)
 {
 	static uint8_t buf[IN][LG_PACKET];
+	static union {
+		char room[CMSG_SPACE(sizeof(struct timespec))];
+		struct cmsghdr align;
+	} control[IN];
 	static struct iovec iov[IN];
 	static struct mmsghdr msg[IN];
+	struct lg_in in[IN];
 	uint64_t now;
+	int64_t lead_ns;
 	int n;
 
 	for (unsigned i = 0; i < IN; i++) {
 		iov[i] = (struct iovec){buf[i], LG_PACKET};
-		msg[i].msg_hdr.msg_iov = &iov[i];
-		msg[i].msg_hdr.msg_iovlen = 1;
+		msg[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i],
+		                                 .msg_iovlen = 1,
+		                                 .msg_control = &control[i],
+		                                 .msg_controllen = sizeof(control[i])};
 	}
 	n = recvmmsg(p->fd, msg, IN, MSG_DONTWAIT, NULL);
+	if (n <= 0)
+		return;
 	now = lg_now();
-	for (int i = 0; i < n; i++)
-		lg_peer_input(p, buf[i], msg[i].msg_len, now);
+	lead_ns = lead(now);
+	for (int i = 0; i < n; i++) {
+		in[i] = (struct lg_in){.peer = p,
+		                       .buf = buf[i],
+		                       .len = msg[i].msg_len,
+		                       .at_ns = came_at(&msg[i].msg_hdr, now, lead_ns)};
+		if (now - in[i].at_ns > lg_late.wait_ns)
+			lg_late.wait_ns = now - in[i].at_ns;
+	}
+	lg_peer_inputs(in, (unsigned)n);
+	lg_media_turn(LG_RECEIVE);
 }
 
 static void udp_poll(uint64_t wait_ns)
@@ -113,6 +158,7 @@ static void udp_poll(uint64_t wait_ns)
 	static struct epoll_event e[EVENTS];
 	int n = epoll_pwait2(epoll, e, EVENTS, &t, NULL);
 
+	lg_late_slept(&lg_late, wait_ns, lg_now());
 	for (int i = 0; i < n; i++)
 		take(e[i].data.ptr);
 }
@@ -146,6 +192,14 @@ static uint64_t udp_missed(void)
 }
 
 const struct lg_net lg_net_udp = {
-    "sockets", udp_open, udp_flow, udp_start, udp_send,
-    udp_flush, udp_poll, udp_end,  udp_close, udp_missed,
+    .name = "sockets",
+    .open = udp_open,
+    .flow = udp_flow,
+    .start = udp_start,
+    .send = udp_send,
+    .flush = udp_flush,
+    .poll = udp_poll,
+    .end = udp_end,
+    .close = udp_close,
+    .missed = udp_missed,
 };

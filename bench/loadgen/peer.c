@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include "bench/loadgen/lg.h"
 
-enum { TIMER_MS = 45 };
+enum { LINE = 64, TIMER_MS = 50, KEEP_MIN = 64, KEEP_MAX = 4096 };
 
 struct lg_peer **lg_peers;
 unsigned lg_peer_count;
@@ -27,7 +27,7 @@ static void random_text(char *out, size_t n)
 
 struct lg_peer *lg_peer_new(struct lg_member *m, bool sends, bool receives)
 {
-	struct lg_peer *p = calloc(1, sizeof(*p));
+	struct lg_peer *p = aligned_alloc(LINE, (sizeof(*p) + LINE - 1) & ~(size_t)(LINE - 1));
 	int err;
 
 	if (p && lg_peer_count == cap) {
@@ -43,6 +43,7 @@ struct lg_peer *lg_peer_new(struct lg_member *m, bool sends, bool receives)
 	}
 	if (!p)
 		return NULL;
+	memset(p, 0, sizeof(*p));
 	p->member = m;
 	p->index = lg_peer_count;
 	p->sends = sends;
@@ -133,6 +134,19 @@ struct lg_sdp_own lg_peer_own(struct lg_peer *p)
 	};
 }
 
+/* What it sends in two seconds; of a search nobody knows. */
+static void keep(struct lg_source *s)
+{
+	uint32_t n = lg_sc.search_from ? KEEP_MAX : KEEP_MIN;
+	struct lg_made *kept;
+
+	while (n < 2 * lg_source_pps(s) && n < KEEP_MAX)
+		n *= 2;
+	kept = malloc(n * sizeof(*kept));
+	if (kept)
+		lg_source_keep(s, kept, n);
+}
+
 static void add_source(struct lg_peer *p, bool video, unsigned line, unsigned layer,
                        unsigned layers)
 {
@@ -141,6 +155,7 @@ static void add_source(struct lg_peer *p, bool video, unsigned line, unsigned la
 	    .video = video,
 	    .paced = lg_sc.paced,
 	    .ssrc = lg_random32(),
+	    .rtx_ssrc = lg_random32(),
 	    .pt = video ? LG_PT_VP8 : LG_PT_OPUS,
 	    .size = (uint16_t)(video ? lg_sc.video_size : lg_sc.audio_size),
 	    .kbps = lg_sc.bitrate,
@@ -159,6 +174,8 @@ static void add_source(struct lg_peer *p, bool video, unsigned line, unsigned la
 		snprintf(c.rid, sizeof(c.rid), "%u", layer);
 	}
 	lg_source_init(s, &c, lg_now());
+	if (video && lg_sc.nack)
+		keep(s);
 	p->source[p->n_sources++] = s;
 }
 
@@ -173,10 +190,12 @@ unsigned lg_peer_offers(struct lg_peer *p, struct lg_sdp_want *want)
 	if (lg_has_camera(p->member->index)) {
 		for (unsigned i = 0; i < layers; i++)
 			add_source(p, true, n, i, layers);
-		want[n] = (struct lg_sdp_want){.video = true,
-		                               .send = true,
-		                               .layers = layers,
-		                               .ssrc = p->source[p->n_sources - 1]->conf.ssrc};
+		want[n] =
+		    (struct lg_sdp_want){.video = true,
+		                         .send = true,
+		                         .layers = layers,
+		                         .ssrc = p->source[p->n_sources - 1]->conf.ssrc,
+		                         .rtx_ssrc = p->source[p->n_sources - 1]->conf.rtx_ssrc};
 		n++;
 	}
 	return n;
@@ -229,6 +248,8 @@ static void agree(struct lg_peer *p, const struct lg_sdp *s)
 		twcc |= m->twcc && m->ext[LG_EXT_TWCC];
 		if (m->ext[LG_EXT_TWCC])
 			p->twcc_ext = m->ext[LG_EXT_TWCC];
+		if (m->ext[LG_EXT_SEND_TIME])
+			p->time_ext = m->ext[LG_EXT_SEND_TIME];
 	}
 	p->tells = LG_FEEDBACK_NONE;
 	if ((lg_sc.feedback == LG_FEEDBACK_TWCC && twcc) ||
@@ -247,6 +268,8 @@ static void agree_source(struct lg_peer *p, struct lg_source_conf *c, const stru
 	const struct lg_sdp_media *m = media_of(s, c->video);
 
 	c->pt = p->pt[c->video];
+	c->rtx = p->rtx[c->video] != LG_PT_NONE;
+	c->rtx_pt = p->rtx[c->video];
 	if (m)
 		memcpy(c->ext, m->ext, sizeof(c->ext));
 	if (p->tells != LG_FEEDBACK_TWCC)
@@ -371,6 +394,22 @@ void lg_peer_send_source(struct lg_peer *p, struct lg_source *s, uint64_t now)
 	lg_net->send(p, buf, (size_t)len);
 	if (p->twcc_next != number)
 		lg_feedback_left(p, number, (size_t)len, now);
+}
+
+/* Its number for transport-wide feedback is a new one with RTX only: a plain repeat is the packet
+ * as it was, and encrypted as it was. */
+bool lg_peer_send_again(struct lg_peer *p, struct lg_source *s, uint16_t seq, uint64_t now)
+{
+	uint8_t buf[LG_PACKET];
+	uint32_t number = p->twcc_next, roc = 0;
+	int len = p->state == LG_UP ? (int)lg_source_again(s, seq, buf, &roc, now) : 0;
+
+	if (!len || lg_crypto_protect(p, buf, &len, roc))
+		return false;
+	lg_net->send(p, buf, (size_t)len);
+	if (p->twcc_next != number)
+		lg_feedback_left(p, number, (size_t)len, now);
+	return true;
 }
 
 void lg_peer_timer(struct lg_peer *p, uint64_t now)

@@ -24,7 +24,6 @@ void lg_figures(struct lg_figures *f, const struct lg_mark *from, const struct l
 	f->bytes = to->bytes - from->bytes;
 	f->missed = to->missed - from->missed;
 	f->own_cpu_ns = to->own_cpu_ns - from->own_cpu_ns;
-	f->late_ns = lg_totals.late_ns;
 	f->from = from->server;
 	f->to = to->server;
 }
@@ -74,6 +73,29 @@ static json_t *nodes_json(const struct lg_figures *f)
 	return json_pack("{sf so}", "per_packet_out", sum, "nodes", all);
 }
 
+static const char *const causes[] = {
+#define X(sym, word) word,
+    LG_CAUSES(X)
+#undef X
+};
+
+static json_t *late_json(const struct lg_figures *f)
+{
+	json_t *by = json_object();
+
+	for (unsigned i = 0; i < LG_CAUSE_COUNT; i++) {
+		const struct lg_late_row *r = &f->late.row[i];
+
+		json_object_set_new(
+		    by, causes[i],
+		    json_pack("{sf sI sf}", "longest_us", (double)r->longest_ns / 1000, "over_1ms",
+		              (json_int_t)r->over, "over_1ms_s", (double)r->over_ns / 1e9));
+	}
+	return json_pack("{sf sf sf so}", "send_us", (double)f->late.send_ns / 1000, "wait_us",
+	                 (double)f->late.wait_ns / 1000, "port_us", (double)f->gap_ns / 1000, "by",
+	                 by);
+}
+
 json_t *lg_figures_json(const struct lg_figures *f)
 {
 	json_t *o = json_pack(
@@ -89,9 +111,9 @@ json_t *lg_figures_json(const struct lg_figures *f)
 	              h->count ? (double)h->sum / (double)h->count / 1000 : 0.0, "p50", us(h, .5),
 	              "p99", us(h, .99), "p99.9", us(h, .999), "max", (double)h->max / 1000));
 	json_object_set_new(o, "generator",
-	                    json_pack("{sI sf sf}", "missed", (json_int_t)f->missed, "cpu",
+	                    json_pack("{sI sf so}", "missed", (json_int_t)f->missed, "cpu",
 	                              f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
-	                              "latest_send_us", (double)f->late_ns / 1000));
+	                              "late", late_json(f)));
 	if (lg_server_known())
 		json_object_set_new(o, "server",
 		                    json_pack("{sf sf sf sI sI}", "cpu",
@@ -102,6 +124,18 @@ json_t *lg_figures_json(const struct lg_figures *f)
 	if (f->to.nodes)
 		json_object_set_new(json_object_get(o, "server"), "graph", nodes_json(f));
 	return o;
+}
+
+static void print_late(const struct lg_figures *f, FILE *to)
+{
+	fprintf(to,
+	        "%-22s sends up to %.1f, packets waited %.1f for their turn, port unwatched %.1f\n",
+	        "late, ms", (double)f->late.send_ns / 1e6, (double)f->late.wait_ns / 1e6,
+	        (double)f->gap_ns / 1e6);
+	fprintf(to, "%-22s", "  longest turns, ms");
+	for (unsigned i = 0; i < LG_CAUSE_COUNT; i++)
+		fprintf(to, " %s %.1f%s", causes[i], (double)f->late.row[i].longest_ns / 1e6,
+		        i + 1 < LG_CAUSE_COUNT ? "," : "\n");
 }
 
 void lg_figures_print(const struct lg_figures *f, FILE *to)
@@ -118,9 +152,10 @@ void lg_figures_print(const struct lg_figures *f, FILE *to)
 	fprintf(to, "%-22s p50 %.0f  p99 %.0f  p99.9 %.0f  max %.0f (%llu samples)\n",
 	        "latency, µs", us(h, .5), us(h, .99), us(h, .999), (double)h->max / 1000,
 	        (unsigned long long)h->count);
-	fprintf(to, "%-22s %.2f CPUs, latest send %.0f µs, %llu packets missed\n", "generator",
+	fprintf(to, "%-22s %.2f CPUs, %llu packets missed\n", "generator",
 	        f->seconds > 0 ? (double)f->own_cpu_ns / 1e9 / f->seconds : 0,
-	        (double)f->late_ns / 1000, (unsigned long long)f->missed);
+	        (unsigned long long)f->missed);
+	print_late(f, to);
 	if (lg_server_known())
 		fprintf(to,
 		        "%-22s %.2f CPUs, %.0f cycles a packet out (CPU time x %.2f GHz); memory "
@@ -192,7 +227,9 @@ static void add_told(struct lg_told *to, const struct lg_told *t)
 	to->arrived += t->arrived;
 	to->lost += t->lost;
 	to->nacked += t->nacked;
-	if (t->remb && (!to->remb_bps || t->remb_bps < to->remb_bps))
+	to->resent += t->resent;
+	to->congested += t->congested;
+	if (t->remb_bps && (!to->remb_bps || t->remb_bps < to->remb_bps))
 		to->remb_bps = t->remb_bps;
 	if (t->delay_us > to->delay_us)
 		to->delay_us = t->delay_us;
@@ -235,7 +272,7 @@ static void add_peer(struct sums *s, const struct lg_peer *p)
 	for (unsigned k = 0; k < p->n_sources; k++)
 		s->keys += p->source[k]->key_frames;
 	for (unsigned k = 0; k < p->n_streams; k++)
-		alive += add_stream(s, &p->stream[k]);
+		alive += add_stream(s, p->stream[k]);
 	if (p->receives)
 		s->each[s->listeners++] = alive;
 	add_told(p->sends ? &s->out : &s->in, &p->told);
@@ -257,14 +294,16 @@ static bool make_room(struct sums *s)
 
 static json_t *feedback_json(const struct sums *s)
 {
-	return json_pack("{s{sI sI sI sI sI} s{sI sI sI sf sI sI sI}}", "receivers", "twcc_sent",
-	                 (json_int_t)s->in.twcc_sent, "remb_sent", (json_int_t)s->in.remb_sent,
-	                 "nacks_sent", (json_int_t)s->in.nacks_sent, "asked", (json_int_t)s->asked,
-	                 "given_up", (json_int_t)s->given_up, "publishers", "twcc",
-	                 (json_int_t)s->out.twcc, "arrived", (json_int_t)s->out.arrived, "lost",
-	                 (json_int_t)s->out.lost, "delay_ms", (double)s->out.delay_us / 1000,
-	                 "remb", (json_int_t)s->out.remb, "remb_kbps",
-	                 (json_int_t)(s->out.remb_bps / 1000), "nacked", (json_int_t)s->out.nacked);
+	return json_pack(
+	    "{s{sI sI sI sI sI sI sI} s{sI sI sI sf sI sI sI sI}}", "receivers", "twcc_sent",
+	    (json_int_t)s->in.twcc_sent, "remb_sent", (json_int_t)s->in.remb_sent, "remb_kbps",
+	    (json_int_t)(s->in.remb_bps / 1000), "congested", (json_int_t)s->in.congested,
+	    "nacks_sent", (json_int_t)s->in.nacks_sent, "asked", (json_int_t)s->asked, "given_up",
+	    (json_int_t)s->given_up, "publishers", "twcc", (json_int_t)s->out.twcc, "arrived",
+	    (json_int_t)s->out.arrived, "lost", (json_int_t)s->out.lost, "delay_ms",
+	    (double)s->out.delay_us / 1000, "remb", (json_int_t)s->out.remb, "remb_kbps",
+	    (json_int_t)(s->out.remb_bps / 1000), "nacked", (json_int_t)s->out.nacked, "resent",
+	    (json_int_t)s->out.resent);
 }
 
 json_t *lg_peers_json(void)
@@ -320,17 +359,18 @@ static void print_feedback(const json_t *o, FILE *to)
 	const json_t *in = json_object_get(o, "receivers"), *out = json_object_get(o, "publishers");
 
 	fprintf(to,
-	        "%-22s receivers sent %lld TWCC, %lld REMB, %lld NACK for %lld packets, gave up "
-	        "%lld\n",
-	        "feedback", whole(in, "twcc_sent"), whole(in, "remb_sent"), whole(in, "nacks_sent"),
-	        whole(in, "asked"), whole(in, "given_up"));
+	        "%-22s receivers sent %lld TWCC, %lld REMB (%lld congested, least %lld kbit/s), "
+	        "%lld NACK for %lld packets, gave up %lld\n",
+	        "feedback", whole(in, "twcc_sent"), whole(in, "remb_sent"), whole(in, "congested"),
+	        whole(in, "remb_kbps"), whole(in, "nacks_sent"), whole(in, "asked"),
+	        whole(in, "given_up"));
 	fprintf(to,
 	        "%-22s publishers had %lld TWCC: %lld of %lld packets lost, up to %.1f ms late; "
-	        "%lld REMB (least %lld kbit/s), %lld packets asked for\n",
+	        "%lld REMB (least %lld kbit/s), %lld packets asked for, %lld repeated\n",
 	        "", whole(out, "twcc"), whole(out, "lost"),
 	        whole(out, "lost") + whole(out, "arrived"),
 	        json_real_value(json_object_get(out, "delay_ms")), whole(out, "remb"),
-	        whole(out, "remb_kbps"), whole(out, "nacked"));
+	        whole(out, "remb_kbps"), whole(out, "nacked"), whole(out, "resent"));
 }
 
 void lg_peers_print(const json_t *o, FILE *to)

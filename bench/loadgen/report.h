@@ -11,8 +11,9 @@ struct lg_figures {
 	uint64_t missed; // of those not received, dropped on our side as we were late
 	struct lg_hist latency;
 	struct lg_server from, to;
-	uint64_t own_cpu_ns,
-	    late_ns; // the generator's media thread, the most that a packet left too late
+	uint64_t own_cpu_ns; // the generator's media thread
+	struct lg_late late; // likewise
+	uint64_t gap_ns;     // the longest that nobody looked at the port
 };
 
 /* Of one moment; two of them make figures. */

@@ -55,7 +55,8 @@ static bool take_seq(struct lg_rx *r, uint16_t seq)
 	int64_t ext = (int64_t)r->max_ext + (int16_t)(seq - (uint16_t)r->max_ext);
 
 	if (ext > (int64_t)r->max_ext) {
-		forget(r, r->max_ext + 1, (uint64_t)ext);
+		if (ext > (int64_t)r->max_ext + 1) // else set() below is all
+			forget(r, r->max_ext + 1, (uint64_t)ext);
 		r->max_ext = (uint64_t)ext;
 	} else if ((uint64_t)ext < r->first_ext || r->max_ext - (uint64_t)ext >= LG_RX_WINDOW ||
 	           test(r, (uint64_t)ext)) {

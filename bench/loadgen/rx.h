@@ -6,23 +6,25 @@
 
 enum { LG_RX_WINDOW = 1024 };
 
+/* What each packet touches stands first. */
 struct lg_rx {
 	uint32_t ssrc, clock_hz;
 	uint8_t pt;
 	bool video;
-	uint64_t packets;  // each sequence number once
-	uint64_t repaired; // of them, those that came by RTX
-	uint64_t duplicates, reordered;
+	uint64_t packets;            // each sequence number once
 	uint64_t first_ext, max_ext; // extended sequence numbers (RFC 3550 A.1)
-	uint64_t first_ns, last_ns;
-	uint32_t freezes; // video: nothing for over 500 ms
-	uint64_t frozen_ns;
+	uint64_t last_ns;
 	double jitter; // in clock units
 	int64_t transit;
+	uint64_t seen[LG_RX_WINDOW / 64];
+	uint64_t repaired; // of the packets, those that came by RTX
+	uint64_t duplicates, reordered;
+	uint64_t first_ns;
+	uint32_t freezes; // video: nothing for over 500 ms
+	uint64_t frozen_ns;
 	uint64_t prior_expected, prior_packets; // at the last report, without repairs
 	uint32_t last_sr; // middle 32 bits of the last sender report's NTP time
 	uint64_t last_sr_ns;
-	uint64_t seen[LG_RX_WINDOW / 64];
 };
 
 void lg_rx_init(struct lg_rx *r, uint32_t ssrc, uint8_t pt, bool video, uint32_t clock_hz);

@@ -318,6 +318,8 @@ static void restrain(struct has *h, const struct lg_sdp_own *own)
 		h->ext[LG_EXT_SEND_TIME] = 0;
 	if (!own->nack)
 		h->rtx = LG_PT_NONE;
+	if (h->rtx == LG_PT_NONE)
+		h->ext[LG_EXT_RRID] = 0;
 }
 
 static struct has offered(const struct lg_sdp_own *own, bool video)
@@ -361,6 +363,9 @@ static void put_offered(struct out *o, const struct lg_sdp_own *own, const struc
 		put_layers(o, w->layers);
 	else if (w->send)
 		put(o, "a=msid:load load%u\r\na=ssrc:%u cname:load\r\n", i, w->ssrc);
+	if (w->send && w->layers <= 1 && h.rtx != LG_PT_NONE)
+		put(o, "a=ssrc-group:FID %u %u\r\na=ssrc:%u cname:load\r\n", w->ssrc, w->rtx_ssrc,
+		    w->rtx_ssrc);
 }
 
 size_t lg_sdp_offer(char *buf, size_t size, const struct lg_sdp_own *own,

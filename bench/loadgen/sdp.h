@@ -52,7 +52,7 @@ struct lg_sdp_own {
 struct lg_sdp_want {
 	bool video, send;
 	unsigned layers; // send: simulcast when over 1
-	uint32_t ssrc;
+	uint32_t ssrc, rtx_ssrc;
 };
 /* Both return the length, or 0 when size is too small. */
 size_t lg_sdp_offer(char *buf, size_t size, const struct lg_sdp_own *own,

@@ -412,7 +412,7 @@ static int callstack_turn(unsigned ms)
 	do {
 		lws_service(context, -1); // what is there already
 		if (lg_now() < until)     // asking after thousands of sockets is dear
-			usleep(lg_peer_count < 400 ? 500 : 5000);
+			usleep(lg_peer_count < 400 ? 500 : ms * 250);
 	} while (lg_now() < until);
 	return 0;
 }

@@ -5,7 +5,10 @@
  * change, frames as the payload size divides them, the picture id, TL0PICIDX and key frame header
  * that a forwarder looks at; the rest is filler. Header extensions as far as conf.ext has ids for
  * them. Each payload has a stamp: when it was made
- * (CLOCK_MONOTONIC), found by its mark at a fixed place. */
+ * (CLOCK_MONOTONIC), found by its mark at a fixed place.
+ *
+ * Of the last packets it remembers what they were made of, so that those that are asked for again
+ * can be made again: as RTX, or bit for bit. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +19,7 @@ enum {
 	LG_STAMP_AT = 20, // of the payload
 	LG_STAMP_LEN = 12,
 	LG_SOURCE_MAX = 1400,
+	LG_AGAIN_MS = 5, // a packet is not repeated sooner, however often it is asked for
 };
 
 struct lg_source_conf {
@@ -27,17 +31,32 @@ struct lg_source_conf {
 	uint8_t ext[LG_EXTS]; // ids, 0: not written
 	char mid[12], rid[12];
 	uint32_t *twcc; // next transport-wide number: one for all sources of a transport
+	bool rtx;       // RFC 4588, by this SSRC and payload type
+	uint8_t rtx_pt;
+	uint32_t rtx_ssrc;
 	uint16_t seq;
 	uint32_t ts;
 };
 
+/* What a packet was made of. */
+struct lg_made {
+	uint64_t index; // conf.seq + packets before it: sequence number and rollover counter
+	uint64_t at_ns, again_ns;
+	uint32_t ts;
+	uint16_t twcc, picture_id;
+	uint8_t tl0, level;
+	bool start, last, key; // of a frame; it is a key frame
+};
+
 struct lg_source {
 	struct lg_source_conf conf;
-	uint64_t origin_ns; // of packet 0
-	uint64_t k;         // packets made since origin
-	double interval_ns; // between packets, on average
-	uint64_t due_ns;    // of the next
-	uint16_t seq;
+	struct lg_made *kept; // the caller's; a ring, by index
+	uint32_t kept_mask;
+	uint64_t repeats;          // RTX packets made
+	uint64_t origin_ns;        // of packet 0
+	uint64_t k;                // packets made since origin
+	double interval_ns;        // between packets, on average
+	uint64_t due_ns;           // of the next
 	uint32_t ts0;              // timestamp of frame 0 since origin
 	uint64_t last_frame;       // of the last packet
 	bool begun, want_key, key; // key: the frame that is being sent is one
@@ -57,6 +76,13 @@ void lg_source_key(struct lg_source *s);
 void lg_source_resume(struct lg_source *s, uint64_t now_ns);
 /* The packet that is due, without SRTP, into buf of LG_SOURCE_MAX; returns its length. */
 size_t lg_source_next(struct lg_source *s, uint8_t *buf, uint64_t now_ns);
+/* From now on the last n packets (a power of two) are remembered, in the caller's memory. */
+void lg_source_keep(struct lg_source *s, struct lg_made *kept, uint32_t n);
+/* The packet `seq` once more, without SRTP, into buf of LG_SOURCE_MAX + 2: as RTX when conf.rtx,
+ * else as it was. Returns its length and in *roc its rollover counter; 0: it is not remembered, or
+ * was repeated less than LG_AGAIN_MS ago. */
+size_t lg_source_again(struct lg_source *s, uint16_t seq, uint8_t *buf, uint32_t *roc,
+                       uint64_t now_ns);
 /* Rollover counter of the packet made last (RFC 3711 §3.3.1). */
 uint32_t lg_source_roc(const struct lg_source *s);
 double lg_source_pps(const struct lg_source *s);
