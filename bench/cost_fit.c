@@ -16,6 +16,8 @@ enum {
 	CACHE = 4 * SH_COST_CIPHER_COUNT,
 	CACHE_IN,
 	MIXED,
+	FEEDBACK,
+	TRACK,
 	PORTS, // PORT_IN, PORT_OUT, PORT_OUT_BYTE of each but the first
 	UNKNOWNS = PORTS + 3 * (COST_PORTS_MAX - 1),
 };
@@ -23,7 +25,8 @@ enum {
 /* Bytes; a core has some hundred KiB of its own and a share of some ten MiB. */
 #define CACHED_MIN   65536.0
 #define CACHED_MAX   67108864.0
-#define CLOCK_LITTLE 0.01 // share of the time below which an error of it is none
+#define CLOCK_LITTLE 0.01 // share of the cycles below which an error of it is none
+#define UNIFORM_PPS  50.0
 
 enum { COMPANY = 12 }; // samples of a cipher on a port
 
@@ -37,29 +40,39 @@ void cost_sample_uniform(struct cost_sample *s, enum sh_cost_cipher cipher, doub
 {
 	s->load = (struct sh_cost_load){
 	    .endpoints = subs + subs / fanout, .subs = subs, .videos = subs / fanout};
-	sh_cost_flow(&s->load.in[cipher], 1 / fanout, payload);
-	sh_cost_flow(&s->load.out[cipher], 1, payload);
+	sh_cost_flow(&s->load.in[cipher], UNIFORM_PPS * subs / fanout, payload);
+	sh_cost_flow(&s->load.out[cipher], UNIFORM_PPS * subs, payload);
 }
 
-/* Share of the time that goes by the clock. */
+static double packets_out(const struct cost_sample *s)
+{
+	double sum = 0;
+
+	for (unsigned c = 0; c < SH_COST_CIPHER_COUNT; c++)
+		sum += s->load.out[c].pps;
+	return sum;
+}
+
+/* What goes by the clock, of a packet out. */
 static double by_clock(const struct sh_cost_model *m, const struct cost_sample *s)
 {
-	return (s->load.endpoints * m->endpoint + s->load.subs * m->report +
-	        (s->load.videos + s->load.audios) * m->scan) /
-	       m->tsc_hz;
+	const struct sh_cost_load *l = &s->load;
+
+	return (l->endpoints * m->endpoint + l->subs * m->report +
+	        (l->videos + l->audios) * m->scan + l->links * m->link) /
+	       packets_out(s);
 }
 
 /* What the packets cost of a sample: of a port's what it adds to its base. */
-static double by_packets(const struct sh_cost_model *m, const struct cost_sample *s)
+static double by_packets(const struct cost_sample *s)
 {
-	return s->base > 0 ? s->cycles - s->base : s->cycles * fmax(0.05, 1 - by_clock(m, s));
+	return s->cycles - (s->base > 0 ? s->base : s->timers);
 }
 
 static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, double row[UNKNOWNS])
 {
 	const struct sh_cost_load *l = &s->load;
-	double in = 0, out = 0, out_bytes = 0,
-	       far = sh_cost_far(m, l->endpoints, l->subs, l->videos + l->audios);
+	double in = 0, out = 0, out_bytes = 0, far = sh_cost_far(m, l), all = packets_out(s);
 
 	memset(row, 0, UNKNOWNS * sizeof(*row));
 	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
@@ -77,6 +90,8 @@ static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, d
 		row[CACHE] = out * far;
 		row[CACHE_IN] = in * far;
 		row[MIXED] = in * sh_cost_mix(l->audios, l->videos);
+		row[FEEDBACK] = l->told;
+		row[TRACK] = l->tracked;
 	}
 	if (s->port) {
 		unsigned p = PORTS + 3 * (s->port - 1);
@@ -85,6 +100,8 @@ static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, d
 		row[p + 1] = out;
 		row[p + 2] = out_bytes;
 	}
+	for (unsigned i = 0; i < UNKNOWNS; i++)
+		row[i] /= all;
 }
 
 /* Gauss with pivots over the unknowns in use. */
@@ -142,23 +159,22 @@ static void solve_not_negative(struct problem *p)
 }
 
 /* What transports, subscriptions and tracks cost a second is seen in nodes of their own, so it need
- * not be told from the rest by its growth, which looks like that of cache misses: the share of time
- * that these nodes take. */
+ * not be told from the rest by its growth, which looks like that of cache misses. */
 static void fit_clock(struct sh_cost_model *m, const struct cost_sample *s, size_t n)
 {
-	struct problem p = {.used = {true, true, true}};
+	struct problem p = {.used = {true, true, true, true}};
 
 	for (size_t i = 0; i < n; i++) {
 		const struct sh_cost_load *l = &s[i].load;
-		const double row[] = {l->endpoints, l->subs, l->videos + l->audios};
-		double y = s[i].timers / s[i].cycles * m->tsc_hz,
-		       weight = fmax(y, m->tsc_hz * CLOCK_LITTLE);
+		const double row[] = {l->endpoints, l->subs, l->videos + l->audios, l->links};
+		double out = packets_out(&s[i]), y = s[i].timers * out,
+		       weight = fmax(y, s[i].cycles * out * CLOCK_LITTLE);
 
-		if (s[i].held_out || s[i].port)
+		if (s[i].held_out || s[i].port || s[i].seldom)
 			continue;
-		for (unsigned a = 0; a < 3; a++) {
+		for (unsigned a = 0; a < 4; a++) {
 			p.atb[a] += row[a] * y / (weight * weight);
-			for (unsigned b = 0; b < 3; b++)
+			for (unsigned b = 0; b < 4; b++)
 				p.ata[a][b] += row[a] * row[b] / (weight * weight);
 		}
 	}
@@ -166,6 +182,7 @@ static void fit_clock(struct sh_cost_model *m, const struct cost_sample *s, size
 	m->endpoint = p.x[0];
 	m->report = p.x[1];
 	m->scan = p.x[2];
+	m->link = p.x[3];
 }
 
 static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
@@ -177,6 +194,8 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 	f->model.cache = p->x[CACHE];
 	f->model.cache_in = p->x[CACHE_IN];
 	f->model.mixed = p->x[MIXED];
+	f->model.feedback = p->x[FEEDBACK];
+	f->model.track = p->x[TRACK];
 	/* A packet that another worker hands over is classified and fanned out like one received,
 	 * but not decrypted; the part that does not grow with its size is the nearest that was
 	 * measured. */
@@ -190,18 +209,17 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 
 double cost_sample_cycles(const struct cost_fit *f, const struct cost_sample *s)
 {
-	double fixed = by_clock(&f->model, s), flows, null;
+	double flows, null;
 	struct sh_cost_model m = f->model;
 
-	/* y = flows + y · the share by the clock, as while it runs nothing else does */
 	m.port = f->port[0];
-	m.endpoint = m.report = m.scan = 0;
-	null = sh_cost_cycles(&m, &s->load);
+	m.endpoint = m.report = m.scan = m.link = 0;
+	null = sh_cost_cycles(&m, &s->load) / packets_out(s);
 	m.port = f->port[s->port];
-	flows = sh_cost_cycles(&m, &s->load);
+	flows = sh_cost_cycles(&m, &s->load) / packets_out(s);
 	if (s->base > 0)
 		return s->base + flows - null;
-	return fixed < 0.95 ? flows / (1 - fixed) : flows * 20;
+	return flows + (s->seldom ? s->timers : by_clock(&f->model, s));
 }
 
 static void judge(struct cost_fit *f, struct cost_sample *s, size_t n)
@@ -239,7 +257,7 @@ static int fit_without(struct cost_fit *f, const struct cost_sample *s, size_t n
 		if (s[i].held_out || i == skip)
 			continue;
 		row_of(&f->model, &s[i], row);
-		y = by_packets(&f->model, &s[i]);
+		y = by_packets(&s[i]);
 		for (unsigned a = 0; a < UNKNOWNS; a++) {
 			p.used[a] |= row[a] > 0;
 			p.atb[a] += row[a] * y / (s[i].cycles * s[i].cycles);

@@ -3,7 +3,7 @@
  *   cost_model fit SAMPLES.json    samples of bench_room, bench_forward → the model file, on
  *                                  standard output
  *   cost_model ask MODEL.json SCENARIO.yaml [--budget PERCENT] [--rooms N] [--workers N]
- *              [--port NAME]
+ *              [--port NAME] [--audio-slots N] [--video-slots N]
  *   cost_model host                sizes that this build has, for the memory part
  *
  * `ask` writes JSON: the scenario's load, for 1, 2, 4 … workers the most rooms that fit and what
@@ -26,6 +26,7 @@ enum {
 	HISTORY_AUDIO = 128,
 	HISTORY_SHARE = 4,
 	WORKERS_MAX = 16,
+	SELDOM_PPS = 64 * 200, // a burst takes 5 ms, in which tracks are looked at
 	ROOMS_MAX = 1 << 22
 };
 
@@ -76,7 +77,7 @@ static unsigned port_of(struct cost_fit *f, unsigned *ports, const char *name)
 	return (*ports)++;
 }
 
-/* Of bench_room: the load of its scenario, for each packet out. */
+/* Of bench_room: the load of its scenario. */
 static void room_load(struct cost_sample *s, enum sh_cost_cipher cipher, const json_t *o)
 {
 	const struct cost_scenario sc = {
@@ -84,6 +85,11 @@ static void room_load(struct cost_sample *s, enum sh_cost_cipher cipher, const j
 	    .publishers = (unsigned)number(o, "publishers", 0),
 	    .watch = (unsigned)number(o, "watch", 0),
 	    .publishers_watch = true,
+	    .cameras = (unsigned)number(o, "cameras", 0),
+	    .grown = number(o, "audio_slots", 0) > 0,
+	    .audio_slots = (unsigned)number(o, "audio_slots", 0),
+	    .video_slots = (unsigned)number(o, "video_slots", 0),
+	    .feedback = number(o, "feedback", 1) > 0,
 	    .audio = number(o, "audio", 0) > 0,
 	    .video = number(o, "kbps", 0) > 0,
 	    .audio_size = (unsigned)number(o, "audio", 0),
@@ -93,21 +99,14 @@ static void room_load(struct cost_sample *s, enum sh_cost_cipher cipher, const j
 	    .cipher = cipher,
 	};
 	struct sh_cost_load all;
-	double out;
 
 	if (sc.video && !sc.video_size)
 		die("a sample's video has packets of no size");
 	cost_scenario_load_of(&sc, number(o, "rooms", 0), 1, &all);
-	out = all.out[cipher].pps;
-	if (!(out > 0))
+	if (!(all.out[cipher].pps > 0))
 		die("a sample's rooms send nothing");
-	s->load = (struct sh_cost_load){.endpoints = all.endpoints,
-	                                .subs = all.subs,
-	                                .videos = all.videos,
-	                                .audios = all.audios};
-	s->load.in[cipher] =
-	    (struct sh_cost_flow){all.in[cipher].pps / out, all.in[cipher].bytes / out};
-	s->load.out[cipher] = (struct sh_cost_flow){1, all.out[cipher].bytes / out};
+	s->load = all;
+	s->seldom = all.in[cipher].pps + all.told < SELDOM_PPS;
 }
 
 static size_t read_samples(struct cost_fit *f, struct cost_sample *s, unsigned *ports, json_t *list)
@@ -356,18 +355,21 @@ static json_t *parts(const struct asked *q)
 {
 	struct sh_cost_load load, part;
 	json_t *o = json_object();
-	double all, in, clock;
+	double all, told, in, clock;
 
 	cost_scenario_load_of(&q->scenario, most(q, 1, 0) + 1, 1, &load);
 	all = sh_cost_cycles(&q->model, &load);
 	part = load;
+	part.told = part.tracked = 0;
+	told = all - sh_cost_cycles(&q->model, &part);
 	memset(part.out, 0, sizeof(part.out));
 	in = sh_cost_cycles(&q->model, &part);
 	memset(part.in, 0, sizeof(part.in));
 	clock = sh_cost_cycles(&q->model, &part);
 	json_object_set_new(o, "receive and decrypt", json_real((in - clock) / all));
 	json_object_set_new(o, "transports (timers, reports)", json_real(clock / all));
-	json_object_set_new(o, "fan out, encrypt, send", json_real((all - in) / all));
+	json_object_set_new(o, "fan out, encrypt, send", json_real((all - told - in) / all));
+	json_object_set_new(o, "feedback", json_real(told / all));
 	return o;
 }
 
@@ -402,11 +404,18 @@ static int ask(int argc, char **argv)
 			rooms = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--workers") == 0)
 			workers = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--audio-slots") == 0)
+			q.scenario.audio_slots = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--video-slots") == 0)
+			q.scenario.video_slots = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--port") == 0)
 			take_port(&q, argv[2], argv[i + 1]);
 		else
 			die("no option %s", argv[i]);
 	}
+	if (q.scenario.audio_slots > SH_MAX_AUDIO_SLOTS ||
+	    q.scenario.video_slots > SH_MAX_VIDEO_SLOTS)
+		die("slots are at most %d and %d", SH_MAX_AUDIO_SLOTS, SH_MAX_VIDEO_SLOTS);
 	if (!(q.budget > 0 && q.budget <= 1))
 		die("--budget is 1 to 100");
 	if (workers > WORKERS_MAX)
@@ -439,7 +448,7 @@ int main(int argc, char **argv)
 		return host();
 	fputs("usage: cost_model fit SAMPLES.json | ask MODEL.json SCENARIO.yaml [--budget "
 	      "PERCENT] [--rooms N]\n"
-	      "                  [--workers N] [--port NAME] | host\n",
+	      "                  [--workers N] [--port NAME] [--audio-slots N] [--video-slots N] | host\n",
 	      stderr);
 	return 2;
 }

@@ -6,7 +6,11 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { AUDIO_PPS = 50 };
+enum {
+	AUDIO_PPS = 50,
+	AUDIO_SLOTS = 5, // as callstackd is configured, if nobody says otherwise
+	VIDEO_SLOTS = 9,
+};
 
 /* ---- reading ---- */
 
@@ -55,15 +59,15 @@ static bool take_profile(struct cost_scenario *s, const char *v)
 static int take(struct cost_scenario *s, const char *group, const char *name, const char *v,
                 char *why, size_t size)
 {
-	unsigned none;
+	unsigned slots = s->grown;
 	const struct key keys[] = {
 	    {"rooms", "count", &s->rooms, NULL, 1, 1000000},
 	    {"rooms", "participants", &s->participants, NULL, 1, 50000},
 	    {"rooms", "publishers", &s->publishers, NULL, 0, 50000},
 	    {"rooms", "publishers_watch", NULL, &s->publishers_watch, 0, 0},
 	    {"rooms", "watch", &s->watch, NULL, 0, 50000},
-	    {"rooms", "slots", &none, NULL, 0, 0}, // rooms that grow are not modelled
-	    {"rooms", "cameras", &none, NULL, 0, 0},
+	    {"rooms", "slots", &slots, NULL, 0, 48}, // how many there are is the daemon's to say
+	    {"rooms", "cameras", &s->cameras, NULL, 0, 50000},
 	    {"audio", "enabled", NULL, &s->audio, 0, 0},
 	    {"audio", "size", &s->audio_size, NULL, 1, 1300},
 	    {"video", "enabled", NULL, &s->video, 0, 0},
@@ -79,6 +83,11 @@ static int take(struct cost_scenario *s, const char *group, const char *name, co
 			ok = keys[i].flag ? take_flag(keys[i].flag, v) : take_number(&keys[i], v);
 	if (strcmp(group, "srtp") == 0 && strcmp(name, "profile") == 0)
 		ok = take_profile(s, v);
+	if (strcmp(name, "feedback") == 0 && !*group) {
+		s->feedback = strcmp(v, "twcc") == 0;
+		ok = s->feedback || strcmp(v, "remb") == 0 || strcmp(v, "none") == 0;
+	}
+	s->grown = slots > 0;
 	if (ok)
 		return 0;
 	snprintf(why, size, "%s.%s: \"%s\" is not possible", group, name, v);
@@ -98,6 +107,9 @@ static int take_all(struct cost_scenario *s, yaml_document_t *d, char *why, size
 	     g++) {
 		yaml_node_t *group = yaml_document_get_node(d, g->value);
 
+		if (group && group->type == YAML_SCALAR_NODE && !err)
+			err = take(s, "", text(yaml_document_get_node(d, g->key)), text(group), why,
+			           size);
 		if (!group || group->type != YAML_MAPPING_NODE)
 			continue;
 		for (yaml_node_pair_t *k = group->data.mapping.pairs.start;
@@ -115,8 +127,11 @@ int cost_scenario_load(struct cost_scenario *out, const char *path, char *why, s
 	                          .participants = 2,
 	                          .publishers = 1,
 	                          .publishers_watch = true,
+	                          .audio_slots = AUDIO_SLOTS,
+	                          .video_slots = VIDEO_SLOTS,
 	                          .audio = true,
 	                          .video = true,
+	                          .feedback = true,
 	                          .audio_size = 120,
 	                          .kbps = 1000,
 	                          .video_size = 1200,
@@ -189,11 +204,50 @@ static double others(unsigned workers, double n)
 	return workers < 2 ? 0 : (workers - 1) * (1 - pow(1 - 1.0 / workers, n));
 }
 
+static unsigned cameras(const struct cost_scenario *s)
+{
+	unsigned q = s->publishers;
+
+	return !s->video ? 0 : s->cameras && s->cameras < q ? s->cameras : q;
+}
+
+/* What is sent of one kind in a room: streams, those of them that are handed on, how often each
+ * is, and subscriptions. */
+struct kind {
+	double in, used, out, subs;
+};
+
+/* Whoever is in a slot is not sent what is in it. */
+static struct kind of_slots(double in, unsigned slots, double listeners)
+{
+	double used = slots < in ? slots : in;
+
+	return (struct kind){in, used, used * (listeners - 1), slots * listeners};
+}
+
+static struct kind of_publishers(double in, double publishers, double watched)
+{
+	double out = publishers > 0 ? watched * in / publishers : 0;
+
+	return (struct kind){in, in, out, out};
+}
+
+static void add_kind(struct sh_cost_load *l, const struct cost_scenario *s, const struct kind *k,
+                     double pps, double all_layers, double size, double rooms, unsigned workers)
+{
+	sh_cost_flow(&l->in[s->cipher], pps * all_layers * k->in * rooms, size);
+	sh_cost_flow(&l->out[s->cipher], pps * k->out * rooms, size);
+	l->subs += k->subs * rooms;
+	if (k->used > 0)
+		l->handoffs += pps * all_layers * k->used * rooms * others(workers, k->out / k->used);
+}
+
 void cost_scenario_load_of(const struct cost_scenario *s, double rooms, unsigned workers,
                            struct sh_cost_load *out)
 {
-	struct sh_cost_flow *in = &out->in[s->cipher], *to = &out->out[s->cipher];
-	double watched = 0, receivers = 0, kinds = s->audio + s->video, each, q = s->publishers;
+	double watched = 0, receivers = 0, q = s->publishers, c = cameras(s);
+	const struct sh_cost_flow *to = &out->out[s->cipher];
+	struct kind audio, video;
 
 	*out = (struct sh_cost_load){0};
 	for (unsigned i = 0; i < s->participants; i++) {
@@ -202,20 +256,22 @@ void cost_scenario_load_of(const struct cost_scenario *s, double rooms, unsigned
 		watched += n;
 		receivers += n > 0;
 	}
-	if (s->audio) {
-		sh_cost_flow(in, AUDIO_PPS * q * rooms, s->audio_size);
-		sh_cost_flow(to, AUDIO_PPS * watched * rooms, s->audio_size);
-		out->audios = q * rooms;
-	}
-	if (s->video) {
-		sh_cost_flow(in, cost_video_pps(s) * all_layers(s) * q * rooms, s->video_size);
-		sh_cost_flow(to, cost_video_pps(s) * watched * rooms, s->video_size);
-		out->videos = q * rooms;
-	}
-	each = q > 0 ? in->pps / q : 0;
-	out->handoffs = each * q * others(workers, q > 0 ? watched / q : 0);
+	audio = s->grown ? of_slots(q, s->audio_slots, receivers) : of_publishers(q, q, watched);
+	video = s->grown ? of_slots(c, s->video_slots, receivers) : of_publishers(c, q, watched);
+	out->audios = s->audio ? q * rooms : 0;
+	out->videos = c * rooms;
+	if (s->audio)
+		add_kind(out, s, &audio, AUDIO_PPS, 1, s->audio_size, rooms, workers);
+	if (s->video)
+		add_kind(out, s, &video, cost_video_pps(s), all_layers(s), s->video_size, rooms,
+		         workers);
 	out->endpoints = (q + receivers) * rooms;
-	out->subs = watched * kinds * rooms;
+	if (!s->feedback || !(to->pps > 0))
+		return;
+	out->links = receivers * rooms;
+	out->tracked = to->pps;
+	out->told = out->links *
+	            sh_cost_tells((to->bytes + to->pps * SH_COST_RTP_BYTES) / out->links);
 }
 
 /* How long a packet is kept at most (dataplane/node/node.c). */
@@ -229,6 +285,7 @@ double cost_scenario_buffers(const struct cost_scenario *s, double rooms, unsign
 	if (s->audio)
 		n += fmin(audio, AUDIO_PPS * HISTORY_S);
 	if (s->video)
-		n += s->layers * fmin(video, cost_video_pps(s) * HISTORY_S);
+		n += s->layers * fmin(video, cost_video_pps(s) * HISTORY_S) * cameras(s) /
+		     s->publishers;
 	return n * s->publishers * rooms;
 }

@@ -10,7 +10,11 @@ struct cost_scenario {
 	unsigned rooms, participants, publishers;
 	unsigned watch; // publishers that each one subscribes to; 0: all
 	bool publishers_watch;
-	bool audio, video;
+	unsigned cameras; // of the publishers; 0: all
+	/* A room that has grown: each one is sent so many voices and pictures. */
+	bool grown;
+	unsigned audio_slots, video_slots;
+	bool audio, video, feedback; // feedback: listeners send transport-wide feedback
 	unsigned audio_size;            // bytes of payload; 50 packets a second
 	unsigned kbps, video_size, fps; // of the best layer
 	unsigned layers;                // each of a quarter of the next one's bitrate

@@ -38,6 +38,19 @@ ROOMS_MORE = [
     (7, 2, 0, 0, 700, 600, (100,), ()),
     (12, 12, 0, 100, 500, 900, (), (6,)),
 ]
+# listeners without feedback, so that its part is told from the rest
+ROOMS_SILENT = [
+    (2, 1, 0, 0, 1000, 1200, (4000,), ()),
+    (25, 25, 0, 80, 0, 1200, (20,), ()),
+    (101, 1, 0, 120, 2500, 1200, (60,), ()),
+    (401, 2, 0, 120, 1200, 1000, (8,), ()),
+    (12, 12, 0, 100, 500, 900, (40,), ()),
+]
+# that have grown; with cameras, audio and video slots: nothing is fitted on them
+ROOMS_GROWN = [
+    (120, 120, 0, 100, 600, 1100, (4,), {'cameras': 20, 'audio_slots': 5, 'video_slots': 9}),
+    (400, 400, 0, 120, 300, 1000, (1,), {'cameras': 40, 'audio_slots': 3, 'video_slots': 4}),
+]
 KEYS = ('participants', 'publishers', 'watch', 'audio', 'kbps', 'payload')
 
 
@@ -48,6 +61,10 @@ def shapes(quick):
         for *room, fitted, held in ROOMS if profile == GCM128 else ROOMS_MORE:
             for rooms in fitted + held:
                 out.append((profile, dict(zip(KEYS, room), rooms=rooms), rooms in held))
+    for *room, rooms, _ in ROOMS_SILENT:
+        out += [(GCM128, dict(zip(KEYS, room), rooms=n, feedback=0), False) for n in rooms]
+    for *room, rooms, more in ROOMS_GROWN:
+        out += [(GCM128, dict(zip(KEYS, room), rooms=n) | more, True) for n in rooms]
     return out
 
 
@@ -62,7 +79,7 @@ def taken(row):
 
 
 def room_words(room, cpu):
-    return [w for k, v in room.items() for w in ('--' + k, v)] + ['--cpu', cpu]
+    return [w for k, v in room.items() for w in ('--' + k.replace('_', '-'), v)] + ['--cpu', cpu]
 
 
 def one_room(options, profile, room):
@@ -70,7 +87,7 @@ def one_room(options, profile, room):
     try:
         doc = bench('bench_room', room_words(room, options.cpu) + ['--pressed', 1, '--profile', profile, '--ms', 60 if options.quick else 200])
         row = doc['rows'][0]
-        return row if row['cycles'] > 0 and row['crypto'] > 0 else None, float(doc['facts']['tsc_hz'])
+        return row if row['cycles'] and row['cycles'] > 0 and row['crypto'] > 0 and 'node_cycles' in row else None, float(doc['facts']['tsc_hz'])
     except TooSlow as e:
         say(e)
         return None, 0
@@ -83,9 +100,15 @@ def of_room(profile, room, held, rows, pace):
     alone.sort(key=lambda r: r['cycles'])
     row = alone[(len(alone) - 1) // 2]
     return {'profile': PROFILE[profile], 'port': 'null', **room, 'subs': row['subs'], 'held_out': held, 'cycles': row['cycles'], 'timers': row['timers'],
-            'node_cycles': row['node_cycles'], 'taken': taken(row), 'runs': len(rows),
+            'look': row['look'], 'told_pps': row['told_pps'], 'node_cycles': row['node_cycles'], 'taken': taken(row), 'runs': len(rows),
             'all': [{'cycles': r['cycles'], 'crypto': r['crypto'], 'memory': r['memory'], 'taken': taken(r)} for r in rows],
             'noise': median([r['cycles'] for r in rows]) / min(r['cycles'] for r in rows)}
+
+
+def selection(samples):
+    """Cycles of the control thread for each track of a room that has grown, each time that it looks who speaks."""
+    each = [s['look'] / (s['rooms'] * (s['publishers'] + s['cameras'])) for s in samples if s.get('audio_slots')]
+    return sum(each) / len(each) if each else 0
 
 
 def measure_rooms(options):

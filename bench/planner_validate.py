@@ -6,8 +6,9 @@ from planner_measure import TAKEN, room_words, taken
 from planner_report import report
 
 
-def read_scenario(path):
-    """The keys that bench_room takes; the shape of the file was checked by cost_model. `group:` then indented `key: value`."""
+def read_scenario(path, slots=(5, 9)):
+    """The keys that bench_room takes; the shape of the file was checked by cost_model. `group:` then indented `key: value`.
+    slots: for voices and pictures, that the daemon would give a room that grows."""
     values, group = {}, ''
     for line in pathlib.Path(path).read_text().splitlines():
         text = line.split('#', 1)[0].rstrip()
@@ -18,17 +19,23 @@ def read_scenario(path):
             group = key
         else:
             values[f'{group}.{key}'] = value.strip().strip('"\'')
+            continue
+        values[key] = value.strip()
     get = lambda key, otherwise: values.get(key, otherwise)
     on = lambda key: get(key, 'true') == 'true'
+    grown = int(get('rooms.slots', 0)) > 0
+    video = on('video.enabled')
     return {'participants': get('rooms.participants', 2), 'publishers': get('rooms.publishers', 1), 'watch': get('rooms.watch', 0),
             'audio': get('audio.size', 120) if on('audio.enabled') else 0,
             'kbps': get('video.bitrate', 1000) if on('video.enabled') else 0,
-            'payload': get('video.size', 1200), 'profile': WORDS[get('srtp.profile', 'gcm128')]}
+            'cameras': get('rooms.cameras', 0) if video else 0, 'audio_slots': slots[0] if grown else 0, 'video_slots': slots[1] if grown and video else 0,
+            'feedback': int(get('feedback', 'twcc') == 'twcc'), 'payload': get('video.size', 1200), 'profile': WORDS[get('srtp.profile', 'gcm128')]}
 
 
 def predicted(options, path, rooms):
     """On a port that does nothing, as bench_room has: share of a core that so many rooms need, and rooms that fill it."""
-    a = json.loads(run([tool('cost_model'), 'ask', str(options.model), str(path), '--port', 'null', '--rooms', str(rooms)], 30))
+    a = json.loads(run([tool('cost_model'), 'ask', str(options.model), str(path), '--port', 'null', '--rooms', str(rooms),
+                        '--audio-slots', str(options.audio_slots), '--video-slots', str(options.video_slots)], 30))
     return a['busy'], a['full_at']
 
 
@@ -71,7 +78,7 @@ def validate_real(options, path):
 def search(options, path, pace):
     """One search for the knee: rooms, its points, and the share that others took of its worst point. Turns are reckoned to the pace that the host had
     when the model was measured."""
-    words = room_words(read_scenario(path), options.cpu) + ['--ms', 150 if options.quick else 400, '--pace', round(pace * 10)]
+    words = room_words(read_scenario(path, (options.audio_slots, options.video_slots)), options.cpu) + ['--ms', 150 if options.quick else 400, '--pace', round(pace * 10)]
     rows = bench('bench_room', words, 600)['rows']
     return {'knee': knee(rows), 'rows': rows, 'taken': max(map(taken, rows)),
             'crypto': median([r['crypto'] for r in rows])}

@@ -41,6 +41,9 @@ void sh_cost_add(struct sh_cost_load *to, const struct sh_cost_load *what, doubl
 	to->subs += times * what->subs;
 	to->videos += times * what->videos;
 	to->audios += times * what->audios;
+	to->links += times * what->links;
+	to->told += times * what->told;
+	to->tracked += times * what->tracked;
 }
 
 /* Of a whole packet of usual size, to compare ciphers. */
@@ -61,10 +64,12 @@ static const struct sh_cost_cipher_coef *coef(const struct sh_cost_model *m, uns
 	return most;
 }
 
-double sh_cost_far(const struct sh_cost_model *m, double endpoints, double subs, double tracks)
+double sh_cost_far(const struct sh_cost_model *m, const struct sh_cost_load *all)
 {
-	double touched = tracks * SH_COST_TRACK_BYTES + endpoints * SH_COST_ENDPOINT_BYTES +
-	                 subs * SH_COST_SUB_BYTES;
+	double touched =
+	    (all->videos + all->audios) * SH_COST_TRACK_BYTES +
+	    all->endpoints * SH_COST_ENDPOINT_BYTES + all->subs * SH_COST_SUB_BYTES +
+	    all->links * SH_COST_LINK_BYTES;
 
 	return touched > m->cached ? fmin(log2(touched / m->cached), SH_COST_FAR_MAX) : 0;
 }
@@ -77,15 +82,16 @@ double sh_cost_mix(double audios, double videos)
 double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load,
                     const struct sh_cost_load *others)
 {
-	static const struct sh_cost_load none;
-	const struct sh_cost_load *o = others ? others : &none;
-	double tracks = load->videos + load->audios;
-	double far = sh_cost_far(m, load->endpoints + o->endpoints, load->subs + o->subs,
-	                         tracks + o->videos + o->audios);
-	double in_extra = m->cache_in * far + m->mixed * sh_cost_mix(load->audios + o->audios,
-	                                                             load->videos + o->videos);
-	double sum = load->endpoints * m->endpoint + load->subs * m->report + tracks * m->scan +
-	             load->handoffs * m->handoff;
+	struct sh_cost_load all = *load;
+	double far, in_extra, sum;
+
+	if (others)
+		sh_cost_add(&all, others, 1);
+	far = sh_cost_far(m, &all);
+	in_extra = m->cache_in * far + m->mixed * sh_cost_mix(all.audios, all.videos);
+	sum = load->endpoints * m->endpoint + load->subs * m->report +
+	      (load->videos + load->audios) * m->scan + load->links * m->link +
+	      load->told * m->feedback + load->tracked * m->track + load->handoffs * m->handoff;
 
 	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
 		const struct sh_cost_cipher_coef *c = coef(m, i);
@@ -164,7 +170,8 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 	          within(m->error, 0, 10) && within(m->cached, 1, bytes);
 	const double per_packet[] = {m->cache,        m->cache_in, m->mixed,        m->endpoint,
 	                             m->report,       m->scan,     m->handoff,      m->port.in,
-	                             m->port.in_byte, m->port.out, m->port.out_byte};
+	                             m->port.in_byte, m->port.out, m->port.out_byte, m->link,
+	                             m->feedback,     m->track};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,
 	                        m->video_bytes, m->audio_bytes,    m->memory};
 	bool any = false;

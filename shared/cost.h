@@ -7,13 +7,17 @@
  *     in       pps · (in + port.in + cache_in · far + mixed · mix)
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
- *     the rest endpoints · endpoint + subs · report + tracks · scan + handoffs · handoff
+ *     the rest endpoints · endpoint + subs · report + tracks · scan + links · link
+ *              + told · feedback + tracked · track + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks
  *              touched = tracks · TRACK_BYTES + endpoints · ENDPOINT_BYTES + subs · SUB_BYTES
+ *                        + links · LINK_BYTES
  *
  * in, in_byte, out and out_byte are of the flow's cipher. Between two packets of a stream everybody
- * else's keys and state are touched, so how far away its own have gone depends on the sum of all. A
+ * else's keys and state are touched, so how far away its own have gone depends on the sum of all.
+ * A link is a listening transport that sends transport-wide feedback: `told` packets of it come in
+ * a second, of `tracked` of the packets out. A
  * packet handed to the worker of some of its subscribers costs that worker a receive without the
  * decryption.
  *
@@ -44,6 +48,7 @@ enum {
 	SH_COST_TRACK_BYTES = 4096,
 	SH_COST_ENDPOINT_BYTES = 1536,
 	SH_COST_SUB_BYTES = 512,
+	SH_COST_LINK_BYTES = 2560,
 	SH_COST_FAR_MAX = 3, // from there on all comes from memory
 	SH_COST_NAME_MAX = 32,
 	SH_COST_RTP_BYTES = 20, // header with extensions, as we write it
@@ -74,7 +79,7 @@ struct sh_cost_model {
 	double tsc_hz;
 	struct sh_cost_cipher_coef cipher[SH_COST_CIPHER_COUNT];
 	double cached; // bytes that are near whatever else is touched
-	double cache, cache_in, mixed, endpoint, report, scan, handoff;
+	double cache, cache_in, mixed, endpoint, report, scan, handoff, link, feedback, track;
 	struct sh_cost_port port;
 	double usable; // share of a core that a worker has, 0.1..1
 	double error;  // of a prediction, relative: what is within it was seen of points that were
@@ -92,6 +97,7 @@ struct sh_cost_load {
 	} in[SH_COST_CIPHER_COUNT], out[SH_COST_CIPHER_COUNT];
 	double handoffs; // packets a second
 	double endpoints, subs, videos, audios;
+	double links, told, tracked;
 };
 
 /* *to += times · what. */
@@ -128,15 +134,15 @@ struct sh_cost_answer {
 
 /* Cycles a second that the load costs a worker. */
 double sh_cost_cycles(const struct sh_cost_model *m, const struct sh_cost_load *load);
-/* What it costs when the worker carries others already: of these only how many tracks and
- * subscriptions there are counts. NULL: none. */
+/* What it costs when the worker carries others already: of these only how many tracks,
+ * transports and subscriptions there are counts. NULL: none. */
 double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *load,
                     const struct sh_cost_load *others);
 /* What the load means for a host with that many workers (1..). */
 void sh_cost_predict(const struct sh_cost_model *m, const struct sh_cost_load *load,
                      unsigned workers, struct sh_cost_answer *out);
 /* `far` and `mix` above, of what a worker carries. */
-double sh_cost_far(const struct sh_cost_model *m, double endpoints, double subs, double tracks);
+double sh_cost_far(const struct sh_cost_model *m, const struct sh_cost_load *all);
 double sh_cost_mix(double audios, double videos);
 /* How often a listener who is sent that many bytes a second tells of what came: browsers spend a
  * twentieth on it, every 50 to 250 ms. */

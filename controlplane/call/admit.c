@@ -205,6 +205,7 @@ static void takes(struct ask *ask, unsigned w, const struct sh_cost_flow *f, dou
 	ask->add[w].out[SH_COST_GCM128].pps += times * f->pps;
 	ask->add[w].out[SH_COST_GCM128].bytes += times * f->bytes;
 	ask->add[w].subs += times;
+	ask->add[w].tracked += times * f->pps;
 	ask->subs += (unsigned)ceil(times);
 }
 
@@ -310,6 +311,13 @@ static bool of_a_call(const char *room)
 	return strncmp(room, CP_CALL_ROOM, strlen(CP_CALL_ROOM)) == 0;
 }
 
+/* A new listener at worker w, whom all is for that was asked for there. */
+static void listens(struct ask *ask, unsigned w)
+{
+	ask->add[w].links = 1;
+	ask->add[w].told = cp_load_told(&ask->add[w]);
+}
+
 int cp_admit_join(struct cp_calls *c, const struct cp_join *join, uint8_t places[2])
 {
 	struct cp_room *room = cp_room_find(c, join->room);
@@ -328,6 +336,7 @@ int cp_admit_join(struct cp_calls *c, const struct cp_join *join, uint8_t places
 			takes_name(a, &ask, room, join->name, w);
 		else if (room && join->auto_sub)
 			takes_room(a, &ask, room, w);
+		listens(&ask, w);
 	}
 	if (join->kind != CP_PARTY_WHEP) {
 		w = place(a, &ask);

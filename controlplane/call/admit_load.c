@@ -223,10 +223,30 @@ enum sh_cost_cipher cp_load_cipher(const struct cp_admit *a, const struct cp_end
 	return sh_cost_cipher(a->slabs.endpoint[i].keys.profile);
 }
 
+/* Whether it tells of what it is sent; browsers do, and players by WHEP. */
+static bool tells(const struct cp_admit *a, const struct cp_endpoint *e)
+{
+	uint32_t i = SH_ID_INDEX(e->id);
+
+	return !a->slabs.head || i >= a->slabs.endpoints || a->slabs.endpoint[i].set.id != e->id ||
+	       ((a->slabs.endpoint[i].set.flags & SH_EP_TWCC) &&
+	        a->slabs.endpoint[i].set.ext_id[SH_EXT_TWCC]);
+}
+
 static void add(struct sh_cost_flow *to, const struct sh_cost_flow *what)
 {
 	to->pps += what->pps;
 	to->bytes += what->bytes;
+}
+
+/* As if each listener were sent as much. */
+double cp_load_told(const struct sh_cost_load *l)
+{
+	struct sh_cost_flow all = {0};
+
+	for (unsigned c = 0; c < SH_COST_CIPHER_COUNT; c++)
+		add(&all, &l->out[c]);
+	return l->links > 0 ? l->links * sh_cost_tells((all.bytes + all.pps * SH_COST_RTP_BYTES) / l->links) : 0;
 }
 
 /* The track at its publisher, at its subscribers, and handed over to the workers of those. */
@@ -252,6 +272,8 @@ static void add_track(struct cp_admit *a, const struct cp_track *t)
 		if (s->paused)
 			continue;
 		add(&a->load[to->worker].out[cp_load_cipher(a, to)], &rate->out);
+		if (tells(a, to))
+			a->load[to->worker].tracked += rate->out.pps;
 		if (from && to->worker != from->worker)
 			handed |= 1u << to->worker;
 	}
@@ -275,11 +297,17 @@ void cp_load_refresh(struct cp_admit *a)
 			add_track(a, t);
 	EACH_PARTICIPANT(a->calls, r, p)
 	{
+		const struct cp_endpoint *listens = p->endpoint[CP_SUBSCRIBE];
+
 		for (int i = 0; i < 2; i++)
 			if (p->endpoint[i])
 				a->load[p->endpoint[i]->worker].endpoints++;
+		if (listens && !TAILQ_EMPTY(&p->subs) && tells(a, listens))
+			a->load[listens->worker].links++;
 		TAILQ_FOREACH (t, &p->tracks, entry)
 			if (t->plane_id)
 				add_track(a, t);
 	}
+	for (unsigned w = 0; w < SH_MAX_WORKERS; w++)
+		a->load[w].told = cp_load_told(&a->load[w]);
 }

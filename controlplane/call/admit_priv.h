@@ -46,5 +46,7 @@ void cp_load_refresh(struct cp_admit *a);
 /* What the track costs its publisher's worker, and each subscriber's. */
 const struct cp_rate *cp_load_rate(struct cp_admit *a, const struct cp_track *t);
 struct sh_cost_flow cp_load_default(enum sh_kind kind);
+/* Feedback that the links send, a second. */
+double cp_load_told(const struct sh_cost_load *l);
 enum sh_cost_cipher cp_load_cipher(const struct cp_admit *a, const struct cp_endpoint *e);
 unsigned cp_load_workers(const struct cp_admit *a); // at least 1
