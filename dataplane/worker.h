@@ -29,7 +29,7 @@ struct dp_pkt {
 	uint32_t track;      // rtp_in: index
 	uint32_t sub;        // fanout: index
 	uint16_t port;       // rx: ethdev it came from; tx: where it goes
-	uint8_t layer;       // rtp_in
+	uint8_t layer;       // rtp_in; fanout → rewrite: DP_SENT, of the layers that are sent
 	uint8_t pt_slot;     // rtp_in: position in the track's pt[]; fanout: in that of what is subscribed to
 	uint8_t flags;       // DP_PKT_*
 	uint8_t l2_len;      // classify: Ethernet header with VLAN tags, kept in front of the data for STUN answers

@@ -88,6 +88,7 @@ struct dp_sub_rt *dp_sub_rt_renew(struct dp_worker *w, uint32_t index)
 
 	memset(r, 0, sizeof(*r));
 	r->id = s->set.id;
+	r->adopted = s->tx_index != 0;
 	r->renumbered = s->pid_offset || s->frame_offset || s->tl0_offset || s->keyidx_offset;
 	r->conf = conf_hash(s, e);
 	r->owner = e->set.owner;

@@ -349,6 +349,7 @@ static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf 
 		out->endpoint = SH_ID_INDEX(s->set.endpoint);
 		out->sub = sub;
 		out->flags = flags;
+		out->layer = DP_SENT(s->layer, s->temporal);
 		out->pt_slot = pt_slot;
 		out->src = q->m;
 		have++;

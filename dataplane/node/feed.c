@@ -93,7 +93,8 @@ void feed_time(struct feed *f)
 
 bool feed_take(struct seen *s, unsigned codec)
 {
-	struct dp_frame_in in = {.codec = codec, .state = &feed_dd, .newest = true};
+	struct dp_frame_in in = {
+	    .codec = codec, .state = &feed_dd, .targets = &s->targets, .newest = true};
 
 	if (!peer_take_rtp(&feed_pair.sub, &s->o))
 		return false;

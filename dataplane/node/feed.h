@@ -33,6 +33,7 @@ uint32_t feed_plis(unsigned layer);
 struct seen { // at the subscriber
 	struct rtp_out o;
 	struct dp_frame_info f;
+	struct dp_dd_targets targets;
 	uint16_t number; // behind the descriptor
 };
 

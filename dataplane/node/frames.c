@@ -175,6 +175,7 @@ void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp
 		in.dd = buf + x->exts.off[SH_EXT_DEPENDENCY];
 		in.dd_len = x->exts.len[SH_EXT_DEPENDENCY];
 		in.state = dd_of(w, st);
+		in.targets = &x->targets;
 	}
 	dp_frame_read(f, &in);
 	if (in.newest) {

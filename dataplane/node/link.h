@@ -38,7 +38,8 @@ struct dp_waiting {
 	uint32_t at_ms;         // since when, modulo 2^32
 	uint16_t bytes;         // of the IP packet, about
 	uint8_t flags, pt_slot; // of dp_pkt
-	uint8_t pad[4];
+	uint8_t sent;           // the same: its layer
+	uint8_t pad[3];
 };
 
 struct dp_pace_queue {

@@ -8,9 +8,9 @@
  *   inject (control) → tx             fanout hands others' packets to their fanin
  *
  * Decisions are in files without DPDK: frame (headers), ice (addresses, consent), layer
- * (simulcast, spatial and temporal layers), seqmap and drops (our sequence numbers), report (RTCP
- * times); the nodes carry packets to them. beside, bind, frames, history, hear, link and valid keep
- * the per-worker state that the nodes share. This file alone allocates.
+ * (simulcast, spatial and temporal layers), seqmap and drops (our sequence numbers), told (decode
+ * targets), report (RTCP times); the nodes carry packets to them. beside, bind, frames, history,
+ * hear, link and valid keep the per-worker state that the nodes share. This file alone allocates.
  *
  * Threads. Every node runs on its worker's lcore only; dp_nodes_init() and dp_nodes_free() on the
  * control thread while the lcore does not run. The only packets that more than one worker sees are
@@ -108,6 +108,7 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 	n->frames = map(n, 19, dp_slabs.tracks, sizeof(*n->frames), BY_ENTRY);
 	n->drops = map(n, 20, dp_slabs.subs, sizeof(*n->drops), BY_ENTRY);
 	n->dd = map(n, 21, c->nack_streams, sizeof(*n->dd), BY_NEED);
+	n->told = map(n, 22, dp_slabs.subs, sizeof(*n->told), BY_NEED);
 	n->valid = calloc(DP_VALIDS, sizeof(*n->valid));
 	n->bound = calloc(DP_BOUNDS, sizeof(*n->bound));
 	n->pending = calloc(DP_PENDING, sizeof(*n->pending));
@@ -117,7 +118,7 @@ static int map_all(struct dp_worker *w, struct dp_node *n)
 		return -ENOMEM;
 	if (!n->link || !n->links || !n->busy || !n->waiting || !n->alloc || !n->sent ||
 	    !n->sent_big || !n->heard || !n->hearing || !n->frames || !n->drops || !n->dd ||
-	    pool_init(&n->sents_big, bigs))
+	    !n->told || pool_init(&n->sents_big, bigs))
 		return -ENOMEM;
 	if (pool_init(&n->histories, c->histories) || pool_init(&n->nacks, c->nack_streams) ||
 	    pool_init(&n->dds, c->nack_streams))
@@ -194,6 +195,7 @@ void dp_nodes_free(struct dp_worker *w)
 	unmap(n->frames, n->bytes[19]);
 	unmap(n->drops, n->bytes[20]);
 	unmap(n->dd, n->bytes[21]);
+	unmap(n->told, n->bytes[22]);
 	free(n->valid);
 	free(n->bound);
 	free(n->pending);

@@ -11,6 +11,7 @@
 #include "dataplane/bwe/cost.h"
 #include "dataplane/node/ice.h"
 #include "dataplane/node/seqmap.h"
+#include "dataplane/node/told.h"
 #include "dataplane/rtp/layers.h"
 #include "dataplane/rtp/rtp.h"
 #include "dataplane/srtp/srtp.h"
@@ -71,12 +72,15 @@ enum { SRTP_OUT_TX, SRTP_OUT_EDGES };
  * ---- */
 
 /* What a plaintext's reader learned that its senders need; in front of it, where the frame's
- * headers were, which nobody needs any more. One cache line. */
+ * headers were, which nobody needs any more. One cache line, and one that only Dependency
+ * Descriptors need. */
 struct dp_scratch {
 	struct dp_rtp_exts exts;
 	struct dp_frame_info f;
+	struct dp_dd_targets targets __rte_cache_aligned; // of a frame's first packet
 };
-_Static_assert(sizeof(struct dp_scratch) <= RTE_CACHE_LINE_SIZE, "one cache line");
+_Static_assert(offsetof(struct dp_scratch, targets) == RTE_CACHE_LINE_SIZE, "one cache line");
+_Static_assert(sizeof(struct dp_scratch) <= RTE_PKTMBUF_HEADROOM, "in front of every frame");
 
 static inline struct dp_scratch *dp_scratch(const struct rte_mbuf *m)
 {
@@ -91,7 +95,7 @@ struct dp_sub_rt {
 	uint8_t intact;     // dp_layer_at
 	bool layered;       // packets may have been left out: it has maps in dp_node.drops
 	bool renumbered;    // ids inside its packets differ from the publisher's
-	uint8_t pad;
+	bool adopted;       // packets were sent before this process knew it
 	struct dp_seqmap map;
 	uint32_t conf;       // hash of what tmpl was made of
 	uint32_t owner;      // of its endpoint
@@ -255,6 +259,8 @@ struct dp_node {
 	struct dp_track_rt *track;
 	struct dp_track_frames *frames;          // by track
 	struct dp_drops (*drops)[DP_DROPS_MAPS]; // by subscription
+	struct dp_told *told;                    // the same
+	uint8_t dd_out[DP_DD_MAX + DP_DD_GROWS]; // rewrite: the descriptor of the packet at hand
 	struct dp_dd *dd;
 	struct dp_pool dds;
 	struct dp_valid *valid;
@@ -324,7 +330,7 @@ struct dp_node {
 		uint64_t at_ns;
 		uint64_t many;
 	} arrived[DP_VECTOR];
-	size_t bytes[22]; // of the mappings above, for dp_nodes_free()
+	size_t bytes[23]; // of the mappings above, for dp_nodes_free()
 };
 
 static inline struct dp_node *dp_node(const struct dp_worker *w)

@@ -167,6 +167,7 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
 	                                    .sub = s->set.id,
 	                                    .flags = flags,
 	                                    .pt_slot = pt_slot,
+	                                    .sent = DP_SENT(s->layer, s->temporal),
 	                                    .bytes = (uint16_t)bytes}))) {
 		rte_pktmbuf_refcnt_update(src, 1);
 		return true;
@@ -236,6 +237,7 @@ static bool let_go(struct run *r, struct dp_link *l)
 	*dp_pkt(m) = (struct dp_pkt){
 	    .endpoint = l->endpoint,
 	    .sub = SH_ID_INDEX(e.sub),
+	    .layer = e.sent,
 	    .flags = e.flags,
 	    .pt_slot = e.pt_slot,
 	    .src = e.src,

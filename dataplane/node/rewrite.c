@@ -37,6 +37,7 @@ struct plan {
 	struct dp_ids ids; // to be added to its numbers
 	uint16_t osn;
 	uint16_t cut; // bytes at the payload's begin that are left out
+	uint16_t dd_len; // not 0: dp_node.dd_out is its Dependency Descriptor
 	bool as_rtx, empty, marker;
 };
 
@@ -213,6 +214,46 @@ static __rte_noinline unsigned pad_only(struct dp_worker *w, struct rte_mbuf *m)
 	return 0;
 }
 
+static inline bool tells_targets(const struct dp_sub_rt *r, const struct dp_scratch *x,
+                                 const struct plan *plan)
+{
+	return unlikely(r->layered) && (x->f.ids.has & DP_IDS_DD) &&
+	       (x->f.flags & DP_FRAME_START) && !plan->empty &&
+	       (r->tmpl.copy & x->exts.present & 1u << SH_EXT_DEPENDENCY);
+}
+
+/* Of a frame's first packet: the decode targets that are left, when that has to be said. 0, or the
+ * drop reason: sent again otherwise than at first, it would be another packet of the same number.
+ */
+static __rte_noinline unsigned tell_targets(struct dp_worker *w, struct plan *plan,
+                                            const struct dp_pkt *p, const struct sh_sub *s,
+                                            const struct dp_sub_rt *r)
+{
+	struct dp_node *n = dp_node(w);
+	struct dp_told *d = &n->told[p->sub];
+	const struct dp_scratch *x = dp_scratch(p->src);
+	const uint8_t *dd = rte_pktmbuf_mtod(p->src, uint8_t *) + x->exts.off[SH_EXT_DEPENDENCY];
+	bool streams = dp_slabs.track[dp_pkt(p->src)->track].set.layers > 1;
+	uint32_t index =
+	    plan->as_rtx ? dp_seq_extend((uint32_t)s->tx_index, plan->osn) : (uint32_t)p->index;
+	uint32_t active, len = x->exts.len[SH_EXT_DEPENDENCY];
+	bool wide = r->tmpl.two_byte || r->tmpl.may_two_byte || len > DP_DD_NARROW;
+
+	if (d->id != r->id)
+		*d = (struct dp_told){.id = r->id};
+	if (!(p->flags & DP_PKT_RTX) && p->index == s->tx_index)
+		dp_told_next(d, p->index, streams ? DP_SENT(DP_DD_ALL, p->layer & 15) : p->layer,
+		             &x->targets, r->adopted);
+	if (dp_told_find(&active, d, index, &x->targets))
+		return plan->as_rtx ? 0 : SH_STAT_drop_sub_layer;
+	if (!active)
+		return 0;
+	len = dp_dd_tell(n->dd_out, dd, len, &x->targets, active);
+	if (len <= (wide ? DP_DD_MAX : DP_DD_NARROW))
+		plan->dd_len = (uint16_t)len;
+	return 0;
+}
+
 /* The payload, when it is not encrypted straight from the shared plaintext: behind an RTX packet's
  * number, without anything in it, or with other ids. at: where it begins. */
 static void put_payload(struct dp_pkt *p, uint8_t *at, const uint8_t *from, const struct plan *plan,
@@ -315,6 +356,8 @@ static __rte_noinline unsigned rewrite_any(struct dp_worker *w, struct rte_mbuf 
 		map_again(w, &plan, p, s, r);
 	else if ((why = map_packet(w, &plan, p, s, r, src)))
 		return why;
+	if (tells_targets(r, x, &plan) && (why = tell_targets(w, &plan, p, s, r)))
+		return why;
 	out = (struct dp_rtp_write){
 	    .ts = p->ts,
 	    .ssrc = p->ssrc,
@@ -325,6 +368,8 @@ static __rte_noinline unsigned rewrite_any(struct dp_worker *w, struct rte_mbuf 
 	    .csrc = in + DP_RTP_HDR_MIN,
 	    .abs_send_time = unlikely(plan.as_rtx) ? dp_rtp_abs_send_time(w->now_ns) : src->ast,
 	    .dd_frame = plan.ids.frame,
+	    .dd_len = plan.dd_len,
+	    .dd = dp_node(w)->dd_out,
 	    .exts = unlikely(plan.empty) ? &none : &x->exts,
 	    .exts_buf = in,
 	};

@@ -207,12 +207,14 @@ static void av1_temporal(void **state)
 		dd_picture(&f, &shape, tids[i % 4], false);
 	check_svc(&r, SH_CODEC_AV1, 0);
 	assert_int_equal(r.pictures, 12);
+	assert_int_equal(feed_dd.active, 3);
 	assert_int_equal(r.last.f.ids.frame, (uint16_t)(f.frame - 2)); // diffs still hold
 	feed_want(0, 3);
 	for (unsigned i = 1; i < 8; i++) // 2 1 2 0 2 1 2: up at the 0
 		dd_picture(&f, &shape, tids[i % 4], false);
 	check_svc(&r, SH_CODEC_AV1, 0);
 	assert_int_equal(r.pictures, 12 + 1 + 4);
+	assert_int_equal(feed_dd.active, 7);
 	assert_int_equal(feed_plis(0), 0);
 	feed_same_again(&r.last.o);
 	feed_end();
@@ -231,11 +233,13 @@ static void av1_spatial(void **state)
 	check_svc(&r, SH_CODEC_AV1, 2);
 	assert_int_equal(r.packets, 12);
 	assert_int_equal(dp_slabs.track[TRACK].spatial, 3);
+	assert_int_equal(r.last.o.exts.len[SH_EXT_DEPENDENCY], 3); // nothing to be told
 	feed_want(1, 3); // every picture has all layers below: down at once
 	dd_picture(&f, &shape, 0, false);
 	dd_picture(&f, &shape, 2, false);
 	check_svc(&r, SH_CODEC_AV1, 1);
 	assert_int_equal(r.packets, 12 + 8);
+	assert_int_equal(feed_dd.active, 0x3f);
 	assert_int_equal(feed_plis(0), 0);
 	feed_same_again(&r.last.o);
 	feed_want(2, 0); // up at a key picture, temporal at once
@@ -244,9 +248,113 @@ static void av1_spatial(void **state)
 	check_svc(&r, SH_CODEC_AV1, 1);
 	assert_int_equal(r.packets, 20 + 4);
 	assert_int_equal(feed_plis(0), 1);
+	assert_int_equal(feed_dd.active, 0x09); // of spatial layers 0 and 1 the lowest temporal one
 	dd_picture(&f, &shape, 0, true);
 	check_svc(&r, SH_CODEC_AV1, 2);
 	assert_int_equal(r.packets, 24 + 6);
+	assert_int_equal(feed_dd.active, 0x49);
+	feed_same_again(&r.last.o);
+	feed_want(2, 3); // all is there again, and he is told until a structure says it
+	dd_picture(&f, &shape, 0, false);
+	check_svc(&r, SH_CODEC_AV1, 2);
+	assert_int_equal(feed_dd.active, 0x1ff);
+	assert_true(r.last.targets.told);
+	dd_picture(&f, &shape, 0, true);
+	dd_picture(&f, &shape, 0, false);
+	check_svc(&r, SH_CODEC_AV1, 2);
+	assert_int_equal(feed_dd.active, 0x1ff);
+	assert_false(r.last.targets.told);
+	feed_end();
+}
+
+/* First packets of pictures have no bitmask, or this one; all that came. */
+static void check_told(struct row *r, unsigned sid, bool told, uint32_t active)
+{
+	struct seen s;
+
+	for (; feed_take(&s, SH_CODEC_AV1); r->last = s) {
+		assert_true(s.f.sid <= sid);
+		if (!(s.f.flags & DP_FRAME_START))
+			continue;
+		r->pictures++;
+		assert_int_equal(s.targets.told, told);
+		assert_int_equal(s.targets.active, active);
+	}
+	assert_true(r->pictures);
+	r->pictures = 0;
+}
+
+/* Inter-layer prediction on key pictures only: who is sent a layer lacks the lower ones. */
+static void av1_told(void **state)
+{
+	struct dd_shape shape = {3, 2, false, 9, 640, 360};
+	struct row r = {0};
+	struct feed f;
+
+	feed_begin(SH_CODEC_AV1, 1, &f);
+	memset(&feed_dd, 0, sizeof(feed_dd));
+	dd_picture(&f, &shape, 0, true);
+	dd_picture(&f, &shape, 1, false);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 2, true, 0x30);
+	feed_same_again(&r.last.o);
+	feed_want(1, 3);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 2, true, 0x30); // still
+	dd_picture(&f, &shape, 0, true);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 1, true, 0x0c);
+	feed_want(0, 0);
+	dd_picture(&f, &shape, 0, true);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 0, true, 0x01);
+	feed_want(0, 1);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 0, true, 0x03);
+	world_restart(); // it cannot be known what was said
+	peer_path(&feed_pair.pub);
+	peer_path(&feed_pair.sub);
+	dd_picture(&f, &shape, 0, true);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 0, true, 0x03);
+	feed_end();
+}
+
+/* A receiver of one-byte elements only: what a bitmask makes too long for him stays as it was. */
+static void av1_narrow(void **state)
+{
+	struct dd_shape shape = {1, 3, false, 7, 0, 0};
+	struct row r = {0};
+	struct seen s;
+	struct feed f;
+	unsigned len;
+	uint8_t dd[256], b[LEN] = {0};
+
+	feed_begin(SH_CODEC_AV1, 1, &f);
+	memset(&feed_dd, 0, sizeof(feed_dd));
+	feed_pair.sub.set.ext_two_byte = 0;
+	peer_ext(&feed_pair.sub, SH_EXT_DEPENDENCY, EXT_DD + 1);
+	len = dd_make(dd, &shape, &(struct dd_frame){.key = true, .start = true, .end = true});
+	assert_true(len <= 16);
+	len = 16; // with padding
+	feed_payload(&f, b, LEN, dd, len, true);
+	world_walk();
+	assert_true(feed_take(&s, SH_CODEC_AV1));
+	assert_int_equal(s.o.exts.len[SH_EXT_DEPENDENCY], 16);
+	f.frame = 1;
+	dd_picture(&f, &shape, 2, false);
+	check_told(&r, 0, false, 7);
+	feed_want(0, 0);
+	dd_picture(&f, &shape, 0, false);
+	check_told(&r, 0, true, 1);
+	assert_int_equal(r.last.o.hdr.ext_profile, 0xBEDE);
+	feed_time(&f);
+	feed_payload(&f, b, LEN, dd, len, true);
+	world_walk();
+	assert_true(feed_take(&s, SH_CODEC_AV1));
+	assert_int_equal(s.o.exts.len[SH_EXT_DEPENDENCY], 16);
+	assert_false(s.targets.told);
+	feed_same_again(&s.o);
 	feed_end();
 }
 
@@ -342,6 +450,7 @@ int stories_svc(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(vp9_svc),      cmocka_unit_test(wanted_height),
 	    cmocka_unit_test(av1_temporal), cmocka_unit_test(av1_spatial),
+	    cmocka_unit_test(av1_told),     cmocka_unit_test(av1_narrow),
 	    cmocka_unit_test(dd_simulcast), cmocka_unit_test(h264_temporal),
 	};
 

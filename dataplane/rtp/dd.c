@@ -3,13 +3,17 @@
  * Of a structure no more is kept than decisions need: for each template which layer it is of, which
  * spatial targets need it and where it lets a receiver go up. Frame diffs and chains are read over:
  * whether a subscriber has what a frame refers to follows from what it was sent since the last key
- * picture (node/layer.c). */
+ * picture (node/layer.c). Whoever is not sent all layers is told by another bitmask of active
+ * decode targets which ones there are for him: a receiver that waits for frames of a target that is
+ * not forwarded would wait for ever (§A.4). */
 #include "dataplane/rtp/layers.h"
 #include <errno.h>
 #include <string.h>
 
 enum { NOT_PRESENT = 0, SWITCH = 2 }; // decode target indications
 enum { NEXT_TEMPORAL = 1, NEXT_SPATIAL = 2, NO_MORE = 3 };
+/* The five flags of the extended part, and where they are; bits. */
+enum { FLAGS_AT = 24, FLAGS = 5, ACTIVE_PRESENT = 8 };
 enum { SID_MAX = SH_MAX_LAYERS - 1, TID_MAX = SH_MAX_TEMPORAL - 1 };
 
 /* Two bits each. */
@@ -98,6 +102,7 @@ static void target_layers(struct dp_dd *s, const dtis *d)
 			tid = s->t[i].tid > tid ? s->t[i].tid : tid;
 		}
 		s->target_sid[t] = (uint8_t)(sid > SID_MAX ? SID_MAX : sid);
+		s->target_tid[t] = (uint8_t)(tid > TID_MAX ? TID_MAX : tid);
 		if (sid <= SID_MAX && tid <= TID_MAX && !s->target[sid][tid])
 			s->target[sid][tid] = (uint8_t)(t + 1);
 	}
@@ -119,6 +124,24 @@ static void meaning(uint8_t *need, uint16_t *up, const struct dp_dd *s, dtis d)
 			if (dti(d, target - 1) == SWITCH)
 				*up |= DP_UP(q, t);
 		}
+	}
+}
+
+/* Which decode targets can be decoded by who is sent spatial layer q: it gets every frame that they
+ * need. With inter-layer prediction on key pictures only, that is not so of lower layers. */
+static void targets_with(struct dp_dd *s, const dtis *d)
+{
+	for (unsigned t = 0; t < s->targets; t++) {
+		unsigned with = (1u << SH_MAX_LAYERS) - 1;
+
+		for (unsigned i = 0; i < s->templates; i++)
+			if (dti(d[i], t) != NOT_PRESENT)
+				with &= s->t[i].need;
+		for (unsigned q = s->target_sid[t]; q < SH_MAX_LAYERS; q++)
+			if (with & 1u << q)
+				s->with[q] |= UINT32_C(1) << t;
+		for (unsigned k = s->target_tid[t]; k < SH_MAX_TEMPORAL; k++)
+			s->upto[k] |= UINT32_C(1) << t;
 	}
 }
 
@@ -156,6 +179,7 @@ static int structure(struct dp_dd *s, struct dp_bits *b, uint64_t index)
 		render_resolutions(s, b);
 	for (unsigned i = 0; i < s->templates; i++)
 		meaning(&s->t[i].need, &s->t[i].up, s, d[i]);
+	targets_with(s, d);
 	s->active = (uint32_t)((UINT64_C(1) << s->targets) - 1);
 	return b->bad ? -EBADMSG : 0;
 }
@@ -170,70 +194,110 @@ static uint8_t active_spatial(const struct dp_dd *s, uint32_t active)
 	return mask;
 }
 
-int dp_dd_read(struct dp_frame_info *f, struct dp_dd *state, const uint8_t *dd, uint32_t len,
-               uint64_t index, bool newest)
+static void tell_targets(struct dp_dd_targets *k, const struct dp_dd *s)
 {
-	struct dp_bits b = dp_bits(dd, len);
-	bool start = dp_bits_get(&b, 1), end = dp_bits_get(&b, 1), has_structure = false;
+	k->n = s->targets;
+	memcpy(k->with, s->with, sizeof(k->with));
+	memcpy(k->upto, s->upto, sizeof(k->upto));
+}
+
+int dp_dd_read(struct dp_frame_info *f, const struct dp_frame_in *in)
+{
+	struct dp_bits b = dp_bits(in->dd, in->dd_len);
+	bool start = dp_bits_get(&b, 1), end = dp_bits_get(&b, 1), custom_dtis = false;
 	unsigned id = dp_bits_get(&b, 6), i;
+	struct dp_dd_targets k = {.at = FLAGS_AT + FLAGS};
 	uint16_t number = (uint16_t)dp_bits_get(&b, 16);
-	const struct dp_dd *s = state;
+	const struct dp_dd *s = in->state;
 	struct dp_dd fresh;
-	uint32_t active = state->active;
 	uint8_t need;
 	uint16_t up;
 
 	if (b.bad)
 		return -EBADMSG;
-	if (len > 3) {
-		bool has_active, custom_dtis;
-
-		has_structure = dp_bits_get(&b, 1);
-		has_active = dp_bits_get(&b, 1);
+	k.active = s->active;
+	if (in->dd_len > 3) {
+		k.structure = dp_bits_get(&b, 1);
+		k.told = dp_bits_get(&b, 1);
 		custom_dtis = dp_bits_get(&b, 1);
 		(void)dp_bits_get(&b, 2); // custom_fdiffs, custom_chains: last, and not read
-		if (has_structure) {
-			if (structure(&fresh, &b, index))
+		if (k.structure) {
+			if (structure(&fresh, &b, in->index))
 				return -EBADMSG;
 			s = &fresh;
-			active = fresh.active;
+			k.active = fresh.active;
 		}
-		if (!s->templates)
-			return -ENOENT;
-		if (has_active)
-			active = dp_bits_get(&b, s->targets);
-		i = (id + 64u - s->offset) & 63;
-		if (i >= s->templates)
-			return -EBADMSG;
-		need = s->t[i].need;
-		up = s->t[i].up;
-		if (custom_dtis)
-			meaning(&need, &up, s, get_dtis(&b, s->targets));
-		if (b.bad)
-			return -EBADMSG;
-	} else {
-		if (!s->templates)
-			return -ENOENT;
-		i = (id + 64u - s->offset) & 63;
-		if (i >= s->templates)
-			return -EBADMSG;
-		need = s->t[i].need;
-		up = s->t[i].up;
+		k.at = (uint16_t)b.at;
 	}
+	if (!s->templates)
+		return -ENOENT;
+	if (k.told)
+		k.active = dp_bits_get(&b, s->targets);
+	i = (id + 64u - s->offset) & 63;
+	if (i >= s->templates)
+		return -EBADMSG;
+	need = s->t[i].need;
+	up = s->t[i].up;
+	if (custom_dtis)
+		meaning(&need, &up, s, get_dtis(&b, s->targets));
+	if (b.bad)
+		return -EBADMSG;
 	f->sid = s->t[i].sid > SID_MAX ? SID_MAX : s->t[i].sid;
 	f->tid = s->t[i].tid > TID_MAX ? TID_MAX : s->t[i].tid;
 	f->need = need;
 	f->up = up;
-	f->spatial = active_spatial(s, active);
+	f->spatial = active_spatial(s, k.active);
 	/* a structure comes with the first frame of a coded video sequence only (§A.2) */
 	f->flags = (uint8_t)((start ? DP_FRAME_START : 0) | (end ? DP_FRAME_END : 0) |
-	                     (start && has_structure && !f->sid ? DP_FRAME_KEY : 0));
+	                     (start && k.structure && !f->sid ? DP_FRAME_KEY : 0));
 	f->ids.frame = number;
 	f->ids.has |= DP_IDS_DD;
-	if (newest || !state->templates) {
-		if (has_structure)
-			*state = fresh;
-		state->active = active;
+	if (in->targets && start) {
+		tell_targets(&k, s);
+		*in->targets = k;
+	}
+	if (in->newest || !in->state->templates) {
+		if (k.structure)
+			*in->state = fresh;
+		in->state->active = k.active;
 	}
 	return 0;
+}
+
+/* Appends bits to what is zero there. */
+static void put_bits(uint8_t *out, uint32_t *at, uint32_t value, unsigned n)
+{
+	for (; n; n--, ++*at)
+		if (value >> (n - 1) & 1)
+			out[*at >> 3] |= (uint8_t)(0x80 >> (*at & 7));
+}
+
+uint32_t dp_dd_tell(uint8_t *out, const uint8_t *dd, uint32_t len, const struct dp_dd_targets *k,
+                    uint32_t active)
+{
+	struct dp_bits b = dp_bits(dd, len);
+	uint32_t at = k->at, whole = k->at >> 3;
+
+	if (len <= 3) {
+		whole = 3;
+		at = FLAGS_AT;
+	}
+	memset(out + whole, 0, len + DP_DD_GROWS - whole);
+	memcpy(out, dd, whole);
+	b.at = whole * 8;
+	if (len <= 3) {
+		put_bits(out, &at, ACTIVE_PRESENT, FLAGS);
+	} else {
+		uint32_t from = b.at;
+
+		put_bits(out, &from, dp_bits_get(&b, k->at & 7), k->at & 7);
+		out[FLAGS_AT >> 3] |= ACTIVE_PRESENT << (8 - FLAGS);
+	}
+	put_bits(out, &at, active, k->n);
+	if (k->told)
+		(void)dp_bits_get(&b, k->n);
+	for (; b.at < b.end; at++) // custom parts, padding
+		if (dp_bits_get(&b, 1))
+			out[at >> 3] |= (uint8_t)(0x80 >> (at & 7));
+	return (at + 7) >> 3;
 }

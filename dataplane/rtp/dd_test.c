@@ -10,6 +10,7 @@
 
 static struct dp_frame_info f;
 static struct dp_dd state;
+static struct dp_dd_targets targets;
 
 static int read_exact(const uint8_t *p, unsigned len, bool newest)
 {
@@ -18,7 +19,12 @@ static int read_exact(const uint8_t *p, unsigned len, bool newest)
 
 	memcpy(copy, p, len);
 	memset(&f, 0, sizeof(f));
-	err = dp_dd_read(&f, &state, copy, len, 7, newest);
+	err = dp_dd_read(&f, &(struct dp_frame_in){.dd = copy,
+	                                           .dd_len = len,
+	                                           .state = &state,
+	                                           .targets = &targets,
+	                                           .index = 7,
+	                                           .newest = newest});
 	free(copy);
 	return err;
 }
@@ -158,6 +164,93 @@ static void shapes(void **state_)
 	}
 }
 
+/* Which targets there are for whom, and that he can be told. */
+static void tell(void **state_)
+{
+	for (unsigned k = 0; k < 18; k++) {
+		struct dd_shape s = {.spatial = 1 + k % 3,
+		                     .temporal = 1 + k / 3 % 3,
+		                     .full = k / 9,
+		                     .offset = 60,
+		                     .width = k & 1 ? 640 : 0,
+		                     .height = 360};
+		uint32_t all = (1u << s.spatial * s.temporal) - 1;
+
+		memset(&state, 0, sizeof(state));
+		for (unsigned how = 0; how < 5; how++) { // structure, bitmask
+			struct dd_frame d = {.key = how < 2,
+			                     .start = true,
+			                     .end = true,
+			                     .active = how & 1 ? all & 0x155 : 0,
+			                     .number = 77};
+			uint8_t buf[256], out[256 + DP_DD_GROWS];
+			unsigned n = dd_make(buf, &s, &d);
+			struct dp_dd_targets was;
+			struct dp_frame_info first;
+
+			assert_int_equal(read_exact(buf, n, true), 0);
+			was = targets;
+			first = f;
+			assert_int_equal(was.n, s.spatial * s.temporal);
+			assert_int_equal(was.structure, how < 2);
+			assert_int_equal(was.told, how & 1);
+			if (!how)
+				assert_int_equal(was.active, all);
+			for (unsigned q = 0; how == 4 && q < s.spatial; q++)
+				for (unsigned t = 0; t < s.temporal; t++) {
+					unsigned left = 0;
+
+					for (unsigned g = 0; g < was.n; g++)
+						if (g % s.temporal <= t &&
+						    (s.full || s.spatial == 1
+						         ? g / s.temporal <= q
+						         : g / s.temporal == q))
+							left |= 1u << g;
+					assert_int_equal(dp_dd_left(&was, q, t) & all,
+					                 left & was.active);
+				}
+			n = dp_dd_tell(out, buf, n, &was, all & 0x0aa);
+			assert_int_equal(read_exact(out, n, true), 0);
+			assert_true(targets.told);
+			assert_int_equal(targets.structure, was.structure);
+			assert_int_equal(targets.active, all & 0x0aa);
+			assert_int_equal(targets.at, was.at);
+			assert_int_equal(f.flags, first.flags);
+			assert_int_equal(f.need, first.need);
+			assert_int_equal(f.up, first.up);
+			assert_int_equal(f.ids.frame, 77);
+			n = dp_dd_tell(buf, out, n, &targets, was.active); // and back
+			assert_int_equal(read_exact(buf, n, true), 0);
+			assert_int_equal(targets.active, was.active);
+		}
+	}
+}
+
+/* What stands behind the bitmask moves by its bits: 0 1 0 1 0 with a bitmask of four, and a frame
+ * diff: 01 0001, 00. */
+static void tell_custom(void **state_)
+{
+	static const uint8_t custom[] = {0x81, 0, 5, 0x11, 0x10}, // 00010|01 0001 00, padding
+	    told[] = {0x81, 0, 5, 0x52, 0x88};                    // 01010|0101|…
+	struct dp_dd_targets k = {.n = 4, .at = 29};
+	uint8_t out[5 + DP_DD_GROWS];
+	uint32_t n = dp_dd_tell(out, custom, 5, &k, 5);
+
+	assert_int_equal(n, 6);
+	assert_int_equal(out[3], 0x52);
+	assert_int_equal(out[4] >> 7, 1);
+	// five flags, four bits, then the eleven bits that stood at 29
+	for (unsigned i = 0; i < 11; i++)
+		assert_int_equal(out[(33 + i) >> 3] >> (7 - ((33 + i) & 7)) & 1,
+		                 custom[(29 + i) >> 3] >> (7 - ((29 + i) & 7)) & 1);
+	// what is there already is replaced: nothing moves
+	k.told = true;
+	memcpy(out, told, 5);
+	n = dp_dd_tell(out, told, 5, &k, 5);
+	assert_int_equal(n, 5);
+	assert_memory_equal(out, told, 5);
+}
+
 /* A structure that comes late (RTX) does not replace a newer one. */
 static void late_structure(void **state_)
 {
@@ -195,10 +288,9 @@ static void limits(void **state_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(by_hand),
-	    cmocka_unit_test(shapes),
-	    cmocka_unit_test(late_structure),
-	    cmocka_unit_test(limits),
+	    cmocka_unit_test(by_hand),        cmocka_unit_test(shapes),
+	    cmocka_unit_test(tell),           cmocka_unit_test(tell_custom),
+	    cmocka_unit_test(late_structure), cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

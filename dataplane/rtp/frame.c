@@ -212,8 +212,7 @@ void dp_frame_read(struct dp_frame_info *f, const struct dp_frame_in *in)
 	if (in->dd && in->state) {
 		if (in->codec != SH_CODEC_AV1) // for the ids, which stay in the clear
 			by_codec(f, in);
-		if (!dp_dd_read(f, in->state, in->dd, in->dd_len, in->index, in->newest) ||
-		    in->codec != SH_CODEC_AV1)
+		if (!dp_dd_read(f, in) || in->codec != SH_CODEC_AV1)
 			return;
 	}
 	by_codec(f, in);

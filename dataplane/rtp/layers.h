@@ -77,7 +77,8 @@ struct dp_dd {
 	uint8_t offset;    // template_id of the first
 	uint8_t targets, chains;
 	struct dp_frame_sizes sizes;
-	uint8_t target_sid[DP_DD_TARGETS];
+	uint8_t target_sid[DP_DD_TARGETS], target_tid[DP_DD_TARGETS];
+	uint32_t with[SH_MAX_LAYERS], upto[SH_MAX_TEMPORAL]; // dp_dd_targets
 	uint8_t target[SH_MAX_LAYERS]
 	              [SH_MAX_TEMPORAL]; // decode target of such layers, plus one; 0: none
 	struct {
@@ -86,12 +87,35 @@ struct dp_dd {
 	} t[DP_DD_TEMPLATES];
 };
 
-/* Reads a descriptor: sets all of *f but what node/frames.c adds; ids: frame and its bit.
- * newest: the packet is none that came late, so its structure or active targets are taken over into
- * *state. 0; -EBADMSG: malformed, or its template is not in the structure; -ENOENT: no structure is
- * known yet. On errors neither *f nor *state is changed. */
-int dp_dd_read(struct dp_frame_info *f, struct dp_dd *state, const uint8_t *dd, uint32_t len,
-               uint64_t index, bool newest);
+/* What has to be known of a packet to tell who is not sent all layers which decode targets there
+ * are. Bit d of each: decode target d. */
+struct dp_dd_targets {
+	uint32_t active;                // being sent by the publisher
+	uint32_t with[SH_MAX_LAYERS];   // all its frames are there for who is sent spatial layer q
+	uint32_t upto[SH_MAX_TEMPORAL]; // it has no higher temporal layer than t
+	uint16_t at;                    // the bitmask's place in the descriptor, bits
+	uint8_t n;                      // of targets, 1..DP_DD_TARGETS
+	bool structure, told;           // the packet has a structure; it has a bitmask
+};
+
+/* Those that are left for who is sent such layers; spatial DP_DD_ALL: of every spatial layer. */
+enum { DP_DD_ALL = 15 };
+static inline uint32_t dp_dd_left(const struct dp_dd_targets *k, unsigned spatial,
+                                  unsigned temporal)
+{
+	return k->active & (spatial < SH_MAX_LAYERS ? k->with[spatial] : UINT32_MAX) &
+	       (temporal < SH_MAX_TEMPORAL ? k->upto[temporal] : UINT32_MAX);
+}
+
+/* The descriptor with another active_decode_targets_bitmask, in the place of its own or where it
+ * had none. k: as it was read. out: room for len + DP_DD_GROWS. Returns its length. */
+enum {
+	DP_DD_GROWS = 6,
+	DP_DD_NARROW = 16,
+	DP_DD_MAX = 255
+}; // bytes; that the one-byte form can hold; at all
+uint32_t dp_dd_tell(uint8_t *out, const uint8_t *dd, uint32_t len, const struct dp_dd_targets *k,
+                    uint32_t active);
 
 /* ---- payload formats (frame.c, nal.c, obu.c) ---- */
 
@@ -103,9 +127,17 @@ struct dp_frame_in {
 	const uint8_t *dd; // Dependency Descriptor, or NULL
 	uint32_t dd_len;
 	struct dp_dd *state; // of the stream, or NULL: descriptors are not understood
+	struct dp_dd_targets
+	    *targets;        // NULL, or where to put what a frame's first packet tells of them
 	uint64_t index;      // of the packet
 	bool newest;         // no later packet of the stream was seen
 };
+
+/* Reads the descriptor in->dd: sets all of *f but what node/frames.c adds; ids: frame and its bit.
+ * When the packet did not come late, its structure or active targets are taken over into
+ * *in->state. 0; -EBADMSG: malformed, or its template is not in the structure; -ENOENT: no
+ * structure is known yet. On errors nothing is changed. */
+int dp_dd_read(struct dp_frame_info *f, const struct dp_frame_in *in);
 
 /* Fills *f. Non-video codecs: START, KEY and END. Malformed or empty: no flags but END. */
 void dp_frame_read(struct dp_frame_info *f, const struct dp_frame_in *in);

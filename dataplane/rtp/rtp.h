@@ -110,6 +110,8 @@ struct dp_rtp_write {
 	uint32_t abs_send_time; // 24 bits, 6.18 s: dp_rtp_abs_send_time()
 	uint16_t twcc_seq;
 	uint16_t dd_frame; // added to the frame_number of a copied Dependency Descriptor
+	uint16_t dd_len;   // not 0: dd, so long, takes the place of the one that would be copied
+	const uint8_t *dd;
 	/* where copied kinds come from; NULL: nothing is copied */
 	const struct dp_rtp_exts *exts;
 	const uint8_t *exts_buf;

@@ -71,15 +71,19 @@ void dp_rtp_tmpl_init(struct dp_rtp_tmpl *t, const uint8_t ext_id[SH_EXT_COUNT],
 	           t->len + 2u <= sizeof(t->bytes);
 }
 
+static uint32_t length(const struct dp_rtp_write *w, unsigned kind)
+{
+	return kind == SH_EXT_DEPENDENCY && w->dd_len ? w->dd_len : w->exts->len[kind];
+}
+
 /* Some copied kind of this packet has an id or a length that the one-byte form cannot express (RFC
  * 8285 §4.2). */
-static bool needs_two_byte(const struct dp_rtp_tmpl *t, const struct dp_rtp_exts *exts,
-                           unsigned copy)
+static bool needs_two_byte(const struct dp_rtp_tmpl *t, const struct dp_rtp_write *w, unsigned copy)
 {
 	if (copy & t->wide)
 		return true;
 	for (; copy; copy &= copy - 1)
-		if (exts->len[__builtin_ctz(copy)] - 1u > 15)
+		if (length(w, (unsigned)__builtin_ctz(copy)) - 1u > 15)
 			return true;
 	return false;
 }
@@ -108,14 +112,15 @@ static uint8_t *copy_kinds(uint8_t *p, const uint8_t *end, const struct dp_rtp_t
 {
 	for (; copy; copy &= copy - 1) {
 		unsigned k = __builtin_ctz(copy);
-		uint32_t len = w->exts->len[k];
+		bool other = k == SH_EXT_DEPENDENCY && w->dd_len;
+		uint32_t len = length(w, k);
 
 		if (!two_byte && len - 1 > 15)
 			continue;
 		if (2 + len > (size_t)(end - p))
 			return NULL;
 		p = element(p, two_byte, t->id[k], len);
-		memcpy(p, w->exts_buf + w->exts->off[k], len);
+		memcpy(p, other ? w->dd : w->exts_buf + w->exts->off[k], len);
 		if (k == SH_EXT_DEPENDENCY && w->dd_frame && len >= 3)
 			dp_put16(p + 1, (uint16_t)(dp_get16(p + 1) + w->dd_frame));
 		p += len;
@@ -151,7 +156,7 @@ int dp_rtp_write(uint8_t *buf, uint32_t room, const struct dp_rtp_tmpl *t,
 		dp_put16(p + t->twcc_at, w->twcc_seq);
 	p += t->len;
 	if (copy) {
-		if (!two_byte && t->may_two_byte && needs_two_byte(t, w->exts, copy)) {
+		if (!two_byte && t->may_two_byte && needs_two_byte(t, w, copy)) {
 			two_byte = true;
 			p = widen(ext, t->len);
 		}

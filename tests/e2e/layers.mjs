@@ -61,6 +61,21 @@ async function change (name, track, layer, height, keys) {
     `${name}: lost ${after.packetsLost - before.packetsLost}, asked for again ${after.nackCount - before.nackCount}, key frames asked for ${after.pliCount - before.pliCount}`)
 }
 
+// Of one stream the lowest layer alone is a stream that a decoder can live on.
+async function stays (name, track, layers, top) {
+  await change(name, track, 0, top / 2 ** (layers - 1))
+  const a = await picture()
+  await longest()
+  await sleep(10000)
+  const z = await picture()
+  const pause = await longest()
+  check(z.framesDecoded - a.framesDecoded >= 10 * size.frameRate * 0.7 && pause < 500,
+    `${name}: the lowest layer alone: ${z.framesDecoded - a.framesDecoded} pictures in 10 s, longest pause ${pause} ms`)
+  check(z.pliCount === a.pliCount && z.packetsLost === a.packetsLost,
+    `${name}: key frames asked for ${z.pliCount - a.pliCount}, lost ${z.packetsLost - a.packetsLost}`)
+  await change(name, track, layers - 1, top)
+}
+
 async function rate (page, name, track, temporal, least, most) {
   await limit(track, { max_temporal: temporal })
   await sleep(1000)
@@ -103,6 +118,7 @@ for (const [name, { codec, encodings, temporal }] of Object.entries(cases)) {
     await sleep(500)
     const layers = encodings.length > 1 ? encodings.length : Number(sent[0].scalabilityMode[1])
     for (const layer of [0, layers - 1, layers - 2, layers - 1]) await change(name, track, layer, top / 2 ** (layers - 1 - layer))
+    if (layers !== encodings.length) await stays(name, track, layers, top)
     if (temporal) {
       const full = size.frameRate
       await rate(page, name, track, 0, full / 4 - 2, full / 2 + 2)
