@@ -526,6 +526,7 @@ int main(int argc, char **argv)
 		err = join_all(false);
 	if (err && err != -EINTR) {
 		lg_media_stop();
+		lg_net->close();
 		return 2;
 	}
 	ok = run(o);
