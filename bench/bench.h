@@ -24,7 +24,7 @@ unsigned long bench_option(struct bench *b, const char *name, unsigned long othe
 const char *bench_text(struct bench *b, const char *name);
 bool bench_quick(const struct bench *b);
 unsigned bench_runs(const struct bench *b); // how often to measure each row; 1..BENCH_RUNS_MAX
-enum { BENCH_RUNS_MAX = 64, BENCH_COLUMNS_MAX = 8 };
+enum { BENCH_RUNS_MAX = 64 };
 
 /* Names of the columns that tell rows apart, NULL behind the last. Literals, not copied. */
 void bench_columns(struct bench *b, const char *const *names);

@@ -206,7 +206,6 @@ void fwd_floor_open(const struct fwd_shape *shape);
  * subscribers: returns how many were timed, and adds to *ticks. hot: all of them with one session.
  */
 uint64_t fwd_floor_run(unsigned n, bool hot, uint64_t *ticks);
-unsigned fwd_floor_hdr(void); // bytes of RTP header that subscribers get
 
 /* ---- forward_memif.c ---- */
 /* Two times are taken of each copy. `seen`: from the send until the receiver has it in its hands;

@@ -55,11 +55,6 @@ void fwd_floor_open(const struct fwd_shape *shape)
 		fl.hdr = make_header(fl.slot[i], i + 1);
 }
 
-unsigned fwd_floor_hdr(void)
-{
-	return fl.hdr;
-}
-
 /* Only the call is timed. */
 static void flush(void)
 {

@@ -22,11 +22,6 @@ struct dp_port dp_ports[DP_PORTS_MAX];
 unsigned dp_port_count;
 static uint8_t by_eth[RTE_MAX_ETHPORTS];
 
-int dp_port_by_eth(uint16_t eth)
-{
-	return eth < RTE_MAX_ETHPORTS && dp_port_count && by_eth[eth] != NO_PORT ? by_eth[eth] : -1;
-}
-
 /* ---- setting up ---- */
 
 static int choose_mtu(struct dp_port *p)

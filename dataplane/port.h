@@ -65,8 +65,6 @@ int dp_port_open(const struct dp_port_params *params);
 void dp_ports_close(void);
 /* Fills w->ports. */
 void dp_ports_assign(struct dp_worker *w);
-/* Index in dp_ports of an ethdev, or -1. */
-int dp_port_by_eth(uint16_t eth);
 /* Worker, once a walk: frames of others go out, twins are served. */
 void dp_port_turn(struct dp_worker *w);
 /* Descriptors that become readable when this worker has something to receive, into fd[n]; returns

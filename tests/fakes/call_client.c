@@ -80,17 +80,6 @@ static json_t *ask_v(struct cp_conn *c, const char *fmt, va_list ap)
 	abort();
 }
 
-json_t *conn_ask(struct cp_conn *c, const char *fmt, ...)
-{
-	va_list ap;
-	json_t *o;
-
-	va_start(ap, fmt);
-	o = ask_v(c, fmt, ap);
-	va_end(ap);
-	return o;
-}
-
 static json_t *ok_v(struct cp_conn *c, const char *fmt, va_list ap)
 {
 	json_t *o = ask_v(c, fmt, ap);

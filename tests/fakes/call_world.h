@@ -68,9 +68,7 @@ json_int_t conn_send(struct cp_conn *c, const char *fmt, ...);
 /* The next frame: NULL when there is none. Yours to decref. */
 json_t *conn_take(struct cp_conn *c);
 /* Sends, settles, and takes frames away up to the reply, which must come before any event that it
- * caused. */
-json_t *conn_ask(struct cp_conn *c, const char *fmt, ...);
-/* The same for replies that say "ok"; or which must be an error with that code. */
+ * caused. It must say "ok" (and conn_ok() returns it), or be an error with that code. */
 json_t *conn_ok(struct cp_conn *c, const char *fmt, ...);
 void conn_do(struct cp_conn *c, const char *fmt, ...);
 void conn_refused(struct cp_conn *c, const char *code, const char *fmt, ...);
