@@ -35,16 +35,25 @@ static struct dp_dd *dd_of(struct dp_worker *w, struct dp_stream_frames *st)
 	return &n->dd[st->dd - 1];
 }
 
-/* The layers of an access unit are told by its slices, not by what may stand in a packet before
- * them, and all of it goes or stays. */
+/* The temporal layer of an access unit (H264) or temporal unit (AV1) is told by the first of its
+ * packets, as far as it has slices or OBUs that tell it, not by what may stand in others, and all
+ * of it goes or stays, what comes late too. */
 static void unit_layer(struct dp_stream_frames *st, struct dp_frame_info *f, bool newest,
                        uint32_t ts)
 {
-	if (newest && (f->flags & DP_FRAME_PICTURE))
-		st->unit_tid = f->flags & DP_FRAME_SLICE ? f->tid : 0;
-	if (ts != st->ts || f->tid == st->unit_tid)
-		return;
-	f->tid = st->unit_tid;
+	unsigned i = st->unit;
+
+	if (newest && (f->flags & DP_FRAME_PICTURE)) {
+		st->unit = i = (i + 1) % DP_UNITS;
+		st->unit_ts[i] = ts;
+		st->unit_tid[i] = f->flags & DP_FRAME_SLICE ? f->tid : 0;
+	}
+	for (unsigned k = 0; st->unit_ts[i] != ts; k++) {
+		if (k == DP_UNITS - 1)
+			return;
+		i = (i + DP_UNITS - 1) % DP_UNITS;
+	}
+	f->tid = st->unit_tid[i];
 	if (f->tid)
 		f->up = 0;
 }
@@ -187,7 +196,7 @@ void dp_frames_read(struct dp_worker *w, struct rte_mbuf *m, const struct dp_rtp
 			st->picture_at = ++k->pictures;
 		}
 	}
-	if (in.codec == SH_CODEC_H264 && !(f->ids.has & DP_IDS_DD))
+	if ((in.codec == SH_CODEC_H264 || in.codec == SH_CODEC_AV1) && !(f->ids.has & DP_IDS_DD))
 		unit_layer(st, f, in.newest, hdr->ts);
 	if (!(f->ids.has & DP_IDS_DD))
 		f->spatial = spatial_now(st, f, in.newest);

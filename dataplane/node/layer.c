@@ -1,6 +1,6 @@
 #include "dataplane/node/layer.h"
 
-enum { ALL = (1 << SH_MAX_LAYERS) - 1 };
+enum { ALL = (1 << SH_MAX_LAYERS) - 1, WHOLE = 4, INTACT = ALL | ALL << WHOLE };
 
 uint8_t dp_layer_target(uint8_t active, uint8_t limit)
 {
@@ -20,7 +20,7 @@ static void start(struct dp_layer_at *at, const struct dp_layer_in *in, uint8_t 
 {
 	at->layer = layer;
 	at->temporal = in->limit_temporal;
-	at->intact = ALL;
+	at->intact = INTACT;
 }
 
 static void move_temporal(struct dp_layer_at *at, const struct dp_layer_in *in)
@@ -55,8 +55,7 @@ static enum dp_layer_verdict within(struct dp_layer_at *at, const struct dp_laye
 	if (!in->late)
 		move_temporal(at, in);
 	if (one && (f->sid > at->layer || !(f->need & 1u << at->layer))) {
-		if (!f->tid)
-			at->intact &= (uint8_t) ~(1u << f->sid);
+		at->intact &= (uint8_t) ~((f->tid ? 0 : f->need) | f->need << WHOLE);
 		return DP_LAYER_LEAVE;
 	}
 	if (f->tid > at->temporal)
@@ -65,6 +64,41 @@ static enum dp_layer_verdict within(struct dp_layer_at *at, const struct dp_laye
 	    f->sid == at->layer)
 		return DP_LAYER_MARK;
 	return DP_LAYER_SEND;
+}
+
+/* To spatial layer q where a picture begins that is no key picture. false: its frames may refer to
+ * what was left out. */
+static bool enter(struct dp_layer_at *at, const struct dp_layer_in *in, uint8_t q)
+{
+	const struct dp_frame_info *f = in->f;
+	uint8_t t = in->limit_temporal;
+
+	if (at->intact & 1u << q) {
+		if (!(at->intact & 1u << (q + WHOLE)))
+			at->temporal = 0; // and up again where the stream allows it
+		at->layer = q;
+		return true;
+	}
+	// AV1 RTP specification §A.7: a switch indication counts where its frame can be decoded
+	if (!(f->ids.has & DP_IDS_DD) || !(f->flags & DP_FRAME_START) || f->sid > at->layer ||
+	    !(f->need & 1u << at->layer) || f->tid > at->temporal)
+		return false;
+	while (!(f->up & DP_UP(q, t)))
+		if (!t--)
+			return false;
+	at->layer = q;
+	at->temporal = t;
+	at->intact |= (uint8_t)(1u << q);
+	return true;
+}
+
+/* As near to the target as can be. */
+static void approach(struct dp_layer_at *at, const struct dp_layer_in *in, uint8_t target)
+{
+	uint8_t q = target;
+
+	while (q != at->layer && !(in->f->spatial & 1u << q && enter(at, in, q)))
+		q = (uint8_t)(q < at->layer ? q + 1 : q - 1);
 }
 
 static enum dp_layer_verdict choose_spatial(struct dp_layer_at *at, const struct dp_layer_in *in,
@@ -85,11 +119,10 @@ static enum dp_layer_verdict choose_spatial(struct dp_layer_at *at, const struct
 	if ((f->flags & DP_FRAME_PICTURE) && !in->late) {
 		if (key) {
 			at->layer = target;
-			at->intact = ALL;
-		} else if (target < at->layer && (at->intact & 1u << target)) {
-			at->layer = target;
+			at->intact = INTACT;
 		} else if (target != at->layer) {
-			*ask = 1;
+			approach(at, in, target);
+			*ask = at->layer != target;
 		}
 	}
 	return within(at, in);

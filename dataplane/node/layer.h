@@ -3,11 +3,14 @@
  *
  * Quality. Of several streams (simulcast) one is sent, and a switch happens only where a decoder
  * can start: at a key frame of the stream switched to; until then the old one goes on. Of one
- * stream with spatial layers (SVC) those that the wanted one needs are sent: up at a key picture
- * only, as only there nothing refers to what was left out, and the end of the picture, which is
- * marked, is known in advance; down at the next picture, when all of the lower layer has been sent
- * since the last key picture, so not with inter-layer prediction on key pictures only (L3T3_KEY),
- * where it takes a key picture too.
+ * stream with spatial layers (SVC) those that the wanted one needs are sent. A switch, up or down,
+ * happens where a picture begins, so that its end, which is marked, is known in advance: at a key
+ * picture; at the next one, when nothing of the other layer has been left out since the last key
+ * picture, as of lower layers that all pictures refer to, or of a higher one that the publisher
+ * paused, but not with inter-layer prediction on key pictures only (L3T3_KEY); or where the
+ * picture's first frame is sent and has the Dependency Descriptor's switch indication for the other
+ * layer. A higher frame that turns out to begin anew when the lower ones are on their way (VP9:
+ * neither P nor a key picture) is no such place: their end was marked.
  *
  * Temporal layers. Down at the next picture. Up where the stream allows it: at a key frame; VP8:
  * one layer at a frame of it that depends on layer 0 only (Y); otherwise at a frame that is sent
@@ -35,7 +38,9 @@ enum dp_layer_verdict {
 struct dp_layer_at {
 	uint8_t layer;    // stream, or highest spatial layer of a single one; or DP_LAYER_NONE
 	uint8_t temporal; // highest temporal layer
-	uint8_t intact; // bit s: nothing of spatial layer s was left out since the last key picture
+	/* bit s: nothing that spatial layer s needs was left out since the last key picture, but
+	 * for higher temporal layers; bit 4 + s: nor any of those */
+	uint8_t intact;
 };
 
 struct dp_layer_in {

@@ -150,14 +150,21 @@ static void temporal_by_mask(void **state)
 static void spatial_full(void **state)
 {
 	static const struct step t[] = {
-	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},  {2, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0},
-	    {2, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},  {2, 0, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {2, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0},
+	    {2, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},
+	    {2, 0, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
 	    {1, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0}, // within a picture: not yet
-	    {1, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},  {1, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
-	    {1, 0, S, 1, 0, 6, 0, SEND, 1, 0, 0},      {1, 0, E, 1, 0, 6, 0, MARK, 1, 0, 0},
-	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0}, {0, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},
+	    {1, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
+	    {1, 0, S, 1, 0, 6, 0, SEND, 1, 0, 0},
+	    {1, 0, E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0},
+	    {0, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 0},
+	    {0, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0},
 	    {2, 0, P | E, 0, 0, 7, 0, MARK, 0, 0, 1}, // up: asks
-	    {2, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0}, {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {2, 0, S | E, 1, 0, 6, 0, LEAVE, 0, 0, 0},
+	    {2, 0, K | E, 0, 0, 7, 0, SEND, 2, 0, 0},
 	};
 
 	run((struct dp_layer_at){2, 0, 7}, t, sizeof(t) / sizeof(*t), 7);
@@ -189,13 +196,89 @@ static void spatial_ends(void **state)
 	run((struct dp_layer_at){2, 0, 7}, t, sizeof(t) / sizeof(*t), 3);
 }
 
+/* The publisher pauses its highest layer, which was sent, and goes on with it. */
+static void spatial_goes_on(void **state)
+{
+	static const struct step ends[] = {{2, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0}},
+	                         on[] = {
+	                             {2, 0, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	                             {2, 0, S | E, 1, 0, 6, 0, SEND, 2, 0, 0},
+	                             {2, 0, S | E, 2, 0, 4, 0, MARK, 2, 0, 0},
+	                         };
+	static const struct step less[] = {
+	    {1, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 0},
+	    {1, 0, S | E, 1, 0, 6, 0, MARK, 1, 0, 0},
+	    {1, 0, S | E, 2, 0, 4, 0, LEAVE, 1, 0, 0},
+	    {2, 0, P | E, 0, 0, 7, 0, SEND, 1, 0, 1},
+	};
+
+	run((struct dp_layer_at){2, 0, 0x77}, ends, 1, 3);
+	run((struct dp_layer_at){1, 0, 0x77}, on, 3, 7);
+	run((struct dp_layer_at){1, 0, 0x77}, less, 4, 7); // what was left out is missing
+}
+
+/* Only frames of a higher temporal layer were left out: the switch goes back to the lowest one. */
+static void spatial_torn(void **state)
+{
+	static const struct step t[] = {
+	    {1, 2, P | E, 0, 1, 7, 0, SEND, 1, 2, 0},
+	    {1, 2, S | E, 2, 1, 4, 0, LEAVE, 1, 2, 0},
+	    {2, 2, P | E, 0, 2, 7, 0, LEAVE, 2, 0, 0},
+	    {2, 2, P | E, 0, 0, 7, 0, SEND, 2, 0, 0},
+	    {2, 2, S | E, 2, 0, 4, DP_UP(2, 1) | DP_UP(2, 2), MARK, 2, 2, 0},
+	};
+
+	run((struct dp_layer_at){1, 2, 0x77}, t, 5, 7);
+}
+
+/* A switch indication of the picture's first frame. */
+static void spatial_indicated(void **state)
+{
+	static const struct {
+		uint8_t now, limit, has, sid, tid, need;
+		uint16_t up;
+		uint8_t after, temporal, ask;
+	} t[] = {
+	    {0, 2, DP_IDS_DD, 0, 0, 7, DP_UP(2, 0) | DP_UP(2, 1), 2, 1, 0},
+	    {0, 2, DP_IDS_DD, 0, 0, 7, DP_UP(1, 1), 1, 1, 1}, // half of the way
+	    {0, 2, DP_IDS_DD, 0, 0, 7, DP_UP(2, 3), 0, 1, 1}, // more than it may have
+	    {0, 2, DP_IDS_DD, 0, 1, 7, DP_UP(2, 2), 2, 2, 0},
+	    {0, 2, DP_IDS_DD, 0, 2, 7, DP_UP(2, 2), 0, 1, 1}, // of a frame that is not sent: of a
+	    {1, 2, DP_IDS_DD, 0, 0, 5, DP_UP(2, 2), 1, 1, 1}, // … higher layer, of another one
+	    {0, 2, DP_IDS_DD, 1, 0, 6, DP_UP(2, 2), 0, 1, 1},
+	    {0, 2, DP_IDS_VP9, 0, 0, 7, UINT16_MAX, 0, 2, 1}, // VP9's U is of temporal layers
+	    {2, 1, DP_IDS_DD, 0, 0, 3, DP_UP(1, 2), 2, 1, 1},
+	    {2, 1, DP_IDS_DD, 0, 0, 6 | 1, DP_UP(1, 2), 1, 2, 0}, // down, too
+	};
+
+	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		struct dp_layer_at at = {t[i].now, 1, 0};
+		struct dp_frame_info f = {.flags = P | E,
+		                          .sid = t[i].sid,
+		                          .tid = t[i].tid,
+		                          .need = t[i].need,
+		                          .up = t[i].up,
+		                          .spatial = 7,
+		                          .ids = {.has = t[i].has}};
+		struct dp_layer_in in = {
+		    .layers = 1, .limit = t[i].limit, .limit_temporal = 2, .f = &f};
+		uint8_t ask;
+
+		(void)dp_layer_choose(&at, &in, &ask);
+		if (at.layer != t[i].after || at.temporal != t[i].temporal || ask != t[i].ask)
+			fail_msg("row %u: layer %u, temporal %u, ask %u", i, at.layer, at.temporal,
+			         ask);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(target),       cmocka_unit_test(choices),
 	    cmocka_unit_test(temporal_vp8), cmocka_unit_test(temporal_by_mask),
 	    cmocka_unit_test(spatial_full), cmocka_unit_test(spatial_key),
-	    cmocka_unit_test(spatial_ends),
+	    cmocka_unit_test(spatial_ends), cmocka_unit_test(spatial_goes_on),
+	    cmocka_unit_test(spatial_torn), cmocka_unit_test(spatial_indicated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,7 @@ struct dp_track_rt {
 _Static_assert(offsetof(struct dp_track_rt, rebinds) < RTE_CACHE_LINE_SIZE, "one cache line");
 
 /* Of a video track's streams, by its publisher's worker (frames.c). Zero: nothing seen yet. */
+enum { DP_UNITS = 8 };
 struct dp_stream_frames {
 	uint64_t head; // newest index
 	uint32_t ssrc, ts;
@@ -160,9 +161,11 @@ struct dp_stream_frames {
 	uint32_t sid_at[SH_MAX_LAYERS];    // `pictures` when a spatial layer was last seen
 	uint32_t dd;                       // what its Dependency Descriptors refer to, plus one
 	uint8_t top;                       // highest spatial layer seen
-	uint8_t unit_tid;                  // H264: temporal layer of the present access unit
+	uint8_t unit;                      // H264, AV1: the present access unit's, in these
 	bool in_key;                       // the newest picture is a key frame
 	uint32_t key_bytes[SH_MAX_LAYERS]; // of it so far, by spatial layer
+	uint32_t unit_ts[DP_UNITS];        // of the last units: timestamp …
+	uint8_t unit_tid[DP_UNITS];        // … and temporal layer
 };
 struct dp_track_frames {
 	struct dp_stream_frames stream[SH_MAX_LAYERS];

@@ -165,26 +165,106 @@ static void wanted_height(void **state)
 
 /* ---- AV1 and others by Dependency Descriptor; the payload is noise ---- */
 
-static void dd_picture(struct feed *f, const struct dd_shape *shape, unsigned tid, bool key)
+/* Without a descriptor the OBUs tell, in the first packet of a unit only. part: 1: its first
+ * packet, 2: its second. */
+static void obu_part(struct feed *f, unsigned tid, bool key, unsigned part)
+{
+	uint8_t b[LEN] = {0x50, 0x34, (uint8_t)(tid << 5), key ? 0x10 : 0x30}; // Y, W 1; a frame
+
+	if (part == 2)
+		memset(b, 0x90, 1); // Z; bytes that look like an OBU of a high layer
+	if (part == 2)
+		b[2] = 0x60;
+	if (part == 1 && key)
+		b[0] |= 0x08; // N
+	dp_put16(b + 20, f->number);
+	feed_payload(f, b, LEN, NULL, 0, part == 2);
+}
+
+static void obu_picture(struct feed *f, unsigned tid, bool key)
 {
 	feed_time(f);
-	for (unsigned sid = 0; sid < shape->spatial; sid++, f->frame++) {
+	obu_part(f, tid, key, 1);
+	obu_part(f, tid, key, 2);
+	world_run(33);
+}
+
+static void av1_obus(void **state)
+{
+	static const uint8_t tids[] = {0, 2, 1, 2};
+	struct row r = {0};
+	struct feed f, late;
+	struct seen s;
+
+	feed_begin(SH_CODEC_AV1, 1, &f);
+	obu_picture(&f, 0, true);
+	for (unsigned i = 1; i < 8; i++)
+		obu_picture(&f, tids[i % 4], false);
+	check_svc(&r, SH_CODEC_AV1, 0);
+	assert_int_equal(r.packets, 16);
+	assert_int_equal(dp_slabs.track[TRACK].temporal, 3);
+	feed_want(0, 1);
+	for (unsigned i = 0; i < 8; i++)
+		obu_picture(&f, tids[i % 4], false);
+	check_svc(&r, SH_CODEC_AV1, 0);
+	assert_int_equal(r.packets, 16 + 8);
+	feed_want(0, 3);
+	for (unsigned i = 1; i < 8; i++) // 2 1 2 0 2 1 2: up at the 0
+		obu_picture(&f, tids[i % 4], false);
+	check_svc(&r, SH_CODEC_AV1, 0);
+	assert_int_equal(r.packets, 24 + 2 + 8);
+	assert_int_equal(feed_plis(0), 0);
+	feed_same_again(&r.last.o);
+	feed_want(0, 0);
+	obu_picture(&f, 0, false);
+	check_svc(&r, SH_CODEC_AV1, 0);
+	assert_int_equal(r.packets, 34 + 2);
+	feed_time(&f); // of a unit that is left out, the second packet comes after the next unit
+	obu_part(&f, 2, false, 1);
+	late = f;
+	f.seq++;
+	obu_picture(&f, 0, false);
+	for (unsigned i = 2; i < 4; i++) {
+		assert_true(feed_take(&s, SH_CODEC_AV1));
+		assert_int_equal(s.o.hdr.seq, (uint16_t)(r.last.o.hdr.seq + i));
+	}
+	obu_part(&late, 2, false, 2);
+	world_walk();
+	assert_true(feed_take(&s, SH_CODEC_AV1)); // its number was counted: empty
+	assert_int_equal(s.o.hdr.seq, (uint16_t)(r.last.o.hdr.seq + 1));
+	assert_int_equal(s.o.hdr.payload_len, 0);
+	assert_false(feed_take(&s, SH_CODEC_AV1));
+	feed_end();
+}
+
+/* Of so many spatial layers; active: as the first packet announces, 0: nothing. */
+static void dd_layers(struct feed *f, const struct dd_shape *shape, unsigned tid, bool key,
+                      unsigned spatial, unsigned active)
+{
+	feed_time(f);
+	for (unsigned sid = 0; sid < spatial; sid++, f->frame++) {
 		for (unsigned part = 0; part < 2; part++) {
 			struct dd_frame d = {.sid = sid,
 			                     .tid = tid,
 			                     .key = key,
 			                     .start = !part,
 			                     .end = part,
+			                     .active = sid || part ? 0 : active,
 			                     .number = f->frame};
 			uint8_t dd[256], b[LEN];
 			unsigned len = dd_make(dd, shape, &d);
 
 			memset(b, 0xff, sizeof(b));
 			dp_put16(b + 20, f->number);
-			feed_payload(f, b, LEN, dd, len, part && sid + 1 == shape->spatial);
+			feed_payload(f, b, LEN, dd, len, part && sid + 1 == spatial);
 		}
 	}
 	world_run(33);
+}
+
+static void dd_picture(struct feed *f, const struct dd_shape *shape, unsigned tid, bool key)
+{
+	dd_layers(f, shape, tid, key, shape->spatial, 0);
 }
 
 static void av1_temporal(void **state)
@@ -264,6 +344,42 @@ static void av1_spatial(void **state)
 	check_svc(&r, SH_CODEC_AV1, 2);
 	assert_int_equal(feed_dd.active, 0x1ff);
 	assert_false(r.last.targets.told);
+	feed_end();
+}
+
+/* The publisher pauses its highest layer and goes on with it: who had it has it again at once, the
+ * others with a key frame. */
+static void av1_goes_on(void **state)
+{
+	struct dd_shape shape = {3, 1, true, 60, 640, 360};
+	struct row r = {0};
+	struct feed f;
+
+	feed_begin(SH_CODEC_AV1, 1, &f);
+	memset(&feed_dd, 0, sizeof(feed_dd));
+	dd_picture(&f, &shape, 0, true);
+	dd_picture(&f, &shape, 0, false);
+	check_svc(&r, SH_CODEC_AV1, 2);
+	for (unsigned i = 0; i < 12; i++)
+		dd_layers(&f, &shape, 0, false, 2, i ? 0 : 3);
+	check_svc(&r, SH_CODEC_AV1, 1);
+	assert_int_equal(r.packets, 12 + 12 * 4);
+	assert_int_equal(feed_dd.active, 3);
+	dd_layers(&f, &shape, 0, false, 3, 7);
+	dd_picture(&f, &shape, 0, false);
+	check_svc(&r, SH_CODEC_AV1, 2);
+	assert_int_equal(r.packets, 12 + 12 * 4 + 12);
+	assert_int_equal(feed_dd.active, 7);
+	assert_int_equal(feed_plis(0), 0);
+	feed_same_again(&r.last.o);
+	feed_want(1, 3);
+	dd_picture(&f, &shape, 0, false);
+	check_svc(&r, SH_CODEC_AV1, 1);
+	dd_layers(&f, &shape, 0, false, 2, 3);
+	feed_want(2, 3);
+	dd_layers(&f, &shape, 0, false, 3, 7);
+	check_svc(&r, SH_CODEC_AV1, 1);
+	assert_int_equal(feed_plis(0), 1);
 	feed_end();
 }
 
@@ -448,10 +564,11 @@ static void h264_temporal(void **state)
 int stories_svc(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(vp9_svc),      cmocka_unit_test(wanted_height),
-	    cmocka_unit_test(av1_temporal), cmocka_unit_test(av1_spatial),
-	    cmocka_unit_test(av1_told),     cmocka_unit_test(av1_narrow),
-	    cmocka_unit_test(dd_simulcast), cmocka_unit_test(h264_temporal),
+	    cmocka_unit_test(vp9_svc),       cmocka_unit_test(wanted_height),
+	    cmocka_unit_test(av1_temporal),  cmocka_unit_test(av1_spatial),
+	    cmocka_unit_test(av1_goes_on),   cmocka_unit_test(av1_told),
+	    cmocka_unit_test(av1_narrow),    cmocka_unit_test(dd_simulcast),
+	    cmocka_unit_test(h264_temporal), cmocka_unit_test(av1_obus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

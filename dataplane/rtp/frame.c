@@ -189,19 +189,19 @@ static void by_codec(struct dp_frame_info *f, const struct dp_frame_in *in)
 		return;
 	case SH_CODEC_H264:
 		dp_frame_h264(f, in->payload, in->len);
-		if (!f->tid)
-			f->up = UP_ANY; // layers are nested: a frame of the lowest is enough to go
-			                // up from
-		return;
+		break;
 	case SH_CODEC_AV1:
-		f->flags |= dp_frame_av1(in->payload, in->len);
-		return;
+		dp_frame_av1(f, in->payload, in->len);
+		break;
 	case SH_CODEC_NONE:
 	case SH_CODEC_RTX:
 		return;
 	default: // audio
 		f->flags |= BOTH;
+		return;
 	}
+	if (!f->tid) // layers are nested: a frame of the lowest is enough to go up from
+		f->up = UP_ANY;
 }
 
 void dp_frame_read(struct dp_frame_info *f, const struct dp_frame_in *in)

@@ -281,7 +281,17 @@ static void layers_of_h264(void **state)
 static void layers_of_av1(void **state)
 {
 	static const struct layers_row row[] = {
-	    {3, {0x18, 0x0a, 0x0b}, {.flags = K, .need = 7}},
+	    {3, {0x18, 0x0a, 0x0b}, {.flags = K, .need = 7, .up = 0xfff}},
+	    // an inter frame with an extension: temporal_id 2, spatial_id 1; 0; 7, cut
+	    {4, {0x10, 0x34, 0x48, 0x20}, {.flags = S | L, .tid = 2, .need = 7}},
+	    {4, {0x10, 0x34, 0x00, 0x20}, {.flags = S | L, .need = 7, .up = 0xfff}},
+	    {4, {0x10, 0x34, 0xe0, 0x20}, {.flags = S | L, .tid = 3, .need = 7}},
+	    // behind a padding OBU without one; behind the rest of another
+	    {7, {0x20, 0x02, 0x78, 0x00, 0x34, 0x20, 0x20}, {.flags = S | L, .tid = 1, .need = 7}},
+	    {7, {0xa0, 0x02, 0x34, 0x40, 0x34, 0x20, 0x20}, {.flags = L, .tid = 1, .need = 7}},
+	    // nothing but the rest; the extension is cut off
+	    {4, {0x90, 0x34, 0x40, 0x20}, {.need = 7, .up = 0xfff}},
+	    {2, {0x10, 0x34}, {.flags = S, .need = 7, .up = 0xfff}},
 	};
 
 	layers(SH_CODEC_AV1, row, sizeof(row) / sizeof(row[0]));

@@ -21,7 +21,7 @@ enum {
 	DP_FRAME_PICTURE = 8,  // first packet seen of a new picture (timestamp); node/frames.c
 	DP_FRAME_SYNC = 16,    // VP8 Y: depends on temporal layer 0 only
 	DP_FRAME_LAYERED = 32, // its stream has several layers, of either kind; node/frames.c
-	DP_FRAME_SLICE = 64,   // H264: has (a part of) a slice, so that tid says something
+	DP_FRAME_SLICE = 64,   // H264, AV1: has (a part of) a slice, or an OBU, that tells tid
 };
 
 /* Numbers of a frame that receivers want to go on over a switch of streams, as in the packet. */
@@ -147,7 +147,7 @@ void dp_frame_sizes(struct dp_frame_sizes *s, const struct dp_frame_in *in);
 /* The parts. p[0..len), len at least 1. */
 void dp_frame_h264(struct dp_frame_info *f, const uint8_t *p, uint32_t len);
 void dp_sizes_h264(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len);
-unsigned dp_frame_av1(const uint8_t *p, uint32_t len); // DP_FRAME_START, DP_FRAME_KEY
+void dp_frame_av1(struct dp_frame_info *f, const uint8_t *p, uint32_t len);
 void dp_sizes_av1(struct dp_frame_sizes *s, const uint8_t *p, uint32_t len);
 
 /* ---- rewriting (ids.c) ---- */

@@ -1,10 +1,13 @@
-/* AV1 payloads (AV1 RTP specification §4.4, AV1 bitstream specification §5.5, §5.9), for streams
- * without a Dependency Descriptor: key frames and the size only. */
+/* AV1 payloads (AV1 RTP specification §4.4, AV1 bitstream specification §5.3, §5.5, §5.9), for
+ * streams without a Dependency Descriptor: key frames, the size, and the temporal layer, which all
+ * OBUs of a temporal unit share. Spatial layers are not told apart: where the frame of one ends,
+ * which has to be marked when it is the last that is sent, only a descriptor says. */
 #include "dataplane/rtp/layers.h"
 #include "dataplane/rtp/rtp.h"
 
 enum { BOTH = DP_FRAME_START | DP_FRAME_KEY };
 enum { Z = 0x80, N = 0x08 };
+enum { OBU_EXTENSION = 4 };
 enum { SEQUENCE_HEADER = 1, TEMPORAL_DELIMITER = 2, FRAME_HEADER = 3, FRAME = 6 };
 
 /* leb128 of at most 4 bytes (a packet is shorter than 2^28); 0 bytes used: malformed. */
@@ -22,7 +25,7 @@ static uint32_t leb128(uint32_t *value, const uint8_t *p, uint32_t len)
 /* Where the payload of an OBU begins; len: nowhere. */
 static uint32_t obu_body(const uint8_t *p, uint32_t len)
 {
-	uint32_t at = 1 + !!(p[0] & 4), size, n; // extension byte
+	uint32_t at = 1 + !!(p[0] & OBU_EXTENSION), size, n; // extension byte
 
 	if (p[0] & 2) { // the RTP format tells senders to leave obu_size out, but allows it
 		if (at >= len)
@@ -60,7 +63,8 @@ static bool next_element(struct elements *e, const uint8_t *p, uint32_t len)
 	return true;
 }
 
-unsigned dp_frame_av1(const uint8_t *p, uint32_t len)
+/* START and KEY. */
+static unsigned starts(const uint8_t *p, uint32_t len)
 {
 	struct elements e = {.at = 1};
 	unsigned flags = 0;
@@ -91,6 +95,25 @@ unsigned dp_frame_av1(const uint8_t *p, uint32_t len)
 		}
 	}
 	return flags;
+}
+
+void dp_frame_av1(struct dp_frame_info *f, const uint8_t *p, uint32_t len)
+{
+	struct elements e = {.at = 1};
+	bool part = p[0] & Z; // of an OBU, without its header
+
+	f->flags |= (uint8_t)starts(p, len);
+	for (; next_element(&e, p, len); part = false) {
+		const uint8_t *obu = p + e.at;
+		unsigned tid;
+
+		if (part || e.size < 2 || !(obu[0] & OBU_EXTENSION))
+			continue;
+		tid = obu[1] >> 5; // the same in all of a packet
+		f->tid = (uint8_t)(tid < SH_MAX_TEMPORAL ? tid : SH_MAX_TEMPORAL - 1);
+		f->flags |= DP_FRAME_SLICE;
+		return;
+	}
 }
 
 static void skip_uvlc(struct dp_bits *b)
