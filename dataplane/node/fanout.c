@@ -458,7 +458,7 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *n = dp_node(w);
-	struct rte_mbuf **m = (struct rte_mbuf **)n->out;
+	struct rte_mbuf **m;
 	unsigned made;
 
 	for (uint16_t i = 0; i < nb; i++) {
@@ -468,9 +468,9 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 			take_in(w, objs[i]);
 	}
 	dp_fanout_fetch(w, INT32_MAX);
+	m = (struct rte_mbuf **)rte_node_next_stream_get(graph, node, FANOUT_REWRITE, CHUNK);
 	made = make(w, m);
-	if (made)
-		rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)made);
+	rte_node_next_stream_put(graph, node, FANOUT_REWRITE, (uint16_t)made);
 	if (n->pending_tail == n->pending_head) {
 		n->fetch_sub = n->fetch_peer = n->fetch_path =
 		    (struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};
