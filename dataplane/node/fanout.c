@@ -216,9 +216,21 @@ static inline void fetch_path(const struct dp_worker *w, uint32_t sub)
 		dp_link_prefetch(w, endpoint);
 }
 
+/* For the first stage: what comes next of its list, and the head of the one after it. */
+static inline void fetch_list(const struct dp_node *n, const struct dp_cursor *c,
+                              const struct dp_fanout *list)
+{
+	rte_prefetch0(&list->sub[c->at + CHUNK]);
+	if (!c->at && c->turn + 1 != n->pending_head) {
+		list = n->pending[(c->turn + 1) % DP_PENDING].list;
+		rte_prefetch0(list);
+		rte_prefetch0(list->sub + 16);
+	}
+}
+
 /* The next few subscriptions of a cursor, all of one list; NULL: it stands where it shall. */
 static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor *c,
-                                       unsigned chunks, int32_t *left, uint32_t *many)
+                                       unsigned chunks, bool ahead, int32_t *left, uint32_t *many)
 {
 	int32_t most = (int32_t)(n->chosen + chunks * CHUNK - c->passed);
 
@@ -226,6 +238,9 @@ static inline const uint32_t *next_run(const struct dp_node *n, struct dp_cursor
 	     c->turn++, c->at = 0) {
 		const struct dp_fanout *list = n->pending[c->turn % DP_PENDING].list;
 		const uint32_t *run = list->sub + c->at;
+
+		if (ahead)
+			fetch_list(n, c, list);
 
 		if (c->at == list->n)
 			continue;
@@ -245,13 +260,13 @@ void dp_fanout_fetch(struct dp_worker *w, int32_t most)
 	int32_t left;
 	uint32_t many;
 
-	for (left = most; (run = next_run(n, &n->fetch_sub, 3, &left, &many));)
+	for (left = most; (run = next_run(n, &n->fetch_sub, 3, true, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
 			fetch_sub(w, run[i]);
-	for (left = most; (run = next_run(n, &n->fetch_peer, 2, &left, &many));)
+	for (left = most; (run = next_run(n, &n->fetch_peer, 2, false, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
 			fetch_peer(run[i]);
-	for (left = most; (run = next_run(n, &n->fetch_path, 1, &left, &many));)
+	for (left = most; (run = next_run(n, &n->fetch_path, 1, false, &left, &many));)
 		for (uint32_t i = 0; i < many; i++)
 			fetch_path(w, run[i]);
 }
@@ -319,6 +334,19 @@ static void keep(struct dp_worker *w, struct dp_pending *q)
 		dp_history_put(w, q->m);
 }
 
+/* What is known of the plaintext after this one: it came in with the whole burst, thousands of
+ * packets ago. */
+static inline void fetch_plain(const struct dp_node *n, const struct dp_pending *q)
+{
+	const struct dp_pending *next = &n->pending[(n->pending_tail + 1) % DP_PENDING];
+
+	if (q->at || n->pending_tail + 1 == n->pending_head)
+		return;
+	rte_prefetch0(dp_pkt(next->m));
+	rte_prefetch0(dp_scratch(next->m));
+	rte_prefetch0(rte_pktmbuf_mtod(next->m, void *));
+}
+
 /* Packets to the subscribers of one plaintext, into m[have..], as far as there is room. Returns how
  * many m[] holds. */
 static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf **m, unsigned have,
@@ -330,6 +358,7 @@ static unsigned fill(struct dp_worker *w, struct dp_pending *q, struct rte_mbuf 
 	unsigned before = have;
 	uint32_t from = q->at;
 
+	fetch_plain(n, q);
 	for (; q->at < list->n && have < room; q->at++) {
 		uint32_t sub = list->sub[q->at];
 		const struct sh_sub *s = &dp_slabs.sub[sub];
@@ -429,7 +458,7 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *n = dp_node(w);
-	struct rte_mbuf **m = (struct rte_mbuf **)n->out;
+	struct rte_mbuf **m;
 	unsigned made;
 
 	for (uint16_t i = 0; i < nb; i++) {
@@ -439,9 +468,9 @@ static uint16_t fanout(struct rte_graph *graph, struct rte_node *node, void **ob
 			take_in(w, objs[i]);
 	}
 	dp_fanout_fetch(w, INT32_MAX);
+	m = (struct rte_mbuf **)rte_node_next_stream_get(graph, node, FANOUT_REWRITE, CHUNK);
 	made = make(w, m);
-	if (made)
-		rte_node_enqueue(graph, node, FANOUT_REWRITE, (void **)m, (uint16_t)made);
+	rte_node_next_stream_put(graph, node, FANOUT_REWRITE, (uint16_t)made);
 	if (n->pending_tail == n->pending_head) {
 		n->fetch_sub = n->fetch_peer = n->fetch_path =
 		    (struct dp_cursor){.turn = n->pending_head, .passed = n->chosen};

@@ -80,10 +80,12 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 {
 	struct dp_worker *w = dp_self;
 	struct dp_node *s = dp_node(w);
-	struct rte_mbuf **m = s->op_mbuf, *control[DP_VECTOR];
+	struct rte_mbuf **m, *control[DP_VECTOR];
 	unsigned n_media = 0, n_control = 0;
 	struct runs runs;
 
+	// tx's vector itself: none is copied
+	m = (struct rte_mbuf **)rte_node_next_stream_get(graph, node, SRTP_OUT_TX, (uint16_t)nb);
 	runs.n = 0;
 	for (unsigned i = 0; i < nb; i++) {
 		if (unlikely(dp_pkt(objs[i])->flags & DP_PKT_RTCP))
@@ -98,7 +100,7 @@ static void some(struct rte_graph *graph, struct rte_node *node, void **objs, un
 		dp_srtp_protect(w->srtp, s->ops, n_media);
 		n_media = collect(w, m, n_media);
 		DP_COUNT(w, rtp_out, n_media);
-		rte_node_enqueue(graph, node, SRTP_OUT_TX, (void **)m, (uint16_t)n_media);
+		rte_node_next_stream_put(graph, node, SRTP_OUT_TX, (uint16_t)n_media);
 	}
 	runs_end(&runs);
 	if (!n_control)
