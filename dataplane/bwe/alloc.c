@@ -165,6 +165,14 @@ static bool above(struct step a, struct step b)
 	       (a.layer > b.layer || (a.layer == b.layer && a.temporal > b.temporal));
 }
 
+/* On a link that nobody knows the first picture may be the probe, as long as one that was taken so
+ * has not proved to pass. */
+static bool dares(const struct run *r, const struct dp_alloc_sub *s, uint64_t total)
+{
+	return r->a->dare && s->want_layer == DP_ALLOC_NONE &&
+	       (total <= 2 * r->budget || r->total <= r->budget);
+}
+
 /* Raises s by one step when that fits. */
 static bool raise(struct run *r, struct dp_alloc_sub *s)
 {
@@ -179,7 +187,9 @@ static bool raise(struct run *r, struct dp_alloc_sub *s)
 	total = r->total - s->cost_bps + cost(r, s, to);
 	if (above(to, had(s))) {
 		need = total + total / HEADROOM * (1 + r->a->shy);
-		if (need > r->budget || !r->may_rise) {
+		if (need > r->budget && r->may_rise && dares(r, s, total)) {
+			r->a->dared = 1;
+		} else if (need > r->budget || !r->may_rise) {
 			if (!r->a->next_bps)
 				r->a->next_bps = need > UINT32_MAX ? UINT32_MAX : (uint32_t)need;
 			return false;
@@ -262,6 +272,7 @@ void dp_alloc_run(struct dp_alloc *a, struct dp_alloc_sub *subs, uint32_t n, uin
 	}
 	r.may_rise = !budget_bps || !a->lowered_ns || now_ns - a->lowered_ns >= UP_PAUSE_NS;
 	a->next_bps = a->paused = 0;
+	a->dared = 0;
 	for (uint32_t i = 0; i < n; i++)
 		start(&r, &subs[i], &wanted);
 	for (int k = rank_below(subs, n, 1 << 16); k >= 0; k = rank_below(subs, n, k))

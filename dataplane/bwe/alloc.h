@@ -51,8 +51,12 @@ struct dp_alloc {
 	uint8_t unproven; // in: nothing says that the link has no more than the budget
 	                  // (dp_bwe_unproven()), so the lowest quality of what is being sent stays,
 	                  // whatever it costs by now
-	uint8_t shy,
-	    pad[6]; // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
+	uint8_t
+	    dare; // in: what has no video yet may have its lowest step beyond the budget, to find
+	          // out (dp_bwe_may_dare()): up to twice the budget, or one at a time
+	uint8_t dared; // out: that was made use of
+	uint8_t shy,   // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
+	    pad[4];
 };
 
 /* budget_bps: the estimate; 0: unlimited. loss: 1/256, what retransmissions will cost. A step up

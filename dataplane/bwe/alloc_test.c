@@ -92,6 +92,37 @@ static void one_video(void **state)
 	}
 }
 
+/* On trial: the first picture whatever it costs, more up to twice the budget, none while one is on
+ * trial, and nothing but lowest steps. */
+static void dare(void **state)
+{
+	struct dp_alloc_sub s[3] = {video(), video(), video()};
+	struct dp_alloc a = {0};
+
+	for (unsigned i = 0; i < 3; i++)
+		s[i].active = 4;
+	s[1].priority = 1;
+	dp_alloc_run(&a, s, 3, 600000, 0, S);
+	assert_int_equal(a.paused, 3);
+	assert_int_equal(a.dared, 0);
+	a.dare = 1;
+	dp_alloc_run(&a, s, 3, 600000, 0, S);
+	assert_int_equal(a.dared, 1);
+	assert_int_equal(a.paused, 2);
+	assert_int_equal(s[1].want_layer, 2);
+	assert_int_equal(s[1].want_temporal, 0);
+	a.unproven = 1;
+	again(&a, s, 3, 600000, 2 * S); // 0.74 Mb/s: no more than that one
+	assert_int_equal(a.paused, 2);
+	assert_int_equal(a.dared, 0);
+	again(&a, s, 3, 1000000, 3 * S); // and one more, to twice the budget
+	assert_int_equal(a.paused, 1);
+	assert_int_equal(a.dared, 1);
+	a.dare = a.unproven = 0;
+	again(&a, s, 3, 600000, 4 * S);
+	assert_int_equal(a.paused, 3);
+}
+
 static void limits(void **state)
 {
 	struct dp_alloc_sub s = video();
@@ -331,10 +362,11 @@ static void anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(one_video),   cmocka_unit_test(limits),
-	    cmocka_unit_test(scalable),    cmocka_unit_test(dear_key_frames),
-	    cmocka_unit_test(audio_first), cmocka_unit_test(ranks),
-	    cmocka_unit_test(steady),      cmocka_unit_test(anything),
+	    cmocka_unit_test(one_video),       cmocka_unit_test(dare),
+	    cmocka_unit_test(limits),          cmocka_unit_test(scalable),
+	    cmocka_unit_test(dear_key_frames), cmocka_unit_test(audio_first),
+	    cmocka_unit_test(ranks),           cmocka_unit_test(steady),
+	    cmocka_unit_test(anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,8 @@
 #define MS          1000000ull
 #define PATIENCE_NS (400 * MS)
 #define LIMIT_NS    (10000 * MS) // how long a probe's word holds
+#define DARE_NS     (10000 * MS)
+#define DARE_PACE   (500 * MS)
 enum {
 	QUEUE_SIGN_US = 10000, // least that stands in queues when a slope is believed
 	QUEUE_OWN_US = 50000,  // from here on it is certainly ours
@@ -77,7 +79,7 @@ static void publish(struct dp_bwe *b)
 	lower(&bps, b->conf.max_bps, &bound, DP_BWE_BY_MAX);
 	b->estimate_bps = bps < b->conf.min_bps ? b->conf.min_bps : bps;
 	b->bound = bound;
-	b->loss = (uint8_t)((b->twcc ? b->losses.usual : b->losses.fraction) * 255);
+	b->loss = (uint8_t)((b->feedbacks ? b->losses.usual : b->losses.fraction) * 255);
 	moved = b->estimate_bps > b->told_bps ? b->estimate_bps - b->told_bps
 	                                      : b->told_bps - b->estimate_bps;
 	if (moved > b->told_bps / 32 || (moved && b->estimate_bps < b->allocated_bps)) {
@@ -157,6 +159,11 @@ static void cut(struct dp_bwe *b, uint64_t now_ns)
 	b->cuts++;
 	b->cut_ns = now_ns;
 	b->over_queue_us = b->queue_us;
+	if (b->dared_ns) {
+		b->dared_ns = 0;
+		b->dare_at_ns = now_ns + (DARE_NS << b->dare_failed);
+		b->dare_failed += b->dare_failed < 3;
+	}
 	b->probe.started = 1; // the link is known by now: no leap
 	dp_bwe_probe_abort(b, now_ns);
 }
@@ -191,6 +198,13 @@ static void overuse(struct dp_bwe *b, uint64_t now_ns)
 	cut(b, now_ns);
 }
 
+/* Media on trial makes a queue: there is no time to be lost, as it may take many times what the link
+ * has. */
+static bool dare_fails(const struct dp_bwe *b)
+{
+	return b->dared_ns && dp_bwe_delay_rising(&b->delay) > QUEUE_MAX_US;
+}
+
 static void grow(struct dp_bwe *b, uint64_t now_ns)
 {
 	double s = (double)(now_ns - b->grown_ns) / 1e9, most = over_acked * b->acked_bps + 10000;
@@ -202,6 +216,10 @@ static void grow(struct dp_bwe *b, uint64_t now_ns)
 	if (b->acked_bps && b->target_bps < most)
 		b->target_bps =
 		    dp_bwe_clamp(bps < most ? bps : most, b->conf.min_bps, b->conf.max_bps);
+	/* what goes beyond the estimate is a probe too: it arrived, and nothing stands */
+	bps = b->acked_bps < b->sent_bps ? b->acked_bps : b->sent_bps;
+	if (b->dared_ns && b->queue_us < QUEUE_SIGN_US && bps > b->target_bps)
+		b->target_bps = dp_bwe_clamp(bps, b->conf.min_bps, b->conf.max_bps);
 }
 
 static void measure_rtt(struct dp_bwe *b, uint32_t newest_us, uint64_t now_ns)
@@ -278,7 +296,12 @@ void dp_bwe_feedback(struct dp_bwe *b, const struct dp_rtcp_twcc *t, uint64_t no
 	b->usage = judge(b);
 	if (dp_bwe_loss_done(&b->losses, b->acked_bps, b->queue_us > QUEUE_OWN_US, now_ns))
 		dp_bwe_probe_abort(b, now_ns);
-	if (b->usage == DP_BWE_OVERUSE) {
+	if (dare_fails(b)) {
+		b->usage = DP_BWE_OVERUSE;
+		b->over_ns = now_ns;
+		b->cuts = 0;
+		cut(b, now_ns);
+	} else if (b->usage == DP_BWE_OVERUSE) {
 		overuse(b, now_ns);
 	} else {
 		b->over_ns = 0;
@@ -303,7 +326,7 @@ void dp_bwe_remb(struct dp_bwe *b, uint64_t bps, uint64_t now_ns)
 
 void dp_bwe_report(struct dp_bwe *b, uint8_t fraction, uint32_t rtt_us, uint64_t now_ns)
 {
-	if (!b->expect || b->twcc)
+	if (!b->expect || b->feedbacks)
 		return;
 	if (rtt_us)
 		b->rtt_us = b->rtt_us ? (uint32_t)((b->rtt_us * 7ull + rtt_us) / 8) : rtt_us;
@@ -345,11 +368,39 @@ void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps)
 		b->probe.at_ns = 0;
 	b->allocated_bps = allocated_bps;
 	b->wanted_bps = wanted_bps;
+	if (b->dared_ns &&
+	    allocated_bps / 17 * 16 <= b->estimate_bps) { // it passes, or was given up
+		b->dared_ns = 0;
+		b->dare_failed = 0;
+	}
+}
+
+bool dp_bwe_may_dare(const struct dp_bwe *b, bool padding, uint64_t now_ns)
+{
+	if (padding && b->twcc && !b->probe.deaf && !(b->decay_ns && !b->feedbacks))
+		return false;
+	return now_ns >= b->dare_at_ns && dp_bwe_unproven(b, now_ns);
+}
+
+void dp_bwe_dared(struct dp_bwe *b, uint64_t now_ns)
+{
+	if (!b->dared_ns)
+		b->dared_ns = now_ns;
+}
+
+uint32_t dp_bwe_pace_bps(const struct dp_bwe *b, uint64_t now_ns)
+{
+	bool held = b->dared_ns && now_ns - b->dared_ns < DARE_PACE;
+
+	return held || b->allocated_bps / 17 * 16 < b->estimate_bps ? b->estimate_bps
+	                                                            : b->allocated_bps;
 }
 
 bool dp_bwe_unproven(const struct dp_bwe *b, uint64_t now_ns)
 {
-	return b->bound == DP_BWE_BY_DELAY && b->feedbacks && b->usage != DP_BWE_OVERUSE &&
+	bool mute = !b->feedbacks && (b->bound == DP_BWE_BY_START || b->bound == DP_BWE_BY_SILENCE);
+
+	return (b->bound == DP_BWE_BY_DELAY || mute) && b->usage != DP_BWE_OVERUSE &&
 	       b->queue_us < QUEUE_OWN_US && (!b->cut_ns || now_ns - b->cut_ns > LIMIT_NS) &&
 	       (!b->limit_bps || now_ns - b->limit_ns > LIMIT_NS);
 }

@@ -63,7 +63,7 @@ struct dp_bwe_delay {
 	int64_t least_us;   // of the current feedback
 	float queue_us;     // above base, smoothed: what is left when bursts are gone
 	float jitter_us;    // mean change of delay from group to group
-	int64_t last_owd_us;
+	int64_t last_owd_us, from_owd_us; // of the newest packet, of the first of this feedback
 	uint8_t started, has_least, has_base, overuse; // overuse: as the trend says
 	uint8_t pad[4];
 };
@@ -162,13 +162,16 @@ struct dp_bwe {
 	uint64_t limit_ns;
 	uint32_t told_bps; // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
-	uint64_t idle_ns; // when dp_bwe_tick() last saw that no feedback was due
-	uint64_t over_ns; // when the present overuse began; 0: there is none
+	uint64_t dared_ns;   // since when media goes beyond the estimate on trial; 0: it does not
+	uint64_t dare_at_ns; // not again before
+	uint64_t idle_ns;    // when dp_bwe_tick() last saw that no feedback was due
+	uint64_t over_ns;    // when the present overuse began; 0: there is none
 	uint32_t over_queue_us; // standing queue at this overuse's last cut; before it, its peak
 	uint8_t cuts;           // in this overuse
 	uint8_t expect;         // some feedback was negotiated
 	uint8_t twcc;           // transport-wide feedback comes, or will
-	uint8_t pad[5];
+	uint8_t dare_failed;    // trials in a row
+	uint8_t pad[4];
 };
 
 /* History memory: entries as in twcc.h. conf may be NULL. There is no estimate until
@@ -198,6 +201,15 @@ void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps)
 /* The estimate is what was sent so far, about: neither queue nor loss nor probe has shown lately
  * that the link has no more. */
 bool dp_bwe_unproven(const struct dp_bwe *b, uint64_t now_ns);
+/* Whether media may be the probe, as nothing else can: neither answer nor evidence there is, and no
+ * padding (padding: the caller has some) is answered. A trial that failed is repeated after 10 s,
+ * then 20, 40 and 80. */
+bool dp_bwe_may_dare(const struct dp_bwe *b, bool padding, uint64_t now_ns);
+/* The allocator made use of that. A queue ends the trial at once. */
+void dp_bwe_dared(struct dp_bwe *b, uint64_t now_ns);
+/* What the pacer is to take for the estimate: while more is sent on trial its queue holds the excess
+ * back for half a second, not for ever. */
+uint32_t dp_bwe_pace_bps(const struct dp_bwe *b, uint64_t now_ns);
 /* Bytes of padding or repeats that should go now, in packets of any size (each goes through
  * dp_bwe_sent()); 0: none. It starts a cluster when one is due and goes on with it. A caller that
  * has nothing to pad with does not call it. */

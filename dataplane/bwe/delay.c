@@ -145,6 +145,8 @@ static void level(struct dp_bwe_delay *d, int64_t owd, int64_t arrival_us)
 	if (owd < d->base[0])
 		d->base[0] = owd;
 	d->last_owd_us = owd;
+	if (!d->has_least)
+		d->from_owd_us = owd;
 	if (!d->has_least || owd < d->least_us)
 		d->least_us = owd;
 	d->has_least = 1;
@@ -172,6 +174,13 @@ void dp_bwe_delay_done(struct dp_bwe_delay *d)
 		return;
 	d->queue_us += ((float)(d->least_us - base) - d->queue_us) / 2;
 	d->has_least = 0;
+}
+
+int64_t dp_bwe_delay_rising(const struct dp_bwe_delay *d)
+{
+	int64_t base = d->base[0] < d->base[1] ? d->base[0] : d->base[1];
+
+	return d->has_base && d->last_owd_us >= d->from_owd_us ? d->last_owd_us - base : 0;
 }
 
 void dp_bwe_delay_rebase(struct dp_bwe_delay *d)

@@ -13,6 +13,8 @@ static inline uint32_t dp_bwe_clamp(double bps, uint32_t low, uint32_t high)
 void dp_bwe_delay_packet(struct dp_bwe_delay *d, const struct dp_twcc_ack *a, bool probe);
 /* All of a feedback's packets were told. */
 void dp_bwe_delay_done(struct dp_bwe_delay *d);
+/* One-way delay of the newest packet above the least, while it does not fall; 0: it falls. */
+int64_t dp_bwe_delay_rising(const struct dp_bwe_delay *d);
 /* What stands in queues now is how this way is: take it for none. */
 void dp_bwe_delay_rebase(struct dp_bwe_delay *d);
 

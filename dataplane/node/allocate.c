@@ -93,7 +93,10 @@ void dp_link_allocate(struct dp_worker *w, struct dp_link *l, uint32_t budget_bp
 	for (uint32_t i = 0; i < many; i++)
 		describe(w, &a[i], &dp_slabs.sub[subs->sub[i]]);
 	l->alloc.unproven = dp_bwe_unproven(&l->bwe, w->now_ns);
+	l->alloc.dare = dp_bwe_may_dare(&l->bwe, dp_pace_may_probe(l), w->now_ns);
 	dp_alloc_run(&l->alloc, a, many, budget_bps, l->bwe.loss, w->now_ns);
+	if (l->alloc.dared)
+		dp_bwe_dared(&l->bwe, w->now_ns);
 	for (uint32_t i = 0; i < many; i++)
 		apply(&dp_slabs.sub[subs->sub[i]], &a[i]);
 }

@@ -109,7 +109,8 @@ void dp_link_drop(struct dp_worker *w, uint32_t endpoint)
 
 static void set_rate(struct dp_worker *w, struct dp_link *l)
 {
-	dp_pacer_rate(&l->pacer, l->pacing ? l->bwe.estimate_bps : 0, l->queued_bytes, w->now_ns);
+	dp_pacer_rate(&l->pacer, l->pacing ? dp_bwe_pace_bps(&l->bwe, w->now_ns) : 0,
+	              l->queued_bytes, w->now_ns);
 }
 
 /* Packets were forgotten before anything was heard of them: a long or a fast way. */

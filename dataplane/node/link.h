@@ -69,8 +69,10 @@ struct dp_link {
 	uint64_t rtx_at_ns;
 	struct dp_alloc alloc;
 } __rte_cache_aligned;
-_Static_assert(offsetof(struct dp_link, bwe) == RTE_CACHE_LINE_SIZE, "queues end with the first line");
-_Static_assert(offsetof(struct dp_bwe, probe.active) < 2 * RTE_CACHE_LINE_SIZE, "what sending touches");
+_Static_assert(offsetof(struct dp_link, bwe) == RTE_CACHE_LINE_SIZE,
+               "queues end with the first line");
+_Static_assert(offsetof(struct dp_bwe, probe.active) < 2 * RTE_CACHE_LINE_SIZE,
+               "what sending touches");
 
 /* Before a packet is told to the link: where that will be noted. */
 static inline void dp_link_prefetch_sent(const struct dp_link *l)
@@ -131,6 +133,8 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
  * once; 0: it waits; -ENOSPC: no room, nothing was done. */
 int dp_pace_repeat(struct dp_worker *w, struct dp_link *l, const struct dp_waiting *like);
 void dp_pace_empty(struct dp_worker *w, struct dp_link *l);
+/* Whether there is anything to pad with. */
+bool dp_pace_may_probe(struct dp_link *l);
 /* pace looks at it again. */
 void dp_pace_busy(struct dp_worker *w, struct dp_link *l);
 

@@ -221,6 +221,11 @@ static bool let_go(struct run *r, struct dp_link *l)
 		r->w->stat[SH_STAT_drop_sub_paused]++;
 		return true;
 	}
+	if (s->want_layer == DP_LAYER_NONE && q == &l->queue[DP_PACE_VIDEO]) {
+		// the link had no room for it: nor has it for what waits
+		give_up(r->w, l, head->sub, SH_STAT_drop_sub_layer);
+		return true;
+	}
 	if ((uint32_t)(r->w->now_ns / 1000000) - head->at_ms > TOO_OLD_MS) {
 		if (q == &l->queue[DP_PACE_VIDEO]) {
 			give_up(r->w, l, head->sub, SH_STAT_drop_pace_late);
@@ -262,7 +267,7 @@ static void drain(struct run *r, struct dp_link *l)
 				rte_pktmbuf_free(take(dp_node(w), l, &l->queue[c], 0).src);
 		return;
 	}
-	dp_pacer_rate(&l->pacer, l->bwe.estimate_bps, l->queued_bytes, w->now_ns);
+	dp_pacer_rate(&l->pacer, dp_bwe_pace_bps(&l->bwe, w->now_ns), l->queued_bytes, w->now_ns);
 	while (l->queued && r->n < PACE_CHUNK && dp_pacer_room(&l->pacer, w->now_ns))
 		if (!let_go(r, l))
 			return;
@@ -283,6 +288,11 @@ static struct sh_sub *probe_sub(struct dp_link *l)
 		l->sub_turn++;
 	}
 	return NULL;
+}
+
+bool dp_pace_may_probe(struct dp_link *l)
+{
+	return dp_nodes_config.probing && probe_sub(l);
 }
 
 /* A packet lately sent, to be sent once more: it may even repair something. NULL: none is kept. */
@@ -347,7 +357,7 @@ static bool probe(struct run *r, struct dp_link *l)
 	uint64_t probes = l->bwe.probes;
 	uint32_t want, bytes;
 
-	if (!dp_nodes_config.probing || !dp_connected(l->endpoint) || !probe_sub(l))
+	if (!dp_connected(l->endpoint) || !dp_pace_may_probe(l))
 		return false;
 	if (w->now_ns < l->probe_at_ns)
 		return true;

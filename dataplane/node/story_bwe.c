@@ -32,14 +32,14 @@ struct flight {
 
 struct link {
 	struct pair c;
-	uint64_t bps; // 0: no limit
+	uint64_t bps;    // 0: no limit
 	unsigned layers; // that are sent, of these bytes a frame
 	const uint32_t *bytes;
 	uint64_t free_ns;
 	struct flight flight[FLIGHT];
 	unsigned head, tail;
 	struct dp_twcc_rx rx;
-	bool feedback, mute; // mute: no audio
+	bool feedback, mute, busy; // mute: no audio; busy: the publisher makes no key frames
 	/* the publisher */
 	uint16_t seq[LAYERS], audio_seq;
 	uint32_t ts;
@@ -125,7 +125,7 @@ static void publisher_hears(struct link *k)
 
 		assert_int_equal(dp_rtcp_first(&it, buf, len, 0), 0);
 		while (dp_rtcp_next(&it, &p))
-			if (p.type == DP_RTCP_PSFB && p.count == DP_RTCP_PSFB_PLI &&
+			if (p.type == DP_RTCP_PSFB && p.count == DP_RTCP_PSFB_PLI && !k->busy &&
 			    !dp_rtcp_fb(&fb, &p) && fb.media - LAYER_SSRC < LAYERS)
 				k->key |= 1u << (fb.media - LAYER_SSRC);
 	}
@@ -301,33 +301,38 @@ static void pauses_video(void **state)
 	pair_stop(&k.c);
 }
 
-/* It is there, with a link, but wants no picture yet. */
-static void wait_paused(struct link *k)
-{
-	struct sh_msg_sub_set s = video_sub;
-
-	s.flags |= SH_SUB_PAUSED;
-	world_sub(2, 2, &k->c.sub, &s);
-	run(k, 3000);
-	assert_int_equal(k->video, 0);
-	assert_int_equal(bwe()->feedbacks, 0);
-}
-
-/* A picture of one layer, 1.5 Mb/s, whose cost is known by now, to one whose link nobody knows: no
- * microphone, so nothing is sent that could be answered, if not padding. */
-static void newcomer(void **state)
+/* A picture of one layer, 1.5 Mb/s, whose cost is known by now, comes to be wanted by one whose link
+ * nobody knows: its key frame takes a while, and is not there before the allocator was. */
+static void begin_with(struct link *k, const struct sh_msg_sub_set *like, bool sound, bool answers)
 {
 	static const uint32_t bytes[] = {7500};
+	struct sh_msg_sub_set s = *like;
+
+	publish(k, SH_EP_TWCC, 1, bytes);
+	k->mute = !sound;
+	k->feedback = answers;
+	if (!sound)
+		world_del(SH_DEL_SUB, world_id(0));
+	s.flags |= SH_SUB_PAUSED;
+	world_sub(2, 2, &k->c.sub, &s);
+	k->bps = 20000000;
+	run(k, 3000);
+	assert_int_equal(k->video, 0);
+	s.flags = like->flags;
+	k->busy = true;
+	world_sub(2, 2, &k->c.sub, &s);
+	run(k, 300);
+	k->busy = false;
+}
+
+/* No microphone, so nothing is sent that could be answered, if not padding. */
+static void newcomer(void **state)
+{
 	static struct link k;
 
-	publish(&k, SH_EP_TWCC, 1, bytes);
-	k.mute = true;
-	k.bps = 20000000;
-	world_del(SH_DEL_SUB, world_id(0));
-	wait_paused(&k);
-	world_sub(2, 2, &k.c.sub, &video_sub);
-	run(&k, 2000);
-	assert_true(k.padding + k.rtx > 20);
+	begin_with(&k, &video_sub, false, true);
+	assert_true(k.padding > 20);
+	run(&k, 1700);
 	run(&k, 1000);
 	assert_true(k.video >= 24 * 8);
 	assert_false(k.gap);
@@ -338,21 +343,72 @@ static void newcomer(void **state)
 /* The same to one that answers nothing: it is left alone, and has its picture. */
 static void newcomer_says_nothing(void **state)
 {
-	static const uint32_t bytes[] = {7500};
 	static struct link k;
 
-	publish(&k, SH_EP_TWCC, 1, bytes);
-	k.mute = true;
-	k.feedback = false;
-	world_del(SH_DEL_SUB, world_id(0));
-	wait_paused(&k);
-	world_sub(2, 2, &k.c.sub, &video_sub);
-	run(&k, 60000);
-	run(&k, 60000);
-	assert_in_range(bwe()->probes, 1, 6);
-	run(&k, 60000);
+	begin_with(&k, &video_sub, false, false);
+	run(&k, 3000);
+	for (unsigned i = 0; i < 3; i++) {
+		run(&k, 60000);
+		assert_in_range(bwe()->probes, 1, 8);
+		assert_true(k.video >= 60 * 24 * 8);
+	}
 	assert_int_equal(k.padding, 0);
+	assert_int_equal(bwe()->feedbacks, 0);
 	pair_stop(&k.c);
+}
+
+static struct sh_msg_sub_set without_rtx(uint8_t flags)
+{
+	struct sh_msg_sub_set s = video_sub;
+
+	s.rtx_ssrc = 0;
+	s.pt[1] = 255;
+	s.flags = flags;
+	return s;
+}
+
+/* Nothing to pad with: the picture itself shows what the link has. With NACK and no RTX it carries
+ * no transport-wide numbers either. */
+static void newcomer_without_rtx(void **state)
+{
+	for (unsigned nack = 0; nack < 2; nack++) {
+		static struct link k;
+		struct sh_msg_sub_set s = without_rtx(nack ? SH_SUB_NACK : 0);
+
+		begin_with(&k, &s, false, true);
+		run(&k, 700);
+		run(&k, 1000);
+		assert_true(k.video >= 24 * 8);
+		run(&k, 20000);
+		assert_true(k.video >= 20 * 24 * 8);
+		assert_false(k.gap);
+		assert_int_equal(k.padding, 0);
+		assert_true(nack || bwe()->estimate_bps > 1400000);
+		pair_stop(&k.c);
+	}
+}
+
+/* On a link that has not enough it is taken away within a second, and tried once in 10 s or less;
+ * the sound goes on. */
+static void newcomer_does_not_fit(void **state)
+{
+	for (unsigned nack = 0; nack < 2; nack++) {
+		static struct link k;
+		struct sh_msg_sub_set s = without_rtx(nack ? SH_SUB_NACK : 0);
+		uint64_t tried = 0;
+
+		begin_with(&k, &s, true, true);
+		k.bps = 300000;
+		run(&k, 1000);
+		assert_int_equal(dp_slabs.sub[2].want_layer, DP_LAYER_NONE);
+		assert_true(k.video > 0);
+		for (unsigned i = 0; i < 29; i++) {
+			run(&k, 1000);
+			tried += k.video > 0;
+		}
+		assert_in_range(tried, 1, 5);
+		pair_stop(&k.c);
+	}
 }
 
 /* Nothing negotiated: all that it wants, at once, and no word of bandwidth. */
@@ -585,6 +641,8 @@ int stories_bwe(void)
 	    cmocka_unit_test(pauses_video),
 	    cmocka_unit_test(newcomer),
 	    cmocka_unit_test(newcomer_says_nothing),
+	    cmocka_unit_test(newcomer_without_rtx),
+	    cmocka_unit_test(newcomer_does_not_fit),
 	    cmocka_unit_test(remb_is_the_estimate),
 	    cmocka_unit_test(remb_caps),
 	    cmocka_unit_test(paces),

@@ -16,10 +16,28 @@ static void count_frame(struct sim *s, struct sim_peer *p, struct sim_view *v,
 	if (v->done_frame - k->frame >= SIM_HISTORY || ++*got != k->of)
 		return;
 	p->frames_whole++;
+	if (!p->first_ns)
+		p->first_ns = now_ns;
 	if (v->shown_ns && f->converge_s >= 0 && now_ns > v->shown_ns &&
 	    (now_ns - v->shown_ns) / 1e6 > f->freeze_ms && v->layer != DP_ALLOC_NONE)
 		f->freeze_ms = (double)(now_ns - v->shown_ns) / 1e6;
 	v->shown_ns = now_ns;
+}
+
+/* A busy process, or a radio that sleeps: what comes meanwhile is read when it is over, one packet
+ * after the other, each with the time at which it was. Returns when this one is. */
+uint64_t sim_peer_read(struct sim *s, struct sim_peer *p, uint64_t at_ns)
+{
+	while (p->stalls && at_ns >= p->stall_ns) {
+		p->awake_ns = p->stall_ns + (20 + sim_draw(s, 580)) * SIM_MS;
+		p->stall_ns = p->awake_ns + (100 + sim_draw(s, 3000)) * SIM_MS;
+	}
+	if (at_ns < p->awake_ns)
+		at_ns = p->awake_ns;
+	if (at_ns < p->read_ns + 100000)
+		at_ns = p->read_ns + 100000;
+	p->read_ns = at_ns;
+	return at_ns;
 }
 
 void sim_peer_receive(struct sim *s, struct sim_peer *p, const struct sim_pkt *k, uint64_t now_ns)
@@ -60,6 +78,8 @@ void sim_peer_tick(struct sim *s, struct sim_peer *p)
 	uint8_t buf[1400];
 	struct dp_rtcp_out o = {buf, sizeof(buf), 0};
 
+	if (s->now_ns < p->awake_ns)
+		return;
 	if (s->now_ns >= p->nack_ns) {
 		p->nack_ns = s->now_ns + 10 * SIM_MS;
 		missing(s, p, &o);

@@ -41,6 +41,8 @@ static void drain(struct sim *s, struct sim_peer *p)
 		struct sim_pkt *k = &p->queue[p->head++ % SIM_QUEUE];
 
 		p->queued_bytes -= k->bytes;
+		if (p->view[k->track].want == DP_ALLOC_NONE)
+			continue;
 		leave(s, p, k);
 	}
 }
@@ -153,7 +155,10 @@ static void allocate(struct sim *s, struct sim_peer *p)
 
 	sim_alloc_fill(s, p, sub);
 	p->alloc.unproven = dp_bwe_unproven(&p->bwe, s->now_ns);
+	p->alloc.dare = dp_bwe_may_dare(&p->bwe, !p->no_padding, s->now_ns);
 	dp_alloc_run(&p->alloc, sub, s->tracks, p->bwe.estimate_bps, p->bwe.loss, s->now_ns);
+	if (p->alloc.dared)
+		dp_bwe_dared(&p->bwe, s->now_ns);
 	for (uint32_t i = 0; i < s->tracks; i++) {
 		struct sim_view *v = &p->view[i];
 
@@ -172,9 +177,9 @@ void sim_sfu_tick(struct sim *s, struct sim_peer *p)
 	dp_bwe_tick(&p->bwe, s->now_ns);
 	if (p->bwe.changed || s->now_ns - p->alloc_ns >= ALLOC_MS * SIM_MS)
 		allocate(s, p);
-	dp_pacer_rate(&p->pacer, p->bwe.estimate_bps, p->queued_bytes, s->now_ns);
+	dp_pacer_rate(&p->pacer, dp_bwe_pace_bps(&p->bwe, s->now_ns), p->queued_bytes, s->now_ns);
 	drain(s, p);
-	if (s->now_ns / SIM_MS % 5)
+	if (s->now_ns / SIM_MS % 5 || p->no_padding)
 		return;
 	for (pad = dp_bwe_probe(&p->bwe, s->now_ns); pad;
 	     pad -= pad < PAD_BYTES ? pad : PAD_BYTES) {

@@ -118,6 +118,12 @@ static void deliver(struct sim *s)
 		struct sim_event e = pop(&s->heap);
 		struct sim_peer *p = &s->peer[e.peer];
 
+		if (!e.up && p->stalls && !e.read) {
+			e.at_ns = sim_peer_read(s, p, e.at_ns);
+			e.read = true;
+			push(&s->heap, e);
+			continue;
+		}
 		if (e.up)
 			sim_sfu_rtcp(s, p, e.data, e.len, s->now_ns);
 		else
@@ -218,6 +224,16 @@ static void watch_size(struct sim *s, struct sim_peer *p, struct sim_figures *f)
 		p->last_layer = layer;
 }
 
+static void watch_start(const struct sim *s, struct sim_peer *p, double ms)
+{
+	bool dark = false;
+
+	for (uint32_t i = 0; i < s->tracks; i++)
+		dark |= s->track[i].kind == SH_KIND_VIDEO && p->view[i].want == DP_ALLOC_NONE;
+	p->dark_ms += dark;
+	p->slow_ms += ms > 100;
+}
+
 /* Each ms: how long a packet would wait now. */
 static void watch(struct sim *s, struct sim_peer *p)
 {
@@ -225,7 +241,7 @@ static void watch(struct sim *s, struct sim_peer *p)
 	double ms = (double)dp_wire_wait(&p->down, s->now_ns) / 1e6;
 
 	watch_size(s, p, f);
-
+	watch_start(s, p, ms);
 	if (f->converge_s < 0)
 		return;
 	p->queue_sum += ms;
@@ -294,9 +310,10 @@ static void open_phase(struct sim *s, struct sim_peer *p, uint32_t i)
 static void begin(struct sim *s, struct sim_peer *p)
 {
 	struct dp_wire_conf up = {.delay_us = p->rtt_ms * 500, .loss_good_ppm = p->up_loss_ppm};
+	struct dp_bwe_conf conf = {.start_bps = p->start_bps};
 
 	dp_wire_init(&p->up, &up, s->random ^ 0x5555);
-	if (dp_bwe_init(&p->bwe, NULL, p->sent, SIM_ENTRIES, s->now_ns))
+	if (dp_bwe_init(&p->bwe, &conf, p->sent, SIM_ENTRIES, s->now_ns))
 		abort();
 	dp_bwe_expect(&p->bwe, true, s->now_ns);
 	for (uint32_t i = 0; i < SIM_TRACKS; i++)

@@ -6,6 +6,7 @@
  * demand sfu.c     what the nodes do with it, with packets of no content: choice of layer, pacing,
  * probing, retransmission peer.c    a subscriber: transport-wide feedback, NACK, what it could show
  *  sim.c     clock, ways between them, measures
+ *  start.c   how a picture starts and stays on a link that nobody knows
  *  table.c   scenarios, with what must hold in each */
 #pragma once
 #include <stdbool.h>
@@ -22,7 +23,7 @@
 #define SIM_FAIR 0.80
 enum {
 	SIM_PEERS = 8,
-	SIM_TRACKS = 6,
+	SIM_TRACKS = 18,
 	SIM_HISTORY = 1024,
 	SIM_ENTRIES = 1024,
 	SIM_QUEUE = 4096,
@@ -44,7 +45,7 @@ struct sim_pkt {
 struct sim_event {
 	uint64_t at_ns, order;
 	uint32_t peer, len;
-	bool up;
+	bool up, read;      // read: it waited for the peer's process
 	struct sim_pkt pkt; // down
 	uint8_t *data;      // up: RTCP
 };
@@ -116,7 +117,10 @@ struct sim_peer {
 	uint32_t phases;
 	uint32_t rtt_ms;
 	uint32_t up_loss_ppm;
-	uint8_t speaker; // track it sees as the speaker, plus one
+	bool no_padding;    // no RTX was agreed
+	uint32_t start_bps; // 0: as dp_bwe_init() has it
+	bool stalls;        // its process is late now and then by 20 to 600 ms
+	uint8_t speaker;    // track it sees as the speaker, plus one
 	/* SFU side */
 	struct dp_bwe bwe;
 	struct dp_twcc_sent sent[SIM_ENTRIES];
@@ -131,6 +135,10 @@ struct sim_peer {
 	struct dp_wire down, up;
 	struct dp_twcc_rx rx;
 	uint64_t nack_ns;
+	uint64_t stall_ns, awake_ns, read_ns; // next stall; end of the present one; newest packet
+	uint64_t first_ns;                    // first whole frame; 0: none yet
+	uint32_t dark_ms,
+	    slow_ms; // any video was paused; a packet would have waited for over 100 ms
 	/* measures of the current phase */
 	uint32_t now_phase;
 	struct sim_figures figure[SIM_PHASES];
@@ -164,11 +172,18 @@ void sim_camera(struct sim *s, bool svc);
  * each other (132, 301 and 637 kb/s), and key frames of all of them whichever is asked for. */
 void sim_screen(struct sim *s, double leap_s, double leap);
 void sim_webcam(struct sim *s);
+/* One quality and frame rate. */
+void sim_plain(struct sim *s, uint32_t bps);
 void sim_microphone(struct sim *s);
 /* Phases and rtt are to be filled in. */
 struct sim_peer *sim_peer(struct sim *s);
 /* Runs it from 0 to end_s; figures are in each peer. */
 void sim_run(struct sim *s);
+
+/* ---- rows ---- */
+extern int sim_failures;
+void sim_must(bool truth, const char *row, unsigned peer, const char *what, double is);
+void sim_start_rows(bool print); // start.c
 
 uint32_t sim_draw(struct sim *s, uint32_t below);
 
@@ -181,6 +196,7 @@ void sim_sfu_rtcp(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32
                   uint64_t now_ns);
 void sim_ask_key(struct sim *s, uint32_t track, uint32_t layer);
 void sim_peer_receive(struct sim *s, struct sim_peer *p, const struct sim_pkt *k, uint64_t now_ns);
+uint64_t sim_peer_read(struct sim *s, struct sim_peer *p, uint64_t at_ns);
 void sim_peer_tick(struct sim *s, struct sim_peer *p);
 void sim_down(struct sim *s, struct sim_peer *p, const struct sim_pkt *k);
 void sim_up(struct sim *s, struct sim_peer *p, const uint8_t *data, uint32_t len);

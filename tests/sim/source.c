@@ -49,6 +49,15 @@ void sim_screen(struct sim *s, double leap_s, double leap)
 	__builtin_memcpy(t->rate, t->nominal, sizeof(t->rate));
 }
 
+void sim_plain(struct sim *s, uint32_t bps)
+{
+	struct sim_track *t = &s->track[s->tracks];
+
+	sim_screen(s, 0, 0);
+	t->fps = 30;
+	t->nominal[0][0] = t->rate[0][0] = bps;
+}
+
 void sim_microphone(struct sim *s)
 {
 	s->track[s->tracks++] = (struct sim_track){.kind = SH_KIND_AUDIO,

@@ -41,14 +41,14 @@ static struct sim *run(const struct row *r)
 	return s;
 }
 
-static int failures;
+int sim_failures;
 static void must(bool truth, const struct row *r, const char *what, double is)
 {
 	if (truth)
 		return;
 	printf("FAILED: %u kb/s %u %% %u ms%s: %s (%.2f)\n", r->kbps, r->loss, r->rtt,
 	       r->svc ? " svc" : "", what, is);
-	failures++;
+	sim_failures++;
 }
 
 static void check(const struct row *r, const struct sim_peer *p)
@@ -119,12 +119,12 @@ static void table(bool print)
 
 /* ---- several at once ---- */
 
-static void must_room(bool truth, const char *room, unsigned peer, const char *what, double is)
+void sim_must(bool truth, const char *room, unsigned peer, const char *what, double is)
 {
 	if (truth)
 		return;
 	printf("FAILED: %s, subscriber %u: %s (%.2f)\n", room, peer, what, is);
-	failures++;
+	sim_failures++;
 }
 
 /* Three cameras and microphones, eight subscribers behind links of their own: what one has is no
@@ -166,12 +166,12 @@ static void room(bool print)
 			       way[i].kbps, way[i].loss, way[i].rtt, f->converge_s,
 			       f->video_bps / 1e3, f->oracle_bps / 1e3, f->use * 100,
 			       f->standing_ms, f->frames * 100);
-		must_room(f->converge_s >= 0 && f->converge_s <= 10, "room", i,
-		          "converges within 10 s", f->converge_s);
-		must_room(f->use >= 0.95, "room", i, "uses 95 % of what fits", f->use);
-		must_room(f->standing_ms <= 100, "room", i, "no standing queue over 100 ms",
-		          f->standing_ms);
-		must_room(f->frames >= 0.97, "room", i, "97 % of frames come whole", f->frames);
+		sim_must(f->converge_s >= 0 && f->converge_s <= 10, "room", i,
+		         "converges within 10 s", f->converge_s);
+		sim_must(f->use >= 0.95, "room", i, "uses 95 % of what fits", f->use);
+		sim_must(f->standing_ms <= 100, "room", i, "no standing queue over 100 ms",
+		         f->standing_ms);
+		sim_must(f->frames >= 0.97, "room", i, "97 % of frames come whole", f->frames);
 	}
 	sim_free(s);
 }
@@ -203,12 +203,12 @@ static void fall(bool print)
 			       "%.0f standing %.0f ms, frames %.1f %%\n",
 			       i, f->converge_s, f->use * 100, f->queue_mean_ms, f->queue_p95_ms,
 			       f->standing_ms, f->frames * 100);
-		must_room(f->converge_s >= 0 && f->converge_s <= (i == 2 ? 20 : 10), "fall", i,
-		          "converges", f->converge_s);
-		must_room(f->use >= 0.95, "fall", i, "uses 95 % of what fits", f->use);
-		must_room(f->standing_ms <= 100 || i == 1, "fall", i,
-		          "no standing queue over 100 ms", f->standing_ms);
-		must_room(f->queue_mean_ms <= 100, "fall", i, "the queue drains", f->queue_mean_ms);
+		sim_must(f->converge_s >= 0 && f->converge_s <= (i == 2 ? 20 : 10), "fall", i,
+		         "converges", f->converge_s);
+		sim_must(f->use >= 0.95, "fall", i, "uses 95 % of what fits", f->use);
+		sim_must(f->standing_ms <= 100 || i == 1, "fall", i,
+		         "no standing queue over 100 ms", f->standing_ms);
+		sim_must(f->queue_mean_ms <= 100, "fall", i, "the queue drains", f->queue_mean_ms);
 	}
 	sim_free(s);
 }
@@ -246,13 +246,13 @@ static void narrow_one(uint32_t kbps, uint32_t burst, bool print)
 		       kbps, burst, f->sizes, f->paused_ms, f->freeze_ms, f->queue_mean_ms,
 		       f->queue_p95_ms, f->standing_ms, f->full * 100, f->use * 100,
 		       f->padding_bps / 1e3, g->converge_s);
-	must_room(f->sizes <= 4, name, 0, "keeps its size for a minute", f->sizes);
-	must_room(f->paused_ms <= 0, name, 0, "is not paused", f->paused_ms);
-	must_room(f->freeze_ms <= 600, name, 0, "no freeze over 600 ms", f->freeze_ms);
-	must_room(f->standing_ms <= 180, name, 0, "no standing queue over 180 ms", f->standing_ms);
-	must_room(f->use >= 0.9, name, 0, "uses 90 % of what fits", f->use);
-	must_room(g->converge_s >= 0 && g->converge_s <= 20, name, 0, "up again within 20 s",
-	          g->converge_s);
+	sim_must(f->sizes <= 4, name, 0, "keeps its size for a minute", f->sizes);
+	sim_must(f->paused_ms <= 0, name, 0, "is not paused", f->paused_ms);
+	sim_must(f->freeze_ms <= 600, name, 0, "no freeze over 600 ms", f->freeze_ms);
+	sim_must(f->standing_ms <= 180, name, 0, "no standing queue over 180 ms", f->standing_ms);
+	sim_must(f->use >= 0.9, name, 0, "uses 90 % of what fits", f->use);
+	sim_must(g->converge_s >= 0 && g->converge_s <= 20, name, 0, "up again within 20 s",
+	         g->converge_s);
 	sim_free(s);
 }
 
@@ -298,13 +298,13 @@ static void leap(bool print)
 			       "dropped %.1f %%\n",
 			       kbps[i], f->paused_ms, f->freeze_ms, f->queue_p95_ms, f->full * 100);
 		if (i == 0) {
-			must_room(f->paused_ms <= 0, "leap", i, "is not paused", f->paused_ms);
-			must_room(f->freeze_ms <= 500, "leap", i, "no freeze over 500 ms",
-			          f->freeze_ms);
+			sim_must(f->paused_ms <= 0, "leap", i, "is not paused", f->paused_ms);
+			sim_must(f->freeze_ms <= 500, "leap", i, "no freeze over 500 ms",
+			         f->freeze_ms);
 		} else {
-			must_room(f->paused_ms >= 20000, "leap", i, "is paused", f->paused_ms);
-			must_room(p->figure[2].standing_ms <= 100, "leap", i,
-			          "no standing queue over 100 ms", p->figure[2].standing_ms);
+			sim_must(f->paused_ms >= 20000, "leap", i, "is paused", f->paused_ms);
+			sim_must(p->figure[2].standing_ms <= 100, "leap", i,
+			         "no standing queue over 100 ms", p->figure[2].standing_ms);
 		}
 		sim_free(s);
 	}
@@ -337,8 +337,9 @@ int main(int argc, char **argv)
 		fall(print);
 		narrow(print);
 		leap(print);
+		sim_start_rows(print);
 	}
-	if (failures)
-		printf("%d failed\n", failures);
-	return failures > 0;
+	if (sim_failures)
+		printf("%d failed\n", sim_failures);
+	return sim_failures > 0;
 }
