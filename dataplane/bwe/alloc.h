@@ -48,7 +48,7 @@ struct dp_alloc {
 	    next_bps;    // budget with which the next step up would fit; 0: all have what they want
 	uint32_t paused; // video subscriptions that got nothing though they want something
 	uint32_t shy_bps; // budget of the last raise
-	uint8_t unproven; // in: nothing says that the link has no more than the budget
+	uint8_t unproven; // in: nothing says for certain that the link has no more than the budget
 	                  // (dp_bwe_unproven()), so the lowest quality of what is being sent stays,
 	                  // whatever it costs by now
 	uint8_t

@@ -26,6 +26,7 @@
 #define MS          1000000ull
 #define PATIENCE_NS (400 * MS)
 #define LIMIT_NS    (10000 * MS) // how long a probe's word holds
+#define SILENT_NS   (3000 * MS)
 #define DARE_NS     (10000 * MS)
 #define DARE_PACE   (500 * MS)
 enum {
@@ -33,6 +34,7 @@ enum {
 	QUEUE_OWN_US = 50000,  // from here on it is certainly ours
 	QUEUE_MAX_US = 80000,
 	QUEUE_DEEP_US = 120000,
+	QUEUE_STRONG_US = 150000,
 	CUTS_MAX = 6,
 	REMB_S = 10,
 };
@@ -153,6 +155,9 @@ static void cut(struct dp_bwe *b, uint64_t now_ns)
 	if (b->sent_bps < 0.6 * b->target_bps && b->queue_us < QUEUE_OWN_US &&
 	    to < cut_to * b->target_bps)
 		to = cut_to * b->target_bps;
+	if (b->dared_ns || b->queue_us > QUEUE_STRONG_US ||
+	    (b->cuts && b->queue_us > b->over_queue_us / 16 * 17))
+		b->strong_ns = now_ns;
 	if (to < b->target_bps)
 		b->target_bps = dp_bwe_clamp(to, b->conf.min_bps, b->conf.max_bps);
 	b->overuses += !b->cuts;
@@ -375,11 +380,19 @@ void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps)
 	}
 }
 
+/* Nothing at all speaks against more. */
+static bool clear(const struct dp_bwe *b, uint64_t now_ns)
+{
+	return dp_bwe_unproven(b, now_ns) && b->usage != DP_BWE_OVERUSE &&
+	       b->queue_us < QUEUE_OWN_US && (!b->cut_ns || now_ns - b->cut_ns > LIMIT_NS) &&
+	       (!b->limit_bps || now_ns - b->limit_ns > LIMIT_NS);
+}
+
 bool dp_bwe_may_dare(const struct dp_bwe *b, bool padding, uint64_t now_ns)
 {
 	if (padding && b->twcc && !b->probe.deaf && !(b->decay_ns && !b->feedbacks))
 		return false;
-	return now_ns >= b->dare_at_ns && dp_bwe_unproven(b, now_ns);
+	return now_ns >= b->dare_at_ns && clear(b, now_ns);
 }
 
 void dp_bwe_dared(struct dp_bwe *b, uint64_t now_ns)
@@ -398,9 +411,9 @@ uint32_t dp_bwe_pace_bps(const struct dp_bwe *b, uint64_t now_ns)
 
 bool dp_bwe_unproven(const struct dp_bwe *b, uint64_t now_ns)
 {
-	bool mute = !b->feedbacks && (b->bound == DP_BWE_BY_START || b->bound == DP_BWE_BY_SILENCE);
-
-	return (b->bound == DP_BWE_BY_DELAY || mute) && b->usage != DP_BWE_OVERUSE &&
-	       b->queue_us < QUEUE_OWN_US && (!b->cut_ns || now_ns - b->cut_ns > LIMIT_NS) &&
-	       (!b->limit_bps || now_ns - b->limit_ns > LIMIT_NS);
+	if (b->bound == DP_BWE_BY_SILENCE)
+		return !b->feedbacks || now_ns - b->feedback_ns < SILENT_NS;
+	if (b->bound != DP_BWE_BY_DELAY && b->bound != DP_BWE_BY_START)
+		return false;
+	return !b->strong_ns || now_ns - b->strong_ns > LIMIT_NS;
 }

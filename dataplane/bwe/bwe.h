@@ -62,8 +62,10 @@ struct dp_bwe_delay {
 	int64_t base_at_us; // when the current one began
 	int64_t least_us;   // of the current feedback
 	float queue_us;     // above base, smoothed: what is left when bursts are gone
+	float level_us;     // the least of the last feedback above base, not smoothed
 	float jitter_us;    // mean change of delay from group to group
 	int64_t last_owd_us, from_owd_us; // of the newest packet, of the first of this feedback
+	int64_t from_us, to_us;           // arrival of those two
 	uint8_t started, has_least, has_base, overuse; // overuse: as the trend says
 	uint8_t pad[4];
 };
@@ -162,10 +164,12 @@ struct dp_bwe {
 	uint64_t limit_ns;
 	uint32_t told_bps; // estimate when `changed` was last set
 	uint64_t remb_ns, feedback_ns, cut_ns, grown_ns, decay_ns; // when that last was; 0: never
-	uint64_t dared_ns;   // since when media goes beyond the estimate on trial; 0: it does not
-	uint64_t dare_at_ns; // not again before
-	uint64_t idle_ns;    // when dp_bwe_tick() last saw that no feedback was due
-	uint64_t over_ns;    // when the present overuse began; 0: there is none
+	uint64_t
+	    strong_ns;     // when a queue last left no doubt that the link has not enough; 0: never
+	uint64_t dared_ns; // since when media goes beyond the estimate on trial; 0: it does not
+	uint64_t dare_at_ns;    // not again before
+	uint64_t idle_ns;       // when dp_bwe_tick() last saw that no feedback was due
+	uint64_t over_ns;       // when the present overuse began; 0: there is none
 	uint32_t over_queue_us; // standing queue at this overuse's last cut; before it, its peak
 	uint8_t cuts;           // in this overuse
 	uint8_t expect;         // some feedback was negotiated
@@ -198,8 +202,8 @@ void dp_bwe_tick(struct dp_bwe *b, uint64_t now_ns);
 
 /* What the allocator gave out, and what it would with enough. */
 void dp_bwe_needs(struct dp_bwe *b, uint32_t allocated_bps, uint32_t wanted_bps);
-/* The estimate is what was sent so far, about: neither queue nor loss nor probe has shown lately
- * that the link has no more. */
+/* No loss, and no queue that was deep or went on growing after a cut, has shown in the last 10 s that
+ * the link has not enough for what is sent; nor has it been silent for 3 s. */
 bool dp_bwe_unproven(const struct dp_bwe *b, uint64_t now_ns);
 /* Whether media may be the probe, as nothing else can: neither answer nor evidence there is, and no
  * padding (padding: the caller has some) is answered. A trial that failed is repeated after 10 s,

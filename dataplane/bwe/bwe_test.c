@@ -28,7 +28,7 @@ static struct {
 	uint32_t fb_len[64], fb_head, fb_tail;
 	double owed;
 	bool pad, mute, still; // pads; receiver says nothing; nothing is to be sent
-	double drift; // of the receiver's clock
+	double drift;          // of the receiver's clock
 	uint32_t peak;
 } w;
 

@@ -7,11 +7,22 @@
  *
  * Beside the slope, the level: each packet's one-way delay above the least of the last 15 to 30 s,
  * of which the least in each feedback is kept. A burst's own queue does not count in it, a standing
- * one does. Neither clock has to be right: a drift of 100 ppm is 3 ms in that time. */
+ * one does. Neither clock has to be right: a drift of 100 ppm is 3 ms in that time.
+ *
+ * A receiver that was late itself, as its process had no turn or its radio slept, then reads what
+ * lay there much faster than it was sent, which no full link can. What a feedback says in the midst
+ * of that is no queue, and one that leaps by 200 ms is believed when the next one says so too. */
 #include "dataplane/bwe/priv.h"
 #include <math.h>
 
-enum { BASE_US = 15000000, GAP_US = 2000000, BURST_US = 100000, COUNT_MAX = 60 };
+enum {
+	BASE_US = 15000000,
+	GAP_US = 2000000,
+	BURST_US = 100000,
+	CATCH_UP_US = 2000,
+	LEAP_US = 200000,
+	COUNT_MAX = 60
+};
 static const float gain = 4, smoothing = 0.9f, k_up = 0.0087f, k_down = 0.039f;
 static const float threshold_min = 6, threshold_max = 600, over_ms_min = 10;
 
@@ -145,8 +156,11 @@ static void level(struct dp_bwe_delay *d, int64_t owd, int64_t arrival_us)
 	if (owd < d->base[0])
 		d->base[0] = owd;
 	d->last_owd_us = owd;
-	if (!d->has_least)
+	if (!d->has_least) {
 		d->from_owd_us = owd;
+		d->from_us = arrival_us;
+	}
+	d->to_us = arrival_us;
 	if (!d->has_least || owd < d->least_us)
 		d->least_us = owd;
 	d->has_least = 1;
@@ -166,14 +180,29 @@ void dp_bwe_delay_packet(struct dp_bwe_delay *d, const struct dp_twcc_ack *a, bo
 		group(d, d->sent_us, a->arrival_us);
 }
 
+/* They came at three times the rate at which they were sent, or faster: a link that has not enough
+ * for them lets none catch up. */
+static bool catches_up(const struct dp_bwe_delay *d)
+{
+	int64_t came = d->to_us - d->from_us, fell = d->from_owd_us - d->last_owd_us;
+
+	return came >= 0 && fell > CATCH_UP_US && fell > 2 * came;
+}
+
 void dp_bwe_delay_done(struct dp_bwe_delay *d)
 {
 	int64_t base = d->base[0] < d->base[1] ? d->base[0] : d->base[1];
+	float level = (float)(d->least_us - base), least;
 
 	if (!d->has_least)
 		return;
-	d->queue_us += ((float)(d->least_us - base) - d->queue_us) / 2;
 	d->has_least = 0;
+	if (level > d->queue_us && catches_up(d))
+		return; // what is left of it shows when all of it is there
+	/* a leap is believed when the next one says the same */
+	least = level > d->queue_us + LEAP_US ? fminf(level, d->level_us) : level;
+	d->level_us = level;
+	d->queue_us += (least - d->queue_us) / 2;
 }
 
 int64_t dp_bwe_delay_rising(const struct dp_bwe_delay *d)

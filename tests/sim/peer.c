@@ -30,12 +30,12 @@ uint64_t sim_peer_read(struct sim *s, struct sim_peer *p, uint64_t at_ns)
 {
 	while (p->stalls && at_ns >= p->stall_ns) {
 		p->awake_ns = p->stall_ns + (20 + sim_draw(s, 580)) * SIM_MS;
-		p->stall_ns = p->awake_ns + (100 + sim_draw(s, 3000)) * SIM_MS;
+		p->stall_ns = p->awake_ns + (100 + sim_draw(s, 800)) * SIM_MS;
 	}
 	if (at_ns < p->awake_ns)
 		at_ns = p->awake_ns;
-	if (at_ns < p->read_ns + 100000)
-		at_ns = p->read_ns + 100000;
+	if (at_ns < p->read_ns + 300000)
+		at_ns = p->read_ns + 300000;
 	p->read_ns = at_ns;
 	return at_ns;
 }

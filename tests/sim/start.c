@@ -68,8 +68,38 @@ static void too_narrow(bool print)
 	}
 }
 
+/* Receivers that are late by 20 to 600 ms now and then, on links that have ten times what is sent: no
+ * picture is taken from them. Rooms of ten, and one large picture. */
+static void late(bool print)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		struct sim *s = sim_new(80 + i);
+		struct sim_peer *p;
+
+		for (unsigned k = 0; k < (i % 2 ? 9 : 1); k++) {
+			sim_plain(s, i % 2 ? 150000 : 1500000);
+			sim_microphone(s);
+		}
+		p = comes(s, 20000, 20 + 20 * (i / 4), i % 4 < 2);
+		p->stalls = true;
+		p->stall_ns = 5 * SIM_S;
+		s->end_s = 120;
+		sim_run(s);
+		if (print)
+			printf("late, row %u: paused %u ms, freeze %.0f ms, estimate %.0f kb/s, "
+			       "overuses %lu\n",
+			       i, p->dark_ms, p->figure[0].freeze_ms,
+			       p->figure[0].estimate_bps / 1e3, p->bwe.overuses);
+		sim_must(p->dark_ms < 3000, "late", i, "is not paused", p->dark_ms);
+		sim_must(p->figure[0].freeze_ms < 750, "late", i, "no freeze beyond the stalls",
+		         p->figure[0].freeze_ms);
+		sim_free(s);
+	}
+}
+
 void sim_start_rows(bool print)
 {
+	late(print);
 	newcomers(print);
 	too_narrow(print);
 }
