@@ -33,7 +33,7 @@ enum {
 	SUBS_MAX = 200000,
 	QUEUE = 512, // packets that may wait in the receive queue
 	SETTLE_MS = 6000,
-	WARM_MS = 100, // not measured: first packets, trackers, history
+	WARM_MS = 250, // not measured: first packets, trackers, history
 	WINDOW_US = 1000,
 	COLD_US = 1000, // after others had the CPU
 	WINDOWS = 8192,

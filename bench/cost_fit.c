@@ -17,6 +17,7 @@ enum {
 	CACHE_IN,
 	MIXED,
 	FEEDBACK,
+	CACHE_FEEDBACK,
 	TRACK,
 	PORTS, // PORT_IN, PORT_OUT, PORT_OUT_BYTE of each but the first
 	UNKNOWNS = PORTS + 3 * (COST_PORTS_MAX - 1),
@@ -91,6 +92,7 @@ static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, d
 		row[CACHE_IN] = in * far;
 		row[MIXED] = in * sh_cost_mix(l->audios, l->videos);
 		row[FEEDBACK] = l->told;
+		row[CACHE_FEEDBACK] = l->told * far;
 		row[TRACK] = l->tracked;
 	}
 	if (s->port) {
@@ -195,6 +197,7 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 	f->model.cache_in = p->x[CACHE_IN];
 	f->model.mixed = p->x[MIXED];
 	f->model.feedback = p->x[FEEDBACK];
+	f->model.cache_feedback = p->x[CACHE_FEEDBACK];
 	f->model.track = p->x[TRACK];
 	/* A packet that another worker hands over is classified and fanned out like one received,
 	 * but not decrypted; the part that does not grow with its size is the nearest that was

@@ -91,7 +91,7 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 	in_extra = m->cache_in * far + m->mixed * sh_cost_mix(all.audios, all.videos);
 	sum = load->endpoints * m->endpoint + load->subs * m->report +
 	      (load->videos + load->audios) * m->scan + load->links * m->link +
-	      load->told * m->feedback + load->tracked * m->track + load->handoffs * m->handoff;
+	      load->told * (m->feedback + m->cache_feedback * far) + load->tracked * m->track + load->handoffs * m->handoff;
 
 	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
 		const struct sh_cost_cipher_coef *c = coef(m, i);
@@ -171,7 +171,7 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 	const double per_packet[] = {m->cache,        m->cache_in, m->mixed,        m->endpoint,
 	                             m->report,       m->scan,     m->handoff,      m->port.in,
 	                             m->port.in_byte, m->port.out, m->port.out_byte, m->link,
-	                             m->feedback,     m->track};
+	                             m->feedback,     m->cache_feedback, m->track};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,
 	                        m->video_bytes, m->audio_bytes,    m->memory};
 	bool any = false;

@@ -8,7 +8,7 @@
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
  *     the rest endpoints · endpoint + subs · report + tracks · scan + links · link
- *              + told · feedback + tracked · track + handoffs · handoff
+ *              + told · (feedback + cache_feedback · far) + tracked · track + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks
  *              touched = tracks · TRACK_BYTES + endpoints · ENDPOINT_BYTES + subs · SUB_BYTES
@@ -79,7 +79,8 @@ struct sh_cost_model {
 	double tsc_hz;
 	struct sh_cost_cipher_coef cipher[SH_COST_CIPHER_COUNT];
 	double cached; // bytes that are near whatever else is touched
-	double cache, cache_in, mixed, endpoint, report, scan, handoff, link, feedback, track;
+	double cache, cache_in, mixed, endpoint, report, scan, handoff, link;
+	double feedback, cache_feedback, track;
 	struct sh_cost_port port;
 	double usable; // share of a core that a worker has, 0.1..1
 	double error;  // of a prediction, relative: what is within it was seen of points that were
