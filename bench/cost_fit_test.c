@@ -67,10 +67,10 @@ static size_t make(struct cost_sample *s, const struct sh_cost_model *m, double 
 		else
 			cost_sample_uniform(&s[n], ciphers[c], sizes[b], fanouts[a], subs[k]);
 		s[n].cycles = cost_sample_cycles(&f, &s[n]);
-		s[n].timers = (s[n].load.endpoints * m->endpoint + s[n].load.subs * m->report +
-		               (s[n].load.videos + s[n].load.audios) * m->scan +
-		               s[n].load.links * m->link) /
-		              s[n].load.out[ciphers[c]].pps;
+		s[n].timers =
+		    (s[n].load.endpoints * m->endpoint + s[n].load.subs * m->report +
+		     (s[n].load.videos + s[n].load.audios) * m->scan + s[n].load.links * m->link) /
+		    s[n].load.out[ciphers[c]].pps;
 		if (n % 5 == 2) { // the same on a port
 			s[n].base = s[n].cycles;
 			s[n].port = 1;
@@ -208,8 +208,8 @@ static void a_scenario_as_a_load(void **state)
 	close_to(cost_scenario_buffers(&s, 2, 512, 128), 2 * 2 * 3 * 100.0, 1e-9);
 }
 
-/* A thousand with a microphone, fifty of them with a camera: three voices and four pictures each, but
- * for those who are in a slot. */
+/* A thousand with a microphone, fifty of them with a camera: three voices and four pictures each,
+ * but for those who are in a slot. */
 static void a_grown_room_as_a_load(void **state)
 {
 	struct sh_cost_load l, none;

@@ -436,8 +436,8 @@ static int ask(int argc, char **argv)
 	    q.model.port.name, "most", table, "wanted",
 	    for_rooms(&q, rooms ? rooms : q.scenario.rooms), "cycles", parts(&q), "full_at",
 	    full_at(&q), "full_at_kbps", full_at_kbps(&q, rooms ? rooms : q.scenario.rooms), "busy",
-	    answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation * q.model.usable, "members",
-	    members(&q, rooms ? rooms : q.scenario.rooms)));
+	    answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation * q.model.usable,
+	    "members", members(&q, rooms ? rooms : q.scenario.rooms)));
 	return 0;
 }
 
@@ -458,7 +458,8 @@ int main(int argc, char **argv)
 		return host();
 	fputs("usage: cost_model fit SAMPLES.json | ask MODEL.json SCENARIO.yaml [--budget "
 	      "PERCENT] [--rooms N]\n"
-	      "                  [--workers N] [--port NAME] [--audio-slots N] [--video-slots N] | host\n",
+	      "                  [--workers N] [--port NAME] [--audio-slots N] [--video-slots N] | "
+	      "host\n",
 	      stderr);
 	return 2;
 }

@@ -109,7 +109,7 @@ class Planner(unittest.TestCase):
             w = self.ask(scenario, rooms=1)['wanted']
             p, q = sc['participants'], sc['publishers']
             watched = sum(q - (i < q) for i in range(p))
-            pps = (50 if sc['audio'] else 0) + (sc['kbps'] * 125 / sc['payload'] if sc['kbps'] else 0)
+            pps = (50 if sc['audio'] else 0) + (sc['kbps'] * 125 / sc['payload'] if sc['kbps'] else 0) * (sc['cameras'] or q) / q
             self.assertAlmostEqual(w['out_pps'], watched * pps, delta=1, msg=scenario)
 
     def test_report(self):

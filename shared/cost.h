@@ -49,7 +49,7 @@ enum {
 	SH_COST_ENDPOINT_BYTES = 1536,
 	SH_COST_SUB_BYTES = 512,
 	SH_COST_LINK_BYTES = 2560,
-	SH_COST_FAR_MAX = 3, // from there on all comes from memory
+	SH_COST_FAR_MAX = 4, // from there on all comes from memory
 	SH_COST_NAME_MAX = 32,
 	SH_COST_RTP_BYTES = 20, // header with extensions, as we write it
 	SH_COST_TAG_BYTES = 16,

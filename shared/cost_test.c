@@ -67,8 +67,8 @@ static void by_hand(void **state)
 	near(sh_cost_cycles(&model, &l), 100 + 7 + 9 + 256 * 3);
 	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.audios = 256}),
 	     100 + 7 + 30 + 9 * 0.5 + 256 * 3);
-	/* links: each a second, each packet of feedback, each packet that it tells of; and what they
-	 * touch is far */
+	/* links: each a second, each packet of feedback, each packet that it tells of; and what
+	 * they touch is far */
 	l = (struct sh_cost_load){.links = 2, .told = 30, .tracked = 300};
 	near(sh_cost_cycles(&model, &l), 2 * 700 + 30 * 40 + 300 * 6);
 	l = (struct sh_cost_load){.links = 819.2, .told = 5};
