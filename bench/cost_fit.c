@@ -16,6 +16,7 @@ enum {
 	CACHE = 4 * SH_COST_CIPHER_COUNT,
 	CACHE_IN,
 	MIXED,
+	VIDEO,
 	FEEDBACK,
 	CACHE_FEEDBACK,
 	TRACK,
@@ -91,6 +92,7 @@ static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, d
 		row[CACHE] = out * far;
 		row[CACHE_IN] = in * far;
 		row[MIXED] = in * sh_cost_mix(l->audios, l->videos);
+		row[VIDEO] = l->video_in;
 		row[FEEDBACK] = l->told;
 		row[CACHE_FEEDBACK] = l->told * far;
 		row[TRACK] = l->tracked;
@@ -196,6 +198,7 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 	f->model.cache = p->x[CACHE];
 	f->model.cache_in = p->x[CACHE_IN];
 	f->model.mixed = p->x[MIXED];
+	f->model.video = p->x[VIDEO];
 	f->model.feedback = p->x[FEEDBACK];
 	f->model.cache_feedback = p->x[CACHE_FEEDBACK];
 	f->model.track = p->x[TRACK];

@@ -21,6 +21,7 @@ static const struct sh_cost_model truth = {
     .endpoint = 900,
     .report = 150,
     .mixed = 210,
+    .video = 330,
     .scan = 70,
     .link = 4000,
     .feedback = 1700,
@@ -101,6 +102,7 @@ static void exact_samples_give_the_model_back(void **state)
 	close_to(f.model.cache, 12, 1e-3);
 	close_to(f.model.cache_in, 40, 1e-3);
 	close_to(f.model.mixed, 210, 1e-3);
+	close_to(f.model.video, 330, 1e-3);
 	close_to(f.model.cached, 1 << 19, 1e-9);
 	close_to(f.model.endpoint, 900, 1e-3);
 	close_to(f.model.report, 150, 1e-3);

@@ -266,6 +266,7 @@ void cost_scenario_load_of(const struct cost_scenario *s, double rooms, unsigned
 	if (s->video)
 		add_kind(out, s, &video, cost_video_pps(s), all_layers(s), s->video_size, rooms,
 		         workers);
+	out->video_in = cost_video_pps(s) * all_layers(s) * c * rooms;
 	out->endpoints = (q + receivers) * rooms;
 	if (!s->feedback || !(to->pps > 0))
 		return;

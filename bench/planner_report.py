@@ -134,7 +134,7 @@ def report(model, path):
               table(['port', 'in', 'out', 'out, a byte', 'packets/s', 'bit/s'],
                     [[n, f"{p['in']:.0f}", f"{p['out']:.0f}", f"{p['out_byte']:.3f}", f"{p['max_pps']:g}", f"{p['max_bps']:g}"] for n, p in model['ports'].items()]),
               f"<p>For each doubling of what is touched beyond {model['cached'] / 1024:.0f} KiB: {model['cache']:.1f} cycles a packet out, {model['cache_in']:.1f} a packet in; where as many tracks are audio as "
-              f"video, {model['mixed']:.0f} a packet in. A second: {model['endpoint']:.0f} cycles for each transport, {model['report']:.0f} for each subscription, {model['scan']:.0f} for each track, {model['link']:.0f} for each listener with feedback. "
+              f"video, {model['mixed']:.0f} a packet in; {model['video']:.0f} more a packet of video in. A second: {model['endpoint']:.0f} cycles for each transport, {model['report']:.0f} for each subscription, {model['scan']:.0f} for each track, {model['link']:.0f} for each listener with feedback. "
               f"Each of its feedback packets {model['feedback']:.0f}, each packet that it tells of {model['track']:.0f}. Memory: {', '.join(f'{k} {v / 1024:.1f} KiB' for k, v in model['memory'].items())}.</p>",
               '<h2>Fit</h2>', plot_fit(samples), plot_nodes(samples)]
     if model['validation']:

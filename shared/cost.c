@@ -37,6 +37,7 @@ void sh_cost_add(struct sh_cost_load *to, const struct sh_cost_load *what, doubl
 		to->out[c].bytes += times * what->out[c].bytes;
 	}
 	to->handoffs += times * what->handoffs;
+	to->video_in += times * what->video_in;
 	to->endpoints += times * what->endpoints;
 	to->subs += times * what->subs;
 	to->videos += times * what->videos;
@@ -88,7 +89,7 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 		sh_cost_add(&all, others, 1);
 	far = sh_cost_far(m, &all);
 	in_extra = m->cache_in * far + m->mixed * sh_cost_mix(all.audios, all.videos);
-	sum = load->endpoints * m->endpoint + load->subs * m->report +
+	sum = load->video_in * m->video + load->endpoints * m->endpoint + load->subs * m->report +
 	      (load->videos + load->audios) * m->scan + load->links * m->link +
 	      load->told * (m->feedback + m->cache_feedback * far) + load->tracked * m->track +
 	      load->handoffs * m->handoff;
@@ -169,7 +170,7 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 	bool ok = within(m->tsc_hz, 1e6, 1e11) && within(m->usable, 0.1, 1) &&
 	          within(m->error, 0, 10) && within(m->cached, 1, bytes);
 	const double per_packet[] = {
-	    m->cache,         m->cache_in, m->mixed,    m->endpoint,       m->report,
+	    m->cache,         m->cache_in, m->mixed, m->video,    m->endpoint,       m->report,
 	    m->scan,          m->handoff,  m->port.in,  m->port.in_byte,   m->port.out,
 	    m->port.out_byte, m->link,     m->feedback, m->cache_feedback, m->track};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,

@@ -7,7 +7,7 @@
  *     in       pps · (in + port.in + cache_in · far + mixed · mix)
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
- *     the rest endpoints · endpoint + subs · report + tracks · scan + links · link
+ *     the rest video_in · video + endpoints · endpoint + subs · report + tracks · scan + links · link
  *              + told · (feedback + cache_feedback · far) + tracked · track + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks
@@ -79,7 +79,7 @@ struct sh_cost_model {
 	double tsc_hz;
 	struct sh_cost_cipher_coef cipher[SH_COST_CIPHER_COUNT];
 	double cached; // bytes that are near whatever else is touched
-	double cache, cache_in, mixed, endpoint, report, scan, handoff, link;
+	double cache, cache_in, mixed, video, endpoint, report, scan, handoff, link;
 	double feedback, cache_feedback, track;
 	struct sh_cost_port port;
 	double usable; // share of a core that a worker has, 0.1..1
@@ -97,6 +97,7 @@ struct sh_cost_load {
 		double pps, bytes;
 	} in[SH_COST_CIPHER_COUNT], out[SH_COST_CIPHER_COUNT];
 	double handoffs; // packets a second
+	double video_in; // of those in, video's: their gaps and frames are looked at
 	double endpoints, subs, videos, audios;
 	double links, told, tracked;
 };

@@ -107,6 +107,7 @@ int sh_cost_load_json(struct sh_cost_model *out, const json_t *doc, char *why, s
 	number(&r, &m.cache_in, doc, "cache_in");
 	number(&r, &m.cached, doc, "cached");
 	number(&r, &m.mixed, doc, "mixed");
+	number(&r, &m.video, doc, "video");
 	number(&r, &m.endpoint, doc, "endpoint");
 	number(&r, &m.report, doc, "report");
 	number(&r, &m.scan, doc, "scan");
@@ -180,11 +181,11 @@ json_t *sh_cost_json(const struct sh_cost_model *m)
 			                              c->in_byte, "out", c->out, "out_byte",
 			                              c->out_byte));
 	}
-	return json_pack("{ss sf sf sf so sf sf sf sf sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf "
+	return json_pack("{ss sf sf sf so sf sf sf sf sf sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf "
 	                 "sf} s{sf sf sf sf sf sf}}",
 	                 "format", FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error",
 	                 m->error, "ciphers", ciphers, "cached", m->cached, "cache", m->cache,
-	                 "cache_in", m->cache_in, "mixed", m->mixed, "endpoint", m->endpoint,
+	                 "cache_in", m->cache_in, "mixed", m->mixed, "video", m->video, "endpoint", m->endpoint,
 	                 "report", m->report, "scan", m->scan, "handoff", m->handoff, "link",
 	                 m->link, "feedback", m->feedback, "cache_feedback", m->cache_feedback,
 	                 "track", m->track, "port", "name", p->name, "in", p->in, "in_byte",

@@ -24,6 +24,7 @@ static const struct sh_cost_model model = {
     .report = 5,
     .scan = 3,
     .mixed = 9,
+    .video = 17,
     .handoff = 50,
     .link = 700,
     .feedback = 40,
@@ -69,8 +70,8 @@ static void by_hand(void **state)
 	     100 + 7 + 30 + 9 * 0.5 + 256 * 3);
 	/* links: each a second, each packet of feedback, each packet that it tells of; and what
 	 * they touch is far */
-	l = (struct sh_cost_load){.links = 2, .told = 30, .tracked = 300};
-	near(sh_cost_cycles(&model, &l), 2 * 700 + 30 * 40 + 300 * 6);
+	l = (struct sh_cost_load){.links = 2, .told = 30, .tracked = 300, .video_in = 10};
+	near(sh_cost_cycles(&model, &l), 10 * 17 + 2 * 700 + 30 * 40 + 300 * 6);
 	l = (struct sh_cost_load){.links = 819.2, .told = 5};
 	sh_cost_flow(&l.out[SH_COST_GCM128], 1, 0);
 	near(sh_cost_cycles(&model, &l), 211 + 10 + 819.2 * 700 + 5 * 53);

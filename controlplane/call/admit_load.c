@@ -263,6 +263,7 @@ static void add_track(struct cp_admit *a, const struct cp_track *t)
 		return;
 	if (from) {
 		add(&a->load[from->worker].in[cp_load_cipher(a, from)], &rate->in);
+		a->load[from->worker].video_in += t->kind == SH_KIND_VIDEO ? rate->in.pps : 0;
 		*(t->kind == SH_KIND_AUDIO ? &a->load[from->worker].audios
 		                           : &a->load[from->worker].videos) += 1;
 	}
