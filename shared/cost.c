@@ -170,9 +170,10 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 	bool ok = within(m->tsc_hz, 1e6, 1e11) && within(m->usable, 0.1, 1) &&
 	          within(m->error, 0, 10) && within(m->cached, 1, bytes);
 	const double per_packet[] = {
-	    m->cache,         m->cache_in, m->mixed, m->video,    m->endpoint,       m->report,
-	    m->scan,          m->handoff,  m->port.in,  m->port.in_byte,   m->port.out,
-	    m->port.out_byte, m->link,     m->feedback, m->cache_feedback, m->track};
+	    m->cache,    m->cache_in,     m->mixed,          m->video,
+	    m->endpoint, m->report,       m->scan,           m->handoff,
+	    m->port.in,  m->port.in_byte, m->port.out,       m->port.out_byte,
+	    m->link,     m->feedback,     m->cache_feedback, m->track};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,
 	                        m->video_bytes, m->audio_bytes,    m->memory};
 	bool any = false;

@@ -7,7 +7,8 @@
  *     in       pps · (in + port.in + cache_in · far + mixed · mix)
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
- *     the rest video_in · video + endpoints · endpoint + subs · report + tracks · scan + links · link
+ *     the rest video_in · video + endpoints · endpoint + subs · report + tracks · scan + links ·
+ * link
  *              + told · (feedback + cache_feedback · far) + tracked · track + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks

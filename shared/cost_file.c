@@ -181,16 +181,16 @@ json_t *sh_cost_json(const struct sh_cost_model *m)
 			                              c->in_byte, "out", c->out, "out_byte",
 			                              c->out_byte));
 	}
-	return json_pack("{ss sf sf sf so sf sf sf sf sf sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf "
-	                 "sf} s{sf sf sf sf sf sf}}",
-	                 "format", FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error",
-	                 m->error, "ciphers", ciphers, "cached", m->cached, "cache", m->cache,
-	                 "cache_in", m->cache_in, "mixed", m->mixed, "video", m->video, "endpoint", m->endpoint,
-	                 "report", m->report, "scan", m->scan, "handoff", m->handoff, "link",
-	                 m->link, "feedback", m->feedback, "cache_feedback", m->cache_feedback,
-	                 "track", m->track, "port", "name", p->name, "in", p->in, "in_byte",
-	                 p->in_byte, "out", p->out, "out_byte", p->out_byte, "max_pps", p->max_pps,
-	                 "max_bps", p->max_bps, "memory", "base", m->base_bytes, "endpoint",
-	                 m->endpoint_bytes, "subscription", m->sub_bytes, "video", m->video_bytes,
-	                 "audio", m->audio_bytes, "available", m->memory);
+	return json_pack(
+	    "{ss sf sf sf so sf sf sf sf sf sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf "
+	    "sf} s{sf sf sf sf sf sf}}",
+	    "format", FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error", m->error,
+	    "ciphers", ciphers, "cached", m->cached, "cache", m->cache, "cache_in", m->cache_in,
+	    "mixed", m->mixed, "video", m->video, "endpoint", m->endpoint, "report", m->report,
+	    "scan", m->scan, "handoff", m->handoff, "link", m->link, "feedback", m->feedback,
+	    "cache_feedback", m->cache_feedback, "track", m->track, "port", "name", p->name, "in",
+	    p->in, "in_byte", p->in_byte, "out", p->out, "out_byte", p->out_byte, "max_pps",
+	    p->max_pps, "max_bps", p->max_bps, "memory", "base", m->base_bytes, "endpoint",
+	    m->endpoint_bytes, "subscription", m->sub_bytes, "video", m->video_bytes, "audio",
+	    m->audio_bytes, "available", m->memory);
 }
