@@ -33,7 +33,7 @@ enum {
 	SUBS_MAX = 200000,
 	QUEUE = 512, // packets that may wait in the receive queue
 	SETTLE_MS = 6000,
-	WARM_MS = 100, // not measured: first packets, trackers, history
+	WARM_MS = 250, // not measured: first packets, trackers, history
 	WINDOW_US = 1000,
 	COLD_US = 1000, // after others had the CPU
 	WINDOWS = 8192,
@@ -55,15 +55,15 @@ static double
 
 struct point {
 	unsigned rooms;
-	double busy;    // share
-	double growth;  // of the queue, to what came
-	bool full;      // it grows without end
+	double busy;          // share
+	double growth;        // of the queue, to what came
+	bool full;            // it grows without end
 	double in, out, told; // packets a second; told: feedback, of those in
 	double look;          // cycles of the control thread to see who speaks, of all rooms
-	double cycles;  // of a packet out
-	double timers;  // of these in nodes that work by the clock
-	double batch;   // packets in a turn
-	double cut;     // share of turns whose time is the usual one
+	double cycles;        // of a packet out
+	double timers;        // of these in nodes that work by the clock
+	double batch;         // packets in a turn
+	double cut;           // share of turns whose time is the usual one
 	struct {
 		char name[24];
 		double cycles; // of a packet out
@@ -79,9 +79,9 @@ struct clock {
 	bool pressed;      // there is always a full burst; time is that of its last packet
 	double now, start; // ticks
 	uint64_t origin;
-	double busy;         // of turns
-	double spent;        // of turns, whoever had the CPU
-	double due[QUEUE];   // of those that wait, from `first` on, as a ring
+	double busy;       // of turns
+	double spent;      // of turns, whoever had the CPU
+	double due[QUEUE]; // of those that wait, from `first` on, as a ring
 	unsigned first, waiting, told;
 	uint64_t taken, turns, cut;
 };
@@ -521,12 +521,14 @@ int main(int argc, char **argv)
 	if (!sc.participants || !sc.publishers || sc.publishers > sc.participants ||
 	    !(sc.audio_size || sc.kbps) || !ms || sc.audio_size > FWD_AUDIO_MAX ||
 	    sc.video_size > 1300 || (sc.kbps && sc.video_size <= FWD_AUDIO_MAX) ||
-	    (pressed && !rooms) || sc.cameras > sc.publishers || slots_wrong(&sc) || !dp_srtp_key_len(sc.profile)) {
-		fprintf(stderr,
-		        "bench_room: publishers are participants, cameras are publishers; --audio is "
-		        "up to %d, --payload %d to 1300; --pressed needs --rooms; video slots need "
-		        "audio slots, and neither goes with --watch\n",
-		        FWD_AUDIO_MAX, FWD_AUDIO_MAX + 1);
+	    (pressed && !rooms) || sc.cameras > sc.publishers || slots_wrong(&sc) ||
+	    !dp_srtp_key_len(sc.profile)) {
+		fprintf(
+		    stderr,
+		    "bench_room: publishers are participants, cameras are publishers; --audio is "
+		    "up to %d, --payload %d to 1300; --pressed needs --rooms; video slots need "
+		    "audio slots, and neither goes with --watch\n",
+		    FWD_AUDIO_MAX, FWD_AUDIO_MAX + 1);
 		return 2;
 	}
 	hz = 1e9 / bench_ticks_to_ns(1);

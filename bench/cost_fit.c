@@ -16,7 +16,9 @@ enum {
 	CACHE = 4 * SH_COST_CIPHER_COUNT,
 	CACHE_IN,
 	MIXED,
+	VIDEO,
 	FEEDBACK,
+	CACHE_FEEDBACK,
 	TRACK,
 	PORTS, // PORT_IN, PORT_OUT, PORT_OUT_BYTE of each but the first
 	UNKNOWNS = PORTS + 3 * (COST_PORTS_MAX - 1),
@@ -90,7 +92,9 @@ static void row_of(const struct sh_cost_model *m, const struct cost_sample *s, d
 		row[CACHE] = out * far;
 		row[CACHE_IN] = in * far;
 		row[MIXED] = in * sh_cost_mix(l->audios, l->videos);
+		row[VIDEO] = l->video_in;
 		row[FEEDBACK] = l->told;
+		row[CACHE_FEEDBACK] = l->told * far;
 		row[TRACK] = l->tracked;
 	}
 	if (s->port) {
@@ -194,7 +198,9 @@ static void spread(struct cost_fit *f, const struct problem *p, unsigned ports)
 	f->model.cache = p->x[CACHE];
 	f->model.cache_in = p->x[CACHE_IN];
 	f->model.mixed = p->x[MIXED];
+	f->model.video = p->x[VIDEO];
 	f->model.feedback = p->x[FEEDBACK];
+	f->model.cache_feedback = p->x[CACHE_FEEDBACK];
 	f->model.track = p->x[TRACK];
 	/* A packet that another worker hands over is classified and fanned out like one received,
 	 * but not decrypted; the part that does not grow with its size is the nearest that was

@@ -11,9 +11,9 @@ enum { COST_SAMPLES_MAX = 256, COST_PORTS_MAX = 4 };
 struct cost_sample {
 	unsigned port; // 0: the one that does nothing; else index into ports of the result
 	struct sh_cost_load load; // a second
-	double cycles;    // of a packet out, with its share of what came in
-	double timers;    // of these in nodes that work by the clock, not by the packet
-	bool seldom;      // turns were so long that the clock had less to do than it should
+	double cycles;            // of a packet out, with its share of what came in
+	double timers;            // of these in nodes that work by the clock, not by the packet
+	bool seldom;              // turns were so long that the clock had less to do than it should
 	double base;      // of a port's sample: cycles of the same on the one that does nothing
 	bool held_out;    // not fitted on: it tests the fit
 	double predicted; // out
@@ -34,8 +34,8 @@ struct cost_fit {
 /* model.tsc_hz and the names of ports are given. 0, -EINVAL (too few samples for the unknowns in
  * them). */
 int cost_fit(struct cost_fit *f, struct cost_sample *s, size_t n, unsigned ports);
-/* Packets of uniform size, 50 a second of each track: `fanout` out for each in, subs transports with
- * one subscription each. */
+/* Packets of uniform size, 50 a second of each track: `fanout` out for each in, subs transports
+ * with one subscription each. */
 void cost_sample_uniform(struct cost_sample *s, enum sh_cost_cipher cipher, double payload,
                          double fanout, double subs);
 /* What the fitted model says of a sample; with a base, that and the port's part. */

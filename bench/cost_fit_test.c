@@ -21,13 +21,18 @@ static const struct sh_cost_model truth = {
     .endpoint = 900,
     .report = 150,
     .mixed = 210,
+    .video = 330,
     .scan = 70,
+    .link = 4000,
+    .feedback = 1700,
+    .cache_feedback = 240,
+    .track = 60,
     .cached = 1 << 19,
 };
 
 /* Of rooms with audio and video, in which transports have more than one subscription. */
 static void a_room(struct cost_sample *s, enum sh_cost_cipher cipher, unsigned people, double rooms,
-                   unsigned size)
+                   unsigned size, bool feedback)
 {
 	const struct cost_scenario sc = {.participants = people,
 	                                 .publishers = people > 20 ? 2 : people,
@@ -38,16 +43,10 @@ static void a_room(struct cost_sample *s, enum sh_cost_cipher cipher, unsigned p
 	                                 .kbps = 1000,
 	                                 .video_size = size,
 	                                 .layers = 1,
+	                                 .feedback = feedback,
 	                                 .cipher = cipher};
-	struct sh_cost_load all;
-	double out;
 
-	cost_scenario_load_of(&sc, rooms, 1, &all);
-	out = all.out[cipher].pps;
-	s->load = all;
-	s->load.in[cipher] =
-	    (struct sh_cost_flow){all.in[cipher].pps / out, all.in[cipher].bytes / out};
-	s->load.out[cipher] = (struct sh_cost_flow){1, all.out[cipher].bytes / out};
+	cost_scenario_load_of(&sc, rooms, 1, &s->load);
 }
 
 static size_t make(struct cost_sample *s, const struct sh_cost_model *m, double noise)
@@ -61,19 +60,18 @@ static size_t make(struct cost_sample *s, const struct sh_cost_model *m, double 
 
 	for (size_t n = 0; n < 2 * 3 * 3 * 3 * 2; n++) {
 		unsigned c = n / 54 % 2, a = n / 18 % 3, b = n / 6 % 3, k = n / 2 % 3;
-		double share;
 
 		s[n] = (struct cost_sample){.held_out = n % 7 == 3};
 		if (n % 2)
 			a_room(&s[n], ciphers[c], people[a], subs[k] / people[a],
-			       b ? (unsigned)sizes[b] : 300);
+			       b ? (unsigned)sizes[b] : 300, n % 3);
 		else
 			cost_sample_uniform(&s[n], ciphers[c], sizes[b], fanouts[a], subs[k]);
 		s[n].cycles = cost_sample_cycles(&f, &s[n]);
-		share = (s[n].load.endpoints * m->endpoint + s[n].load.subs * m->report +
-		         (s[n].load.videos + s[n].load.audios) * m->scan) /
-		        m->tsc_hz;
-		s[n].timers = share * s[n].cycles;
+		s[n].timers =
+		    (s[n].load.endpoints * m->endpoint + s[n].load.subs * m->report +
+		     (s[n].load.videos + s[n].load.audios) * m->scan + s[n].load.links * m->link) /
+		    s[n].load.out[ciphers[c]].pps;
 		if (n % 5 == 2) { // the same on a port
 			s[n].base = s[n].cycles;
 			s[n].port = 1;
@@ -104,10 +102,15 @@ static void exact_samples_give_the_model_back(void **state)
 	close_to(f.model.cache, 12, 1e-3);
 	close_to(f.model.cache_in, 40, 1e-3);
 	close_to(f.model.mixed, 210, 1e-3);
+	close_to(f.model.video, 330, 1e-3);
 	close_to(f.model.cached, 1 << 19, 1e-9);
 	close_to(f.model.endpoint, 900, 1e-3);
 	close_to(f.model.report, 150, 1e-3);
 	close_to(f.model.scan, 70, 1e-3);
+	close_to(f.model.link, 4000, 1e-3);
+	close_to(f.model.feedback, 1700, 1e-3);
+	close_to(f.model.cache_feedback, 240, 1e-3);
+	close_to(f.model.track, 60, 1e-3);
 	close_to(f.port[1].out, 70, 1e-3);
 	close_to(f.port[1].in, 30, 1e-3);
 	assert_true(f.worst < 1e-4 && f.held_worst < 1e-4 && f.out_worst < 1e-4);
@@ -207,6 +210,40 @@ static void a_scenario_as_a_load(void **state)
 	close_to(cost_scenario_buffers(&s, 2, 512, 128), 2 * 2 * 3 * 100.0, 1e-9);
 }
 
+/* A thousand with a microphone, fifty of them with a camera: three voices and four pictures each,
+ * but for those who are in a slot. */
+static void a_grown_room_as_a_load(void **state)
+{
+	struct sh_cost_load l, none;
+	struct cost_scenario s;
+	char why[200];
+
+	assert_int_equal(load(&s,
+	                      "feedback: twcc\nrooms:\n  participants: 1000\n  publishers: 1000\n"
+	                      "  cameras: 50\n  slots: 5\naudio:\n  size: 100\nvideo:\n"
+	                      "  bitrate: 960\n  size: 1200\n",
+	                      why),
+	                 0);
+	assert_true(s.grown && s.feedback && s.audio_slots == 5 && s.video_slots == 9);
+	s.audio_slots = 3;
+	s.video_slots = 4;
+	cost_scenario_load_of(&s, 2, 1, &l);
+	close_to(l.in[SH_COST_GCM128].pps, 2 * (1000 * 50 + 50 * 100), 1e-9);
+	close_to(l.out[SH_COST_GCM128].pps, 2 * 999 * (3 * 50 + 4 * 100), 1e-9);
+	close_to(l.subs, 2 * 1000 * 7, 1e-9);
+	close_to(l.audios, 2000, 1e-9);
+	close_to(l.videos, 100, 1e-9);
+	close_to(l.links, 2000, 1e-9);
+	close_to(l.told, 2000 * 20, 1e-9);
+	close_to(l.tracked, l.out[SH_COST_GCM128].pps, 1e-9);
+	cost_scenario_load_of(&s, 2, 2, &l);
+	close_to(l.handoffs, 2 * (3 * 50 + 4 * 100), 1e-6);
+	assert_int_equal(load(&s, "feedback: none\nrooms:\n  participants: 4\n", why), 0);
+	cost_scenario_load_of(&s, 1, 1, &none);
+	assert_true(none.links == 0 && none.told == 0 && none.tracked == 0);
+	assert_int_equal(load(&s, "feedback: perhaps\n", why), -EINVAL);
+}
+
 static void bad_scenarios(void **state)
 {
 	struct cost_scenario s;
@@ -231,6 +268,7 @@ int main(void)
 	    cmocka_unit_test(nothing_is_negative),
 	    cmocka_unit_test(too_few_samples_are_refused),
 	    cmocka_unit_test(a_scenario_as_a_load),
+	    cmocka_unit_test(a_grown_room_as_a_load),
 	    cmocka_unit_test(bad_scenarios),
 	};
 

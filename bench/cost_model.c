@@ -373,6 +373,15 @@ static json_t *parts(const struct asked *q)
 	return o;
 }
 
+/* Tracks that are looked at to see who speaks, of rooms that have grown. */
+static double members(const struct asked *q, unsigned rooms)
+{
+	struct sh_cost_load load;
+
+	cost_scenario_load_of(&q->scenario, rooms, 1, &load);
+	return q->scenario.grown ? load.audios + load.videos : 0;
+}
+
 static void take_port(struct asked *q, const char *path, const char *name)
 {
 	json_t *doc = json_load_file(path, 0, NULL),
@@ -423,11 +432,12 @@ static int ask(int argc, char **argv)
 	for (unsigned w = workers ? workers : 1; w <= (workers ? workers : WORKERS_MAX); w *= 2)
 		json_array_append_new(table, at_workers(&q, w));
 	print(json_pack(
-	    "{sf sf ss so so so sf sf sf}", "budget", q.budget, "error", q.model.error, "port",
+	    "{sf sf ss so so so sf sf sf sf}", "budget", q.budget, "error", q.model.error, "port",
 	    q.model.port.name, "most", table, "wanted",
 	    for_rooms(&q, rooms ? rooms : q.scenario.rooms), "cycles", parts(&q), "full_at",
 	    full_at(&q), "full_at_kbps", full_at_kbps(&q, rooms ? rooms : q.scenario.rooms), "busy",
-	    answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation * q.model.usable));
+	    answer(&q, rooms ? rooms : q.scenario.rooms, 1, 0).utilisation * q.model.usable,
+	    "members", members(&q, rooms ? rooms : q.scenario.rooms)));
 	return 0;
 }
 
@@ -448,7 +458,8 @@ int main(int argc, char **argv)
 		return host();
 	fputs("usage: cost_model fit SAMPLES.json | ask MODEL.json SCENARIO.yaml [--budget "
 	      "PERCENT] [--rooms N]\n"
-	      "                  [--workers N] [--port NAME] [--audio-slots N] [--video-slots N] | host\n",
+	      "                  [--workers N] [--port NAME] [--audio-slots N] [--video-slots N] | "
+	      "host\n",
 	      stderr);
 	return 2;
 }

@@ -239,7 +239,8 @@ static void add_kind(struct sh_cost_load *l, const struct cost_scenario *s, cons
 	sh_cost_flow(&l->out[s->cipher], pps * k->out * rooms, size);
 	l->subs += k->subs * rooms;
 	if (k->used > 0)
-		l->handoffs += pps * all_layers * k->used * rooms * others(workers, k->out / k->used);
+		l->handoffs +=
+		    pps * all_layers * k->used * rooms * others(workers, k->out / k->used);
 }
 
 void cost_scenario_load_of(const struct cost_scenario *s, double rooms, unsigned workers,
@@ -265,13 +266,14 @@ void cost_scenario_load_of(const struct cost_scenario *s, double rooms, unsigned
 	if (s->video)
 		add_kind(out, s, &video, cost_video_pps(s), all_layers(s), s->video_size, rooms,
 		         workers);
+	out->video_in = cost_video_pps(s) * all_layers(s) * c * rooms;
 	out->endpoints = (q + receivers) * rooms;
 	if (!s->feedback || !(to->pps > 0))
 		return;
 	out->links = receivers * rooms;
 	out->tracked = to->pps;
-	out->told = out->links *
-	            sh_cost_tells((to->bytes + to->pps * SH_COST_RTP_BYTES) / out->links);
+	out->told =
+	    out->links * sh_cost_tells((to->bytes + to->pps * SH_COST_RTP_BYTES) / out->links);
 }
 
 /* How long a packet is kept at most (dataplane/node/node.c). */

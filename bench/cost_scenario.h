@@ -14,7 +14,7 @@ struct cost_scenario {
 	/* A room that has grown: each one is sent so many voices and pictures. */
 	bool grown;
 	unsigned audio_slots, video_slots;
-	bool audio, video, feedback; // feedback: listeners send transport-wide feedback
+	bool audio, video, feedback;    // feedback: listeners send transport-wide feedback
 	unsigned audio_size;            // bytes of payload; 50 packets a second
 	unsigned kbps, video_size, fps; // of the best layer
 	unsigned layers;                // each of a quarter of the next one's bitrate

@@ -102,8 +102,8 @@ static void add_track(uint32_t i)
 	} else {
 		s.endpoint = id_of(t.endpoint);
 		s.layer[0].ssrc = fwd_ssrc(i);
-		s.flags = (audio ? 0 : SH_TRACK_NACK | SH_TRACK_PLI) |
-		          (t.group ? SH_TRACK_FOLLOW : 0);
+		s.flags =
+		    (audio ? 0 : SH_TRACK_NACK | SH_TRACK_PLI) | (t.group ? SH_TRACK_FOLLOW : 0);
 		s.mid_len = put_mid(s.mid, t.mid);
 	}
 	for (unsigned k = 0; k < SH_MAX_PTS; k++)

@@ -300,8 +300,7 @@ void fwd_turn_forget(uint64_t ticks)
 
 	if (seen > dp_clock.mono_ns)
 		ns += seen - dp_clock.mono_ns;
-	world.stopped =
-	    dp_clock.tsc + RTE_MAX(ticks, ns * (rte_get_tsc_hz() / 1000000) / 1000);
+	world.stopped = dp_clock.tsc + RTE_MAX(ticks, ns * (rte_get_tsc_hz() / 1000000) / 1000);
 }
 
 void fwd_settle(void)

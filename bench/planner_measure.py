@@ -15,18 +15,18 @@ TAKEN = 0.05          # share of a run that others may take; bench_room repeats 
 
 # participants, publishers, watch, bytes of audio (0: none), kbit/s of video (0: none), bytes of a packet of it; rooms; held out
 ROOMS = [
-    (2, 1, 0, 0, 1000, 1200, (300, 4000, 15000), ()),
-    (2, 2, 0, 80, 600, 1000, (120, 1200, 5000), (400,)),
-    (3, 3, 0, 160, 0, 1200, (50, 1500, 6000), ()),
-    (25, 25, 0, 80, 0, 1200, (2, 20, 60), (8,)),
+    (2, 1, 0, 0, 1000, 1200, (300, 1500, 5000), ()),
+    (2, 2, 0, 80, 600, 1000, (120, 600, 2400), (300,)),
+    (3, 3, 0, 160, 0, 1200, (50, 800, 3000), ()),
+    (25, 25, 0, 80, 0, 1200, (2, 20, 160), (8,)),
     (51, 1, 0, 200, 0, 1200, (15, 300, 900), ()),
-    (5, 5, 0, 100, 2000, 1200, (12, 400, 1000), (100,)),
-    (12, 12, 0, 100, 500, 900, (2, 40, 130), (15,)),
+    (5, 5, 0, 100, 2000, 1200, (12, 60, 300), (150,)),
+    (12, 12, 0, 100, 500, 900, (2, 40, 200), (15,)),
     (30, 30, 9, 120, 800, 1100, (2, 20, 60), ()),
-    (21, 1, 0, 0, 1500, 1200, (15, 500, 2000), (100,)),
-    (101, 1, 0, 120, 2500, 1200, (4, 60, 150), ()),
-    (401, 2, 0, 120, 1200, 1000, (1, 8, 20), (3,)),
-    (7, 2, 0, 0, 700, 600, (25, 900, 3000), ()),
+    (21, 1, 0, 0, 1500, 1200, (15, 150, 650), (60,)),
+    (101, 1, 0, 120, 2500, 1200, (4, 30, 100), ()),
+    (401, 2, 0, 120, 1200, 1000, (1, 8, 22), (3,)),
+    (7, 2, 0, 0, 700, 600, (25, 250, 1000), ()),
 ]
 # of the other ciphers: what they cost a packet and a byte; caches are the same to all
 ROOMS_MORE = [
@@ -40,7 +40,7 @@ ROOMS_MORE = [
 ]
 # listeners without feedback, so that its part is told from the rest
 ROOMS_SILENT = [
-    (2, 1, 0, 0, 1000, 1200, (4000,), ()),
+    (2, 1, 0, 0, 1000, 1200, (1500,), ()),
     (25, 25, 0, 80, 0, 1200, (20,), ()),
     (101, 1, 0, 120, 2500, 1200, (60,), ()),
     (401, 2, 0, 120, 1200, 1000, (8,), ()),
@@ -85,7 +85,7 @@ def room_words(room, cpu):
 def one_room(options, profile, room):
     """A row of bench_room, which repeats what was disturbed; None: no stretch of it was ours."""
     try:
-        doc = bench('bench_room', room_words(room, options.cpu) + ['--pressed', 1, '--profile', profile, '--ms', 60 if options.quick else 200])
+        doc = bench('bench_room', room_words(room, options.cpu) + ['--pressed', 1, '--profile', profile, '--ms', 60 if options.quick else 150])
         row = doc['rows'][0]
         return row if row['cycles'] and row['cycles'] > 0 and row['crypto'] > 0 and 'node_cycles' in row else None, float(doc['facts']['tsc_hz'])
     except TooSlow as e:

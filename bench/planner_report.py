@@ -48,7 +48,9 @@ def described(s):
         return f"{s['payload']} B, fan-out {s['fanout']}, {s['subs']} subscriptions"
     sent = [f"audio {s['audio']} B"] * (s['audio'] > 0) + [f"video {s['kbps']} kbit/s, {s['payload']} B"] * (s['kbps'] > 0)
     watch = f", {s['watch']} watched" if s['watch'] else ''
-    return f"{s['rooms']} rooms of {s['participants']}, {s['publishers']} publish {' and '.join(sent)}{watch}"
+    slots = f", {s['cameras']} cameras, slots {s['audio_slots']} + {s['video_slots']}" if s.get('audio_slots') else ''
+    silent = '' if s.get('feedback', 1) else ', no feedback'
+    return f"{s['rooms']} rooms of {s['participants']}, {s['publishers']} publish {' and '.join(sent)}{watch}{slots}{silent}"
 
 
 def plot_fit(samples):
@@ -132,7 +134,8 @@ def report(model, path):
               table(['port', 'in', 'out', 'out, a byte', 'packets/s', 'bit/s'],
                     [[n, f"{p['in']:.0f}", f"{p['out']:.0f}", f"{p['out_byte']:.3f}", f"{p['max_pps']:g}", f"{p['max_bps']:g}"] for n, p in model['ports'].items()]),
               f"<p>For each doubling of what is touched beyond {model['cached'] / 1024:.0f} KiB: {model['cache']:.1f} cycles a packet out, {model['cache_in']:.1f} a packet in; where as many tracks are audio as "
-              f"video, {model['mixed']:.0f} a packet in. A second: {model['endpoint']:.0f} cycles for each transport, {model['report']:.0f} for each subscription, {model['scan']:.0f} for each track. Memory: {', '.join(f'{k} {v / 1024:.1f} KiB' for k, v in model['memory'].items())}.</p>",
+              f"video, {model['mixed']:.0f} a packet in; {model['video']:.0f} more a packet of video in. A second: {model['endpoint']:.0f} cycles for each transport, {model['report']:.0f} for each subscription, {model['scan']:.0f} for each track, {model['link']:.0f} for each listener with feedback. "
+              f"Each of its feedback packets {model['feedback']:.0f}, each packet that it tells of {model['track']:.0f}. Memory: {', '.join(f'{k} {v / 1024:.1f} KiB' for k, v in model['memory'].items())}.</p>",
               '<h2>Fit</h2>', plot_fit(samples), plot_nodes(samples)]
     if model['validation']:
         parts += ['<h2>Scenarios that were not fitted on</h2>'] + [plot_knee(v) for v in model['validation'] if v['points']]

@@ -11,9 +11,9 @@ import planner_measure as measure, planner_report, planner_validate
 SCENARIOS = sorted((here / 'scenarios').glob('*.yaml'))
 
 
-def cost(profile, ins, size_in, size_out, more=0):
+def cost(profile, ins, size_in, size_out, more=0, told=0):
     """Of a packet out, when `ins` packets come in for it, by a formula."""
-    return (400 + 0.2 * size_in) * ins + 150 + 0.15 * size_out + more + 0.5 * (profile == measure.CM80) * size_out
+    return 1500 * told + (400 + 0.2 * size_in) * ins + 150 + 0.15 * size_out + more + 0.5 * (profile == measure.CM80) * size_out
 
 
 def samples():
@@ -21,10 +21,15 @@ def samples():
     for profile, room, held in measure.shapes(False):
         p, q, a, v = room['participants'], room['publishers'], 50 * (room['audio'] > 0), room['kbps'] * 125 / room['payload']
         watched = sum(min(room['watch'] or q, q - (i < q)) for i in range(p))
-        size = (a * room['audio'] + v * room['payload']) / (a + v)
-        cycles = cost(profile, q / watched, size, size)
+        listeners = sum(q > (i < q) for i in range(p))
+        ins, outs = (a * q, v * (room.get('cameras') or q)), (a * watched, v * watched)
+        if room.get('audio_slots'):
+            outs = (a * room['audio_slots'] * (p - 1), v * room['video_slots'] * (p - 1))
+        bytes_in, bytes_out = (x * room['audio'] + y * room['payload'] for x, y in (ins, outs))
+        told = listeners * min(max((bytes_out + 20 * sum(outs)) / listeners / 1360, 4), 20) / sum(outs) * room.get('feedback', 1)
+        cycles = cost(profile, sum(ins) / sum(outs), bytes_in / sum(ins), bytes_out / sum(outs), 0, told)
         out.append({'profile': measure.PROFILE[profile], 'port': 'null', **room, 'subs': watched * room['rooms'], 'held_out': held, 'cycles': cycles,
-                    'timers': 0, 'noise': 1.04, 'taken': 0, 'runs': 3, 'node_cycles': {'srtp_out': cycles * 0.7, 'tx': cycles * 0.3}})
+                    'look': 40 * room['rooms'] * (q + room.get('cameras', 0)), 'timers': 0, 'noise': 1.04, 'taken': 0, 'runs': 3, 'node_cycles': {'srtp_out': cycles * 0.7, 'tx': cycles * 0.3}})
     return out
 
 
@@ -76,10 +81,17 @@ class Planner(unittest.TestCase):
             # the port's cycles are all that differs
             self.assertGreater(self.ask(scenario, port='null')['full_at'], a['full_at'])
 
-    def test_rooms_that_grow_are_refused(self):
-        options = types.SimpleNamespace(model=self.path / 'model.json', rooms=None, budget=None, port=None)
-        with self.assertRaises((SystemExit, RuntimeError)):
-            planner.ask_model(options, here / 'scenarios/grown/room-1000.yaml')
+    def test_rooms_that_grow_cost_by_their_slots(self):
+        grown = here / 'scenarios/grown/room-1000.yaml'
+        few, many = (self.ask(grown, audio_slots=n, video_slots=n) for n in (3, 6))
+        self.assertAlmostEqual(many['wanted']['out_pps'], 2 * few['wanted']['out_pps'], delta=1)
+        self.assertAlmostEqual(few['wanted']['out_pps'], 999 * 3 * (50 + 150 * 125 / 1200), delta=1)
+        self.assertEqual(few['wanted']['in_pps'], many['wanted']['in_pps'])
+        self.assertGreater(few['full_at'], many['full_at'])
+        self.assertAlmostEqual(self.model['selection'], 40)
+        for wrong in ({'audio_slots': 17}, {'video_slots': 33}):
+            with self.assertRaises((SystemExit, RuntimeError)):
+                self.ask(grown, **wrong)
 
     def test_a_port_that_is_too_slow_is_named(self):
         self.model['port']['max_bps'] = 1e8
@@ -97,7 +109,7 @@ class Planner(unittest.TestCase):
             w = self.ask(scenario, rooms=1)['wanted']
             p, q = sc['participants'], sc['publishers']
             watched = sum(q - (i < q) for i in range(p))
-            pps = (50 if sc['audio'] else 0) + (sc['kbps'] * 125 / sc['payload'] if sc['kbps'] else 0)
+            pps = (50 if sc['audio'] else 0) + (sc['kbps'] * 125 / sc['payload'] if sc['kbps'] else 0) * (sc['cameras'] or q) / q
             self.assertAlmostEqual(w['out_pps'], watched * pps, delta=1, msg=scenario)
 
     def test_report(self):
@@ -133,7 +145,7 @@ class Planner(unittest.TestCase):
         self.assertIsNone(planner_validate.knee([point(8, 0)]))
 
     def test_disturbed_runs_do_not_count(self):
-        row = lambda cycles, waited: {'cycles': cycles, 'timers': 0, 'subs': 9, 'crypto': 200, 'memory': 90, 'node_cycles': {}, 'waited_ms': waited, 'stolen_ms': 0, 'wall_ms': 100}
+        row = lambda cycles, waited: {'cycles': cycles, 'timers': 0, 'subs': 9, 'crypto': 200, 'memory': 90, 'look': 0, 'told_pps': 0, 'node_cycles': {}, 'waited_ms': waited, 'stolen_ms': 0, 'wall_ms': 100}
         room = {'rooms': 1}
         self.assertEqual(measure.of_room(measure.GCM128, room, False, [row(300, 0), row(900, 60), row(310, 1), row(305, 0)], 200)['cycles'], 305)
         self.assertEqual(measure.of_room(measure.GCM128, room, False, [row(300, 70), row(400, 30)], 200)['cycles'], 400)

@@ -40,7 +40,8 @@ double room_tells(unsigned participant);
 /* So many rooms; out is for fwd_open_layout(). */
 void room_layout(struct fwd_layout *out, unsigned rooms);
 
-/* ---- room_slots.c: who is in the slots, as the control thread decides it; rooms that have grown ----
+/* ---- room_slots.c: who is in the slots, as the control thread decides it; rooms that have grown
+ * ----
  */
 void room_slots_open(void); // after fwd_open_layout()
 void room_slots_close(void);

@@ -28,7 +28,8 @@ static struct {
 	unsigned sources;
 	struct dp_srtp_session *session; // by endpoint
 	struct spoken {
-		uint32_t next; // transport-wide number: that it sends next; first that it did not tell of
+		uint32_t next; // transport-wide number: that it sends next; first that it did not
+		               // tell of
 		double at;     // when it last told
 	} * spoken;            // by endpoint
 	uint32_t endpoints;
@@ -202,10 +203,8 @@ static bool make_feedback(struct source *s, unsigned at)
 	double from = k->at * 4000 / feed.hz, step; // in ticks of 250 us
 	uint8_t *rtcp = feed.frame[at] + FWD_HEAD;
 	struct dp_rtcp_out o = {.buf = rtcp, .room = FWD_FRAME - FWD_HEAD - 64};
-	struct dp_srtp_op op = {.session = &feed.session[s->endpoint],
-	                        .src = rtcp + 8,
-	                        .dst = rtcp,
-	                        .index = s->next};
+	struct dp_srtp_op op = {
+	    .session = &feed.session[s->endpoint], .src = rtcp + 8, .dst = rtcp, .index = s->next};
 	int told;
 
 	if (!n)

@@ -37,6 +37,7 @@ void sh_cost_add(struct sh_cost_load *to, const struct sh_cost_load *what, doubl
 		to->out[c].bytes += times * what->out[c].bytes;
 	}
 	to->handoffs += times * what->handoffs;
+	to->video_in += times * what->video_in;
 	to->endpoints += times * what->endpoints;
 	to->subs += times * what->subs;
 	to->videos += times * what->videos;
@@ -66,10 +67,9 @@ static const struct sh_cost_cipher_coef *coef(const struct sh_cost_model *m, uns
 
 double sh_cost_far(const struct sh_cost_model *m, const struct sh_cost_load *all)
 {
-	double touched =
-	    (all->videos + all->audios) * SH_COST_TRACK_BYTES +
-	    all->endpoints * SH_COST_ENDPOINT_BYTES + all->subs * SH_COST_SUB_BYTES +
-	    all->links * SH_COST_LINK_BYTES;
+	double touched = (all->videos + all->audios) * SH_COST_TRACK_BYTES +
+	                 all->endpoints * SH_COST_ENDPOINT_BYTES + all->subs * SH_COST_SUB_BYTES +
+	                 all->links * SH_COST_LINK_BYTES;
 
 	return touched > m->cached ? fmin(log2(touched / m->cached), SH_COST_FAR_MAX) : 0;
 }
@@ -89,9 +89,10 @@ double sh_cost_more(const struct sh_cost_model *m, const struct sh_cost_load *lo
 		sh_cost_add(&all, others, 1);
 	far = sh_cost_far(m, &all);
 	in_extra = m->cache_in * far + m->mixed * sh_cost_mix(all.audios, all.videos);
-	sum = load->endpoints * m->endpoint + load->subs * m->report +
+	sum = load->video_in * m->video + load->endpoints * m->endpoint + load->subs * m->report +
 	      (load->videos + load->audios) * m->scan + load->links * m->link +
-	      load->told * m->feedback + load->tracked * m->track + load->handoffs * m->handoff;
+	      load->told * (m->feedback + m->cache_feedback * far) + load->tracked * m->track +
+	      load->handoffs * m->handoff;
 
 	for (unsigned i = 0; i < SH_COST_CIPHER_COUNT; i++) {
 		const struct sh_cost_cipher_coef *c = coef(m, i);
@@ -168,10 +169,11 @@ bool sh_cost_valid(const struct sh_cost_model *m)
 	             rate = 1e15; // far beyond any host, so that no sum overflows
 	bool ok = within(m->tsc_hz, 1e6, 1e11) && within(m->usable, 0.1, 1) &&
 	          within(m->error, 0, 10) && within(m->cached, 1, bytes);
-	const double per_packet[] = {m->cache,        m->cache_in, m->mixed,        m->endpoint,
-	                             m->report,       m->scan,     m->handoff,      m->port.in,
-	                             m->port.in_byte, m->port.out, m->port.out_byte, m->link,
-	                             m->feedback,     m->track};
+	const double per_packet[] = {
+	    m->cache,    m->cache_in,     m->mixed,          m->video,
+	    m->endpoint, m->report,       m->scan,           m->handoff,
+	    m->port.in,  m->port.in_byte, m->port.out,       m->port.out_byte,
+	    m->link,     m->feedback,     m->cache_feedback, m->track};
 	const double sizes[] = {m->base_bytes,  m->endpoint_bytes, m->sub_bytes,
 	                        m->video_bytes, m->audio_bytes,    m->memory};
 	bool any = false;

@@ -7,8 +7,9 @@
  *     in       pps · (in + port.in + cache_in · far + mixed · mix)
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
- *     the rest endpoints · endpoint + subs · report + tracks · scan + links · link
- *              + told · feedback + tracked · track + handoffs · handoff
+ *     the rest video_in · video + endpoints · endpoint + subs · report + tracks · scan + links ·
+ * link
+ *              + told · (feedback + cache_feedback · far) + tracked · track + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks
  *              touched = tracks · TRACK_BYTES + endpoints · ENDPOINT_BYTES + subs · SUB_BYTES
@@ -49,7 +50,7 @@ enum {
 	SH_COST_ENDPOINT_BYTES = 1536,
 	SH_COST_SUB_BYTES = 512,
 	SH_COST_LINK_BYTES = 2560,
-	SH_COST_FAR_MAX = 3, // from there on all comes from memory
+	SH_COST_FAR_MAX = 4, // from there on all comes from memory
 	SH_COST_NAME_MAX = 32,
 	SH_COST_RTP_BYTES = 20, // header with extensions, as we write it
 	SH_COST_TAG_BYTES = 16,
@@ -79,7 +80,8 @@ struct sh_cost_model {
 	double tsc_hz;
 	struct sh_cost_cipher_coef cipher[SH_COST_CIPHER_COUNT];
 	double cached; // bytes that are near whatever else is touched
-	double cache, cache_in, mixed, endpoint, report, scan, handoff, link, feedback, track;
+	double cache, cache_in, mixed, video, endpoint, report, scan, handoff, link;
+	double feedback, cache_feedback, track;
 	struct sh_cost_port port;
 	double usable; // share of a core that a worker has, 0.1..1
 	double error;  // of a prediction, relative: what is within it was seen of points that were
@@ -96,6 +98,7 @@ struct sh_cost_load {
 		double pps, bytes;
 	} in[SH_COST_CIPHER_COUNT], out[SH_COST_CIPHER_COUNT];
 	double handoffs; // packets a second
+	double video_in; // of those in, video's: their gaps and frames are looked at
 	double endpoints, subs, videos, audios;
 	double links, told, tracked;
 };

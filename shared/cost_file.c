@@ -107,12 +107,14 @@ int sh_cost_load_json(struct sh_cost_model *out, const json_t *doc, char *why, s
 	number(&r, &m.cache_in, doc, "cache_in");
 	number(&r, &m.cached, doc, "cached");
 	number(&r, &m.mixed, doc, "mixed");
+	number(&r, &m.video, doc, "video");
 	number(&r, &m.endpoint, doc, "endpoint");
 	number(&r, &m.report, doc, "report");
 	number(&r, &m.scan, doc, "scan");
 	number(&r, &m.handoff, doc, "handoff");
 	number(&r, &m.link, doc, "link");
 	number(&r, &m.feedback, doc, "feedback");
+	number(&r, &m.cache_feedback, doc, "cache_feedback");
 	number(&r, &m.track, doc, "track");
 	read_ciphers(&r, &m, object(&r, doc, "ciphers"));
 	read_port(&r, &m.port, object(&r, doc, "port"));
@@ -180,12 +182,15 @@ json_t *sh_cost_json(const struct sh_cost_model *m)
 			                              c->out_byte));
 	}
 	return json_pack(
-	    "{ss sf sf sf so sf sf sf sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf sf} s{sf sf sf sf sf sf}}",
+	    "{ss sf sf sf so sf sf sf sf sf sf sf sf sf sf sf sf sf s{ss sf sf sf sf sf "
+	    "sf} s{sf sf sf sf sf sf}}",
 	    "format", FORMAT, "tsc_hz", m->tsc_hz, "usable", m->usable, "error", m->error,
 	    "ciphers", ciphers, "cached", m->cached, "cache", m->cache, "cache_in", m->cache_in,
-	    "mixed", m->mixed, "endpoint", m->endpoint, "report", m->report, "scan", m->scan,
-	    "handoff", m->handoff, "link", m->link, "feedback", m->feedback, "track", m->track, "port", "name", p->name, "in", p->in, "in_byte", p->in_byte,
-	    "out", p->out, "out_byte", p->out_byte, "max_pps", p->max_pps, "max_bps", p->max_bps,
-	    "memory", "base", m->base_bytes, "endpoint", m->endpoint_bytes, "subscription",
-	    m->sub_bytes, "video", m->video_bytes, "audio", m->audio_bytes, "available", m->memory);
+	    "mixed", m->mixed, "video", m->video, "endpoint", m->endpoint, "report", m->report,
+	    "scan", m->scan, "handoff", m->handoff, "link", m->link, "feedback", m->feedback,
+	    "cache_feedback", m->cache_feedback, "track", m->track, "port", "name", p->name, "in",
+	    p->in, "in_byte", p->in_byte, "out", p->out, "out_byte", p->out_byte, "max_pps",
+	    p->max_pps, "max_bps", p->max_bps, "memory", "base", m->base_bytes, "endpoint",
+	    m->endpoint_bytes, "subscription", m->sub_bytes, "video", m->video_bytes, "audio",
+	    m->audio_bytes, "available", m->memory);
 }

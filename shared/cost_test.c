@@ -24,7 +24,12 @@ static const struct sh_cost_model model = {
     .report = 5,
     .scan = 3,
     .mixed = 9,
+    .video = 17,
     .handoff = 50,
+    .link = 700,
+    .feedback = 40,
+    .cache_feedback = 13,
+    .track = 6,
     .port = {"test", 7, 0.1, 11, 0.2, 1e6, 1e9},
     .usable = 0.5,
     .error = 0.1,
@@ -63,6 +68,20 @@ static void by_hand(void **state)
 	near(sh_cost_cycles(&model, &l), 100 + 7 + 9 + 256 * 3);
 	near(sh_cost_more(&model, &l, &(struct sh_cost_load){.audios = 256}),
 	     100 + 7 + 30 + 9 * 0.5 + 256 * 3);
+	/* links: each a second, each packet of feedback, each packet that it tells of; and what
+	 * they touch is far */
+	l = (struct sh_cost_load){.links = 2, .told = 30, .tracked = 300, .video_in = 10};
+	near(sh_cost_cycles(&model, &l), 10 * 17 + 2 * 700 + 30 * 40 + 300 * 6);
+	l = (struct sh_cost_load){.links = 819.2, .told = 5};
+	sh_cost_flow(&l.out[SH_COST_GCM128], 1, 0);
+	near(sh_cost_cycles(&model, &l), 211 + 10 + 819.2 * 700 + 5 * 53);
+}
+
+static void listeners_tell_a_twentieth(void **state)
+{
+	near(sh_cost_tells(0), 4);
+	near(sh_cost_tells(13600), 10);
+	near(sh_cost_tells(1e6), 20);
 }
 
 static void a_cipher_that_was_not_measured_is_the_costliest(void **state)
@@ -225,6 +244,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(by_hand),
+	    cmocka_unit_test(listeners_tell_a_twentieth),
 	    cmocka_unit_test(a_cipher_that_was_not_measured_is_the_costliest),
 	    cmocka_unit_test(what_runs_out_first),
 	    cmocka_unit_test(more_load_never_costs_less),

@@ -233,6 +233,7 @@ static void gives(struct cp_admit *a, struct ask *ask, const struct cp_room *roo
 
 	ask->add[w].in[SH_COST_GCM128].pps += times * f.pps;
 	ask->add[w].in[SH_COST_GCM128].bytes += times * f.bytes;
+	ask->add[w].video_in += kind == SH_KIND_VIDEO ? times * f.pps : 0;
 	*(kind == SH_KIND_AUDIO ? &ask->add[w].audios : &ask->add[w].videos) += times;
 	ask->tracks += (unsigned)ceil(times);
 	if (!room || room->grown) // there are as many slots as there were

@@ -246,7 +246,9 @@ double cp_load_told(const struct sh_cost_load *l)
 
 	for (unsigned c = 0; c < SH_COST_CIPHER_COUNT; c++)
 		add(&all, &l->out[c]);
-	return l->links > 0 ? l->links * sh_cost_tells((all.bytes + all.pps * SH_COST_RTP_BYTES) / l->links) : 0;
+	return l->links > 0
+	           ? l->links * sh_cost_tells((all.bytes + all.pps * SH_COST_RTP_BYTES) / l->links)
+	           : 0;
 }
 
 /* The track at its publisher, at its subscribers, and handed over to the workers of those. */
@@ -261,6 +263,7 @@ static void add_track(struct cp_admit *a, const struct cp_track *t)
 		return;
 	if (from) {
 		add(&a->load[from->worker].in[cp_load_cipher(a, from)], &rate->in);
+		a->load[from->worker].video_in += t->kind == SH_KIND_VIDEO ? rate->in.pps : 0;
 		*(t->kind == SH_KIND_AUDIO ? &a->load[from->worker].audios
 		                           : &a->load[from->worker].videos) += 1;
 	}

@@ -350,6 +350,32 @@ static void slots_keep_a_large_room_cheap(void **unused)
 	conn_refused(&d, "overloaded", "{ss ss}", "type", "join", "room", "hall"); // 9.2 %
 }
 
+/* A packet that is told of costs as much again; who does not tell is known by what was negotiated. */
+static void listeners_count_with_their_feedback(void **unused)
+{
+	struct sh_cost_model told = costs_out;
+	const struct cp_endpoint *e;
+	struct sh_endpoint *s;
+
+	told.track = 100;
+	admission(100, &told);
+	join(&a, "kitchen");
+	publish(&a, NULL, NULL);
+	join(&b, "kitchen");
+	conn_forget(&a);
+	world_advance(2000);
+	assert_true(percent("model", 0) > 4.5 && percent("model", 0) < 4.7);
+	e = conn_party(&b)->endpoint[CP_SUBSCRIBE];
+	s = &slabs.endpoint[SH_ID_INDEX(e->id)];
+	s->set.id = e->id;
+	world_advance(2000);
+	assert_true(percent("model", 0) > 2.2 && percent("model", 0) < 2.4);
+	s->set.flags = SH_EP_TWCC;
+	s->set.ext_id[SH_EXT_TWCC] = 3;
+	world_advance(2000);
+	assert_true(percent("model", 0) > 4.5 && percent("model", 0) < 4.7);
+}
+
 /* What was measured of another mapping says nothing of this one. */
 static void slabs_of_another_dataplane_are_not_read(void **unused)
 {
@@ -405,6 +431,7 @@ int main(void)
 	    T(a_call_is_weighed_when_it_is_placed),
 	    T(full_tables_refuse_whole),
 	    T(slots_keep_a_large_room_cheap),
+	    T(listeners_count_with_their_feedback),
 	    T(slabs_of_another_dataplane_are_not_read),
 	    T(the_least_used_worker_is_chosen),
 #undef T
