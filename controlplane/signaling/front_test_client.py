@@ -1,5 +1,6 @@
 """How the tests of the front (front_test.py) reach it: front_test_server on ports of this namespace."""
 import asyncio
+import socket
 import ssl
 
 import websockets
@@ -27,8 +28,14 @@ def ws(**kw):
     return websockets.connect(kw.pop("uri", WS), ssl=TLS, **kw)
 
 
-async def raw(tls=True, port=PORT):
-    return await asyncio.open_connection("127.0.0.1", port, ssl=TLS if tls else None)
+async def raw(tls=True, port=PORT, room=None):
+    """room: bytes that the kernel keeps for it; else it grows to many MB."""
+    s = socket.socket()
+    s.setblocking(False)
+    if room:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    await asyncio.get_running_loop().sock_connect(s, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=s, ssl=TLS if tls else None, server_hostname="" if tls else None)
 
 
 async def ask(text, read=65536, wait=5):

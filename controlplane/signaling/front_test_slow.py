@@ -113,7 +113,7 @@ async def held_output(s):
 @test
 async def slow_reader_of_a_reply(s):
     """Sends more while it takes nothing of an 8 MB reply: hung up soon, and the loop stays idle meanwhile."""
-    r, w = await raw()
+    r, w = await raw(room=65536)  # so that the reply does not fit into the kernel
     w.transport.pause_reading()
     w.write(b"GET /api/v1/big HTTP/1.1\r\nHost: x\r\n\r\n")
     await asyncio.sleep(0.5)
