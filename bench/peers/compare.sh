@@ -7,7 +7,7 @@
 #
 # Environment: RUNS (1): searches of each server; the best counts, the median is told. STEP (3): seconds a step.
 #   TRIES (3): of a step. SUBSCRIBERS (200). OUT (build/bench/compare.json): everything as JSON. SERVER_CPU, GENERATOR_CPU: the last two allowed
-#   CPUs. FEEDBACK (none): of receivers in the searches, twcc or remb; docs/performance.md says why. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (af_xdp, or sockets): the generator's, the same for all servers.
+#   CPUs. FEEDBACK (twcc): of receivers in the searches; or remb, or none. NICE (-10): of servers and generator, so that what else runs here disturbs less. TRANSPORT (af_xdp, or sockets): the generator's, the same for all servers.
 #
 # Two network namespaces and a veth, made here and removed at the end; nothing outside is touched. The server runs
 # on SERVER_CPU with all its threads, the generator on the other CPU. What is not comparable: docs/performance.md.
@@ -16,7 +16,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 loadgen=$root/build/bench/loadgen/loadgen
 runs=${RUNS:-1} tries=${TRIES:-3} step=${STEP:-3} subscribers=${SUBSCRIBERS:-200}
-transport=${TRANSPORT:-af_xdp} nice=${NICE:--10} feedback=${FEEDBACK:-none}
+transport=${TRANSPORT:-af_xdp} nice=${NICE:--10} feedback=${FEEDBACK:-twcc}
 warm_up=6 # seconds before each step: for an estimate to follow
 [[ $feedback != none ]] || warm_up=0
 out=${OUT:-$root/build/bench/compare.json}
