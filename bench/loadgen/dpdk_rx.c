@@ -2,7 +2,7 @@
  *
  * A ring in shared memory does not say when a packet was put there: whoever looks at it first has
  * to note the time, and the media thread may be busy, or not have its CPU. So a thread of its own
- * looks each half of a millisecond, with real-time priority where that is allowed; it takes
+ * looks each millisecond, with real-time priority where that is allowed; it takes
  * everything with the time into a queue, and the media thread hands it on from there. The media
  * thread takes as well, between its turns, and then the other one has nothing to do. What neither
  * can know is the time that a host keeps the whole CPU: lg_net->gap() tells of it. */
