@@ -7,9 +7,9 @@
  *     in       pps · (in + port.in + cache_in · far + mixed · mix)
  *              + bytes · (in_byte + port.in_byte)
  *     out      pps · (out + port.out + cache · far) + bytes · (out_byte + port.out_byte)
- *     the rest video_in · video + endpoints · endpoint + subs · report + tracks · scan + links ·
- * link
- *              + told · (feedback + cache_feedback · far) + tracked · track + handoffs · handoff
+ *     the rest video_in · video + endpoints · endpoint + subs · report + tracks · scan
+ *              + links · link + told · (feedback + cache_feedback · far) + tracked · track
+ *              + handoffs · handoff
  *     where    far = log2(max(touched, cached) / cached), at most FAR_MAX
  *              mix = 2 · min(audio tracks, video tracks) / tracks
  *              touched = tracks · TRACK_BYTES + endpoints · ENDPOINT_BYTES + subs · SUB_BYTES
@@ -18,9 +18,8 @@
  * in, in_byte, out and out_byte are of the flow's cipher. Between two packets of a stream everybody
  * else's keys and state are touched, so how far away its own have gone depends on the sum of all.
  * A link is a listening transport that sends transport-wide feedback: `told` packets of it come in
- * a second, of `tracked` of the packets out. A
- * packet handed to the worker of some of its subscribers costs that worker a receive without the
- * decryption.
+ * a second, of `tracked` of the packets out. A packet handed to the worker of some of its
+ * subscribers costs that worker a receive without the decryption.
  *
  * The coefficients are those of a worker that has enough to do: with few packets a turn each costs
  * more, but then there is time. Pure: no clock, no allocation, no globals. Any thread. */

@@ -9,9 +9,10 @@ make_users 3
 
 # A packet out takes 1.3 ms of a worker's second: two who send each other audio and video need at most 60 % of it.
 cat >"$CALLSTACK_DATADIR/model.json" <<'JSON'
-{"format": "callstack-cost-2", "tsc_hz": 1e9, "usable": 1, "error": 0.1,
+{"format": "callstack-cost-3", "tsc_hz": 1e9, "usable": 1, "error": 0.1,
  "ciphers": {"aes_128_gcm": {"in": 0, "in_byte": 0, "out": 1300000, "out_byte": 0}},
- "cached": 1, "cache": 0, "cache_in": 0, "mixed": 0, "endpoint": 0, "report": 0, "scan": 0, "handoff": 0,
+ "cached": 1, "cache": 0, "cache_in": 0, "mixed": 0, "video": 0, "endpoint": 0, "report": 0, "scan": 0,
+ "handoff": 0, "link": 0, "feedback": 0, "cache_feedback": 0, "track": 0,
  "port": {"name": "slow", "in": 0, "in_byte": 0, "out": 0, "out_byte": 0, "max_pps": 0, "max_bps": 0},
  "memory": {"base": 0, "endpoint": 0, "subscription": 0, "video": 0, "audio": 0, "available": 0}}
 JSON

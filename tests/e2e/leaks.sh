@@ -4,7 +4,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 make_veth_ns
 make_users 1
-up --interface "$server_if" --address 198.18.1.1 --set callstackd.resume_ttl=5 --set callstackd.limits.request_rate=10000 --set callstackd.limits.request_burst=10000
+# A third of them leave without a word, and stay until their session's time runs out: on a quick machine hundreds at once.
+up --interface "$server_if" --address 198.18.1.1 --set callstackd.resume_ttl=5 --set callstackd.limits.participants=2000 \
+	--set callstackd.limits.request_rate=10000 --set callstackd.limits.request_burst=10000
 token=$(ctl token --user u1 --ttl 3600)
 
 entries() { # of the steering program's per-source map
