@@ -41,22 +41,21 @@ struct dp_alloc_sub {
 /* Kept by the caller from one run to the next, one per subscriber; zeroed = new. */
 struct dp_alloc {
 	uint64_t lowered_ns; // when something was last lowered for want of bandwidth; 0: never
-	uint64_t
-	    raised_ns; // when something was last raised, if nothing was lowered since; 0: never
+	uint64_t raised_ns;  // when it was last raised, if nothing was lowered since; 0: never
 	uint32_t allocated_bps, wanted_bps; // results of the last run, for dp_bwe_needs()
-	uint32_t
-	    next_bps;    // budget with which the next step up would fit; 0: all have what they want
-	uint32_t paused; // video subscriptions that got nothing though they want something
-	uint32_t shy_bps; // budget of the last raise
-	uint8_t unproven; // in: nothing says for certain that the link has no more than the budget
-	                  // (dp_bwe_unproven()), so the lowest quality of what is being sent stays,
-	                  // whatever it costs by now
-	uint8_t
-	    dare; // in: what has no video yet may have its lowest step beyond the budget, to find
-	          // out (dp_bwe_may_dare()): up to twice the budget, or one at a time
+	uint32_t next_bps; // budget with which the next step up fits; 0: all have what they want
+	uint32_t paused;   // video subscriptions that got nothing though they want something
+	uint32_t shy_bps;  // budget of the last raise
+	/* in: nothing says for certain that the link has no more than the budget
+	 * (dp_bwe_unproven()), so the lowest quality of what is being sent stays, whatever it costs
+	 * by now */
+	uint8_t unproven;
+	/* in: what has no video yet may have its lowest step beyond the budget, to find out
+	 * (dp_bwe_may_dare()): up to twice the budget, or one at a time */
+	uint8_t dare;
 	uint8_t dared; // out: that was made use of
-	uint8_t shy,   // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
-	    pad[4];
+	uint8_t shy;   // 0..3: raises that were taken back within 8 s, forgotten one each 30 s
+	uint8_t pad[4];
 };
 
 /* budget_bps: the estimate; 0: unlimited. loss: 1/256, what retransmissions will cost. A step up
