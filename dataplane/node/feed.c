@@ -33,6 +33,7 @@ void feed_begin(unsigned codec, unsigned layers, struct feed *f)
 
 	s.max_temporal = SH_MAX_TEMPORAL - 1;
 	dp_nodes_config.history_ms = 60000;
+	memset(&feed_dd, 0, sizeof(feed_dd));
 	pair_start(&feed_pair);
 	world_del(SH_DEL_TRACK, world_id(1));
 	feed_pair.pub.set.ext_two_byte = feed_pair.sub.set.ext_two_byte = 1;

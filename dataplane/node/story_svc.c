@@ -275,7 +275,6 @@ static void av1_temporal(void **state)
 	struct feed f;
 
 	feed_begin(SH_CODEC_AV1, 1, &f);
-	memset(&feed_dd, 0, sizeof(feed_dd));
 	dd_picture(&f, &shape, 0, true);
 	for (unsigned i = 1; i < 8; i++)
 		dd_picture(&f, &shape, tids[i % 4], false);
@@ -307,7 +306,6 @@ static void av1_spatial(void **state)
 	struct feed f;
 
 	feed_begin(SH_CODEC_AV1, 1, &f);
-	memset(&feed_dd, 0, sizeof(feed_dd));
 	dd_picture(&f, &shape, 0, true);
 	dd_picture(&f, &shape, 0, false);
 	check_svc(&r, SH_CODEC_AV1, 2);
@@ -356,7 +354,6 @@ static void av1_goes_on(void **state)
 	struct feed f;
 
 	feed_begin(SH_CODEC_AV1, 1, &f);
-	memset(&feed_dd, 0, sizeof(feed_dd));
 	dd_picture(&f, &shape, 0, true);
 	dd_picture(&f, &shape, 0, false);
 	check_svc(&r, SH_CODEC_AV1, 2);
@@ -408,7 +405,6 @@ static void av1_told(void **state)
 	struct feed f;
 
 	feed_begin(SH_CODEC_AV1, 1, &f);
-	memset(&feed_dd, 0, sizeof(feed_dd));
 	dd_picture(&f, &shape, 0, true);
 	dd_picture(&f, &shape, 1, false);
 	dd_picture(&f, &shape, 0, false);
@@ -447,7 +443,6 @@ static void av1_narrow(void **state)
 	uint8_t dd[256], b[LEN] = {0};
 
 	feed_begin(SH_CODEC_AV1, 1, &f);
-	memset(&feed_dd, 0, sizeof(feed_dd));
 	feed_pair.sub.set.ext_two_byte = 0;
 	peer_ext(&feed_pair.sub, SH_EXT_DEPENDENCY, EXT_DD + 1);
 	len = dd_make(dd, &shape, &(struct dd_frame){.key = true, .start = true, .end = true});
@@ -488,7 +483,6 @@ static void dd_simulcast(void **state)
 		unsigned n = 0;
 
 		feed_begin(codecs[k], 3, f);
-		memset(&feed_dd, 0, sizeof(feed_dd));
 		for (unsigned i = 0; i < 12; i++) {
 			feed_want(i < 4 ? 0 : i < 8 ? 2 : 1, 3);
 			for (unsigned l = 0; l < 3; l++)
