@@ -107,7 +107,7 @@ void dp_link_drop(struct dp_worker *w, uint32_t endpoint)
 
 /* ---- feedback ---- */
 
-static void set_rate(struct dp_worker *w, struct dp_link *l)
+void dp_link_pace(struct dp_worker *w, struct dp_link *l)
 {
 	dp_pacer_rate(&l->pacer, l->pacing ? dp_bwe_pace_bps(&l->bwe, w->now_ns) : 0,
 	              l->queued_bytes, w->now_ns);
@@ -146,7 +146,7 @@ void dp_link_feedback(struct dp_worker *w, uint32_t endpoint, const struct dp_rt
 	DP_COUNT(w, twcc_in, 1);
 	dp_bwe_feedback(&l->bwe, &t, w->now_ns);
 	remember_more(w, l);
-	set_rate(w, l);
+	dp_link_pace(w, l);
 }
 
 void dp_link_remb(struct dp_worker *w, uint32_t endpoint, const struct dp_rtcp_fb *fb)
@@ -158,7 +158,7 @@ void dp_link_remb(struct dp_worker *w, uint32_t endpoint, const struct dp_rtcp_f
 		return;
 	DP_COUNT(w, remb_in, 1);
 	dp_bwe_remb(&l->bwe, r.bps, w->now_ns);
-	set_rate(w, l);
+	dp_link_pace(w, l);
 }
 
 void dp_link_report(struct dp_worker *w, uint32_t endpoint, uint8_t fraction, uint32_t rtt_us)
@@ -223,7 +223,7 @@ static void visit(struct dp_worker *w, struct dp_link *l)
 		l->alloc_at_ns = w->now_ns;
 		dp_link_allocate(w, l, b->estimate_bps);
 		dp_bwe_needs(b, l->alloc.allocated_bps, l->alloc.wanted_bps);
-		set_rate(w, l);
+		dp_link_pace(w, l);
 		publish(l);
 	}
 	if (dp_nodes_config.probing && dp_bwe_probe_at(b, w->now_ns) <= w->now_ns)

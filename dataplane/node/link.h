@@ -133,6 +133,8 @@ bool dp_pace_hold(struct dp_worker *w, struct rte_mbuf *src, uint32_t sub, uint8
  * once; 0: it waits; -ENOSPC: no room, nothing was done. */
 int dp_pace_repeat(struct dp_worker *w, struct dp_link *l, const struct dp_waiting *like);
 void dp_pace_empty(struct dp_worker *w, struct dp_link *l);
+/* The pacer's rate, from the estimate and what waits. */
+void dp_link_pace(struct dp_worker *w, struct dp_link *l);
 /* Whether there is anything to pad with. */
 bool dp_pace_may_probe(struct dp_link *l);
 /* pace looks at it again. */

@@ -267,7 +267,7 @@ static void drain(struct run *r, struct dp_link *l)
 				rte_pktmbuf_free(take(dp_node(w), l, &l->queue[c], 0).src);
 		return;
 	}
-	dp_pacer_rate(&l->pacer, dp_bwe_pace_bps(&l->bwe, w->now_ns), l->queued_bytes, w->now_ns);
+	dp_link_pace(w, l);
 	while (l->queued && r->n < PACE_CHUNK && dp_pacer_room(&l->pacer, w->now_ns))
 		if (!let_go(r, l))
 			return;
