@@ -223,8 +223,8 @@ int main(void)
 	for (unsigned i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		place = places[i];
 		failed += stories_ice() + stories_media() + stories_layers() + stories_svc() +
-		          stories_rtcp() + stories_bwe() + stories_told() + stories_life() +
-		          stories_slots() + stories_slots_video() + stories_red() +
+		          stories_rtcp() + stories_bwe() + stories_start() + stories_told() +
+		          stories_life() + stories_slots() + stories_slots_video() + stories_red() +
 		          stories_quality();
 #ifdef CALLSTACK_IMPAIRMENT
 		failed += stories_impair();

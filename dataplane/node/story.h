@@ -71,6 +71,6 @@ void pair_stop(struct pair *c);
 
 /* Each file's stories, in groups. */
 int stories_ice(void), stories_media(void), stories_layers(void), stories_svc(void),
-    stories_rtcp(void), stories_bwe(void), stories_told(void), stories_life(void),
+    stories_rtcp(void), stories_bwe(void), stories_start(void), stories_told(void), stories_life(void),
     stories_slots(void), stories_slots_video(void), stories_red(void), stories_quality(void),
     stories_impair(void);
