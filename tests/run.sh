@@ -3,7 +3,7 @@
 #
 #   tests/run.sh [PATTERN…]    only the tests whose name has a PATTERN (unit, asan/ring_test, e2e/…)
 #
-# One line a test: `ok NAME`, `not ok NAME (LOG)` with the log's end, `skip NAME: REASON`. The last line is
+# One line a test: `ok NAME`, `not ok NAME (LOG)` with what failed and the log's end, `skip NAME: REASON`. The last line is
 # `N passed, N failed`; status 0 only without a failure. Logs: build/test-logs. Build folders are kept, so that the
 # second run is quick.
 #
@@ -32,7 +32,8 @@ ok() {
 
 not_ok() {
 	printf 'not ok %s (%s)\n' "$1" "$2"
-	tail -n 40 "$2" 2>/dev/null | sed 's/^/    /' || true
+	{ grep -m 20 -E '^ *(FAIL|not ok)|Error: |ERROR: |ended after' "$2" || true; } 2>/dev/null | sed 's/^/    /'
+	tail -n 25 "$2" 2>/dev/null | sed 's/^/    | /' || true
 	failed=$((failed + 1))
 }
 
