@@ -16,6 +16,7 @@ export async function until (what, ms, f) {
 
 // Runs before the page's own scripts: small pictures, as all pages share two cores; every transport within reach; policy violations told.
 function prepare () {
+  if (!navigator.mediaDevices) return // the browser's own error page, before visit() tries again
   const Native = window.RTCPeerConnection
   window.pcs = []
   window.RTCPeerConnection = class extends Native { constructor (...a) { super(...a); window.pcs.push(this) } }
